@@ -1,0 +1,139 @@
+"""Exact numbers: from a venue's text to scaled integers and back, without a float on the way.
+
+Belongs here: the decimal types of the platform, the vectorised parse of decimal text, rounding of
+ratios, plain printing. Does not: what a price means (bars, conformance), how a table stores it.
+A price has at most 12 decimals and a size at most 18; nothing is rounded on the way in: a text with
+more decimals than its type holds is refused, by mask, and the caller quarantines the row.
+"""
+
+from decimal import ROUND_HALF_UP, Context, Decimal
+from typing import Final
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+PRICE_SCALE: Final = 12
+SIZE_SCALE: Final = 18
+NOTIONAL_SCALE: Final = PRICE_SCALE + SIZE_SCALE
+VWAP_SCALE: Final = 12
+
+PRICE: Final = pa.decimal128(38, PRICE_SCALE)
+SIZE: Final = pa.decimal128(38, SIZE_SCALE)
+NOTIONAL: Final = pa.decimal256(76, NOTIONAL_SCALE)
+"""Price times size: 12 and 18 decimals make 30, and 26 and 20 integer digits make 46."""
+
+# Wide enough for any sum of NOTIONAL values: Python's default context of 28 digits rounds silently.
+EXACT: Final = Context(prec=400, rounding=ROUND_HALF_UP)
+
+# Exponents are held to two digits because Arrow's parser dies (SIGSEGV) on '1e-999999999', and digits
+# to 60 because nothing longer fits any type here.
+_DECIMAL_TEXT: Final = r"^[+-]?([0-9]{1,60}(\.[0-9]{0,60})?|\.[0-9]{1,60})([eE][+-]?[0-9]{1,2})?$"
+_INTEGER_TEXT: Final = r"^-?[0-9]{1,19}$"
+
+
+def parse_decimals(texts: pa.StringArray, to: pa.Decimal128Type) -> pa.Decimal128Array:
+    """Read decimal texts exactly.
+
+    Args:
+        texts: Plain or exponent notation, ASCII digits, no spaces; null stays null.
+        to: The decimal type of the result.
+
+    Returns:
+        An array of `to`, as long as `texts`; null where the text is null, is no number, has more
+        decimals than `to` (trailing zeros do not count), or does not fit its precision.
+    """
+    shaped = pc.if_else(pc.match_substring_regex(texts, _DECIMAL_TEXT), texts, pa.scalar(None, texts.type))
+    return _cast_or_null(shaped, to)
+
+
+def parse_integers(texts: pa.StringArray) -> pa.Int64Array:
+    """Read whole numbers into int64; null where the text is null, is no integer or does not fit 64 bits."""
+    shaped = pc.if_else(pc.match_substring_regex(texts, _INTEGER_TEXT), texts, pa.scalar(None, texts.type))
+    return _cast_or_null(shaped, pa.int64())
+
+
+def _cast_or_null(texts: pa.Array, to: pa.DataType) -> pa.Array:
+    """Cast whole; where that fails, halve until the offending values stand alone, and null those.
+
+    Bad rows are rare, so a file costs one cast; k bad rows among n cost k log n small ones.
+    """
+    try:
+        return pc.cast(texts, to)
+    except pa.ArrowInvalid:
+        if len(texts) == 1:
+            return pa.nulls(1, to)
+    middle = len(texts) // 2
+    return pa.concat_arrays([_cast_or_null(texts.slice(0, middle), to), _cast_or_null(texts.slice(middle), to)])
+
+
+def plain(number: Decimal) -> str:
+    """Print a decimal as a plain string: no exponent, trailing zeros trimmed, no negative zero.
+
+    >>> plain(Decimal("28165.470000")), plain(Decimal("1E+3")), plain(Decimal("-0.00"))
+    ('28165.47', '1000', '0')
+    """
+    text = format(number, "f")
+    if "." in text:
+        text = text.rstrip("0").rstrip(".")
+    return "0" if text in {"-0", ""} else text
+
+
+def plain_texts(numbers: pa.Array) -> pa.StringArray:
+    """Print a decimal array as plain strings (see `plain`), without a Python object per value."""
+    texts = pc.cast(numbers, pa.string())
+    has_exponent = pc.match_substring(texts, "E")
+    if pc.any(has_exponent).as_py():
+        texts = pc.replace_with_mask(texts, has_exponent, _fractions(numbers.filter(has_exponent)))
+    has_point = pc.match_substring(texts, ".")
+    trimmed = pc.utf8_rtrim(pc.utf8_rtrim(texts, "0"), ".")
+    return pc.if_else(has_point, trimmed, texts)
+
+
+def _fractions(numbers: pa.Array) -> pa.StringArray:
+    """Print decimals between -1 and 1 plainly: Arrow prints small ones with an exponent ('0E-12'), but none that is a unit away."""
+    scale = numbers.type.scale
+    small = pc.cast(numbers, pa.decimal256(scale + 2, scale))
+    one = pa.scalar(Decimal(1), small.type)
+    away = pc.if_else(pc.less(small, pa.scalar(Decimal(0), small.type)), pc.subtract(small, one), pc.add(small, one))
+    return pc.replace_substring_regex(pc.cast(away, pa.string()), "^(-?)1", r"\10")
+
+
+def scales(numbers: pa.Array) -> pa.Int32Array:
+    """Number of decimals each value needs, trailing zeros not counted."""
+    texts = plain_texts(numbers)
+    point = pc.find_substring(texts, ".")
+    length = pc.utf8_length(texts)
+    return pc.if_else(pc.equal(point, -1), pa.scalar(0, pa.int32()), pc.subtract(pc.subtract(length, point), 1))
+
+
+def vwap(quote_volume: Decimal, volume: Decimal) -> Decimal | None:
+    """Volume-weighted average price: quote_volume / volume to 12 decimals, half away from zero.
+
+    Computed at the end from exact sums, never averaged and never rolled up. None when volume is 0.
+    """
+    if volume == 0:
+        return None
+    return round_ratio(quote_volume, volume, VWAP_SCALE)
+
+
+def round_ratio(numerator: Decimal, denominator: Decimal, scale: int) -> Decimal:
+    """numerator / denominator rounded once, half away from zero, to `scale` decimals.
+
+    The division is of integers: a quotient that is rounded to some precision first and to `scale`
+    after would be rounded twice. Both numbers are finite and the denominator is not 0.
+    """
+    exponent = min(_exponent(numerator), _exponent(denominator))
+    above = int(EXACT.scaleb(numerator, -exponent)) * 10**scale
+    below = int(EXACT.scaleb(denominator, -exponent))
+    magnitude, rest = divmod(abs(above), abs(below))
+    if 2 * rest >= abs(below):
+        magnitude += 1
+    sign = -1 if (above < 0) != (below < 0) else 1
+    return EXACT.scaleb(Decimal(sign * magnitude), -scale)
+
+
+def _exponent(number: Decimal) -> int:
+    exponent = number.as_tuple().exponent
+    if not isinstance(exponent, int):
+        raise ValueError(f"not a finite number: {number}")
+    return exponent

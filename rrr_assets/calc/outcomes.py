@@ -1,0 +1,87 @@
+"""What a day's work did: the words between the warehouse, which does it, and the stations, which report it.
+
+Belongs here: results of loads, refreshes and comparisons, and the failures all sides know.
+Does not: doing any of it.
+"""
+
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from decimal import Decimal
+
+
+class PermanentFailure(Exception):
+    """Trying again will not help: the input or the state must change first. Never retried."""
+
+
+class RawTradesGone(PermanentFailure):
+    """The trades that bars would be made from were dropped by retention: the bars stay as they are."""
+
+    def __init__(self, instrument: str, day: date) -> None:
+        super().__init__(
+            f"the trades of {instrument} on {day} were dropped by retention: its bars are not refreshed from what is left. Restore the trades first"
+        )
+
+
+class NoSpaceLeft(PermanentFailure):
+    """A disk is too full to go on; nothing was half written."""
+
+
+@dataclass(frozen=True, slots=True)
+class FileTakenIn:
+    """What one file gave to one day. Counts are of rows: rows_read = stored + revised + duplicates + quarantined."""
+
+    file_id: int
+    name: str
+    batch_id: int | None
+    rows_read: int
+    rows_stored: int
+    rows_revised: int
+    duplicates: int
+    quarantined: int
+    instruments: tuple[str, ...]
+    refused: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DayLoaded:
+    """What loading one day did, told after its transaction committed."""
+
+    day: date
+    files: tuple[FileTakenIn, ...]
+    known_at: datetime | None
+    seconds: float
+
+    @property
+    def rows_stored(self) -> int:
+        return sum(file.rows_stored for file in self.files)
+
+
+@dataclass(frozen=True, slots=True)
+class DayRefreshed:
+    """What refreshing one day of one bar table did. `changed` counts bars written or removed, `windows` what was looked at."""
+
+    day: date
+    interval: str
+    bars: int
+    changed: int
+    windows: int
+    volume: dict[str, Decimal] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class DayCompared:
+    """One day's verdicts by interval: counts of equal, explained, uncovered, unexplained."""
+
+    day: date
+    counts: dict[str, dict[str, int]]
+    unexplained: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RuleResult:
+    """One rule of a check on one day: how many rows break it, out of how many."""
+
+    rule: str
+    broken: int
+    looked_at: int
+    examples: tuple[str, ...] = ()

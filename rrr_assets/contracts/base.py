@@ -1,0 +1,110 @@
+"""What a contract is made of: columns with types and units, keys, retention, owner.
+
+Belongs here: the vocabulary, and how a logical type reads in SQL and in Arrow. Does not: any one table.
+"""
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final
+
+import pyarrow as pa
+
+from rrr_assets.calc.numbers import PRICE, SIZE
+from rrr_assets.contracts.parsed import UTC_MICROSECONDS
+
+
+class Type(Enum):
+    """A logical type: its name in PostgreSQL's catalogue, and its Arrow type in reads.
+
+    Money is `numeric` without precision in the database, because a declared scale rounds what is inserted
+    without a word; the loader has refused what does not fit before.
+    """
+
+    TEXT = ("text", pa.string())
+    BIGINT = ("bigint", pa.int64())
+    SMALLINT = ("smallint", pa.int16())
+    INTEGER = ("integer", pa.int32())
+    BOOLEAN = ("boolean", pa.bool_())
+    DATE = ("date", pa.date32())
+    DATE_RANGE = ("daterange", pa.string())
+    TIME = ("timestamp with time zone", UTC_MICROSECONDS)
+    TIME_RANGES = ("tstzmultirange", pa.string())
+    ID_RANGES = ("int8multirange", pa.string())
+    PRICE = ("numeric", PRICE)
+    SIZE = ("numeric", SIZE)
+    NOTIONAL = ("numeric", pa.decimal128(38, 20))
+    NUMBER = ("numeric", pa.string())
+    TEXTS = ("text[]", pa.list_(pa.string()))
+    JSON = ("jsonb", pa.string())
+
+    def __init__(self, sql: str, arrow: pa.DataType) -> None:
+        self.sql = sql
+        self.arrow = arrow
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column. `unit` is of the value ('quote asset', 'base asset or contracts', 'UTC'); `accepted` closes its values."""
+
+    name: str
+    type: Type
+    description: str
+    nullable: bool = False
+    unit: str | None = None
+    accepted: tuple[str, ...] | None = None
+
+    @property
+    def comment(self) -> str:
+        """The column's comment in the database: the description, and the unit where there is one."""
+        return self.description if self.unit is None else f"{self.description} [{self.unit}]"
+
+
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """How long rows stay in each tier, in days from their event time; None means for ever, 0 that the tier is skipped."""
+
+    hot_days: int | None
+    warm_days: int | None
+    cold_days: int | None
+    delete_after_days: int | None
+
+
+FOR_EVER: Final = Retention(None, None, None, None)
+TRADES_RETENTION: Final = Retention(hot_days=7, warm_days=30, cold_days=2 * 365, delete_after_days=3 * 365)
+QUOTES_RETENTION: Final = Retention(hot_days=1, warm_days=7, cold_days=90, delete_after_days=365)
+BARS_RETENTION: Final = Retention(hot_days=90, warm_days=365, cold_days=5 * 365, delete_after_days=7 * 365)
+SENTIMENT_RETENTION: Final = Retention(hot_days=30, warm_days=365, cold_days=None, delete_after_days=None)
+ORDERS_RETENTION: Final = Retention(hot_days=365, warm_days=3 * 365, cold_days=7 * 365, delete_after_days=10 * 365)
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """One table: what it means, its columns in order, its primary key, who answers for it and how long it is kept."""
+
+    name: str
+    description: str
+    columns: tuple[Column, ...]
+    key: tuple[str, ...]
+    owner: str
+    retention: Retention = FOR_EVER
+    time_column: str | None = None
+
+    def column(self, name: str) -> Column:
+        """The column of that name.
+
+        Raises:
+            KeyError: there is none.
+        """
+        for column in self.columns:
+            if column.name == name:
+                return column
+        raise KeyError(f"{self.name} has no column {name}")
+
+    @property
+    def column_names(self) -> tuple[str, ...]:
+        """Names in the order of the table."""
+        return tuple(column.name for column in self.columns)
+
+    def arrow_schema(self) -> pa.Schema:
+        """The table as a public read returns it: exact decimals, UTC microseconds."""
+        return pa.schema([pa.field(c.name, c.type.arrow, nullable=c.nullable) for c in self.columns])

@@ -1,0 +1,16 @@
+"""Every table of the platform, by name.
+
+Belongs here: the list. Does not: a contract (those stand in the modules beside this one).
+"""
+
+from typing import Final
+
+from rrr_assets.contracts.bars import BARS
+from rrr_assets.contracts.base import Table
+from rrr_assets.contracts.desk import DESK_TABLES
+from rrr_assets.contracts.ledgers import LEDGERS
+from rrr_assets.contracts.ticks import RAW_TRADES, TRADE_REVISIONS, VENUE_BARS
+
+TABLES: Final[dict[str, Table]] = {
+    table.name: table for table in (RAW_TRADES, TRADE_REVISIONS, VENUE_BARS, *BARS.values(), *LEDGERS, *DESK_TABLES)
+}

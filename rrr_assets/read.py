@@ -1,0 +1,430 @@
+"""The public reads: what analysts and programs get, as Arrow tables of exact numbers.
+
+Belongs here: one function per thing that is read, in the contracts' column names and types. Does not: printing (cli/), anything
+that writes. Every read is one read-only transaction of the analyst, who cannot write and is ended after the analyst's timeout.
+
+Windows are [start, end) of times with a zone. Rows come in the order of time, and of sequence within a time. Columns of type
+NOTIONAL (quote_volume and its kind) are decimal128(38, 20) where every value of the answer fits that exactly, else
+decimal256(76, 30): nothing is rounded. Ranges and JSON are JSON texts, in fields that say so (see `JSON_FIELD`).
+"""
+
+import io
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from difflib import get_close_matches
+from typing import Any, Final
+
+import psycopg
+import pyarrow as pa
+import pyarrow.compute as pc
+from psycopg import sql as compose
+from pyarrow import csv
+
+from rrr_assets.calc.numbers import NOTIONAL
+from rrr_assets.contracts.bars import BARS, INTERVALS
+from rrr_assets.contracts.base import Table, Type
+from rrr_assets.contracts.ledgers import BAR_CONFORMANCE, COVERAGE, INSTRUMENTS, QUARANTINE, STATUSES
+from rrr_assets.contracts.parsed import UTC_MICROSECONDS
+from rrr_assets.contracts.ticks import RAW_TRADES, VENUE_BARS
+from rrr_assets.venues.names import INTERVAL_SECONDS, MONTH, parse_instrument
+from rrr_assets.warehouse.connect import Database, DatabaseUnusable, Role
+from rrr_assets.warehouse.sqlfiles import query
+
+JSON_FIELD: Final = {b"format": b"json"}
+"""Metadata of a text field whose values are JSON."""
+
+_BLOCK_BYTES: Final = 32 << 20
+_JSON_TYPES: Final = frozenset({Type.JSON, Type.TIME_RANGES, Type.ID_RANGES})
+# Types that Arrow's CSV reader does not make itself; they are read as text and converted after.
+_FROM_TEXT: Final = frozenset({Type.NOTIONAL, Type.TEXTS})
+_BOOLEAN_OID, _SMALLINT_OID, _INTEGER_OID, _BIGINT_OID, _NUMERIC_OID, _TIME_OID = 16, 21, 23, 20, 1700, 1184
+_REAL_OIDS: Final = frozenset({700, 701})
+_JSON_OIDS: Final = frozenset({114, 3802})
+
+
+class ReadRefused(Exception):
+    """What was asked for cannot be answered. Permanent: the message says what to ask instead."""
+
+
+class UnknownInstrument(ReadRefused):
+    """Nothing was ever loaded of that instrument."""
+
+
+class UnknownInterval(ReadRefused):
+    """There are no bars of that length."""
+
+
+class StatementRefused(ReadRefused):
+    """The database refused an analyst's own statement."""
+
+
+@dataclass(frozen=True, slots=True)
+class Conformance:
+    """The verdicts on an instrument's bars: `verdicts` has the contract of bar_conformance, `counts` every status with its number."""
+
+    counts: Mapping[str, int]
+    verdicts: pa.Table
+
+    @property
+    def unequal(self) -> pa.Table:
+        """The verdicts on bars that are not equal as stored."""
+        return self.verdicts.filter(pc.not_equal(self.verdicts["status"], "equal"))
+
+
+def bars(instrument: str, interval: str, start: datetime, end: datetime, *, database: Database | None = None) -> pa.Table:
+    """Our bars of an instrument that start in [start, end), as contracts.bars has them.
+
+    Raises:
+        UnknownInstrument: nothing was ever loaded of it.
+        UnknownInterval: we make no such bars.
+        ReadRefused: it takes longer than an analyst may.
+        ValueError: a time without zone, or end before start.
+    """
+    if interval not in BARS:
+        raise UnknownInterval(f"there are no bars of '{interval}'. There are {', '.join(INTERVALS)}")
+    contract = BARS[interval]
+    parts = {"bars": compose.Identifier(contract.name)}
+    return _of_instrument("read_bars", contract, instrument, start, end, database, parts=parts)
+
+
+def trades(instrument: str, start: datetime, end: datetime, *, database: Database | None = None) -> pa.Table:
+    """The trades of an instrument in [start, end), current rows, as contracts.ticks.RAW_TRADES has them.
+
+    Raises:
+        UnknownInstrument: nothing was ever loaded of it.
+        ReadRefused: it takes longer than an analyst may.
+        ValueError: a time without zone, or end before start.
+    """
+    return _of_instrument("read_trades", RAW_TRADES, instrument, start, end, database)
+
+
+def venue_bars(instrument: str, interval: str, start: datetime, end: datetime, *, database: Database | None = None) -> pa.Table:
+    """The venue's own bars that start in [start, end), as contracts.ticks.VENUE_BARS has them.
+
+    Raises:
+        UnknownInstrument, UnknownInterval, ReadRefused, ValueError: as `bars`.
+    """
+    _check_venue_interval(interval)
+    return _of_instrument("read_venue_bars", VENUE_BARS, instrument, start, end, database, interval=interval)
+
+
+def conformance(instrument: str, interval: str, start: datetime, end: datetime, *, database: Database | None = None) -> Conformance:
+    """The verdicts on an instrument's bars that start in [start, end).
+
+    Raises:
+        UnknownInstrument, UnknownInterval, ReadRefused, ValueError: as `bars`.
+    """
+    _check_venue_interval(interval)
+    verdicts = _of_instrument("read_conformance", BAR_CONFORMANCE, instrument, start, end, database, interval=interval)
+    found = {each["values"]: each["counts"] for each in pc.value_counts(verdicts["status"]).to_pylist()}
+    return Conformance({status: found.get(status, 0) for status in STATUSES}, verdicts)
+
+
+def coverage(
+    instrument: str | None = None, start: datetime | None = None, end: datetime | None = None, *, database: Database | None = None
+) -> pa.Table:
+    """What is held of each instrument, stream and day that touches [start, end), as contracts.ledgers.COVERAGE has it.
+
+    `covered`, `accepted` and `missing_ids` are JSON lists of [from, until), until excluded.
+
+    Raises:
+        UnknownInstrument, ReadRefused, ValueError: as `bars`.
+    """
+    return _of_window("read_coverage", COVERAGE, instrument, start, end, database)
+
+
+def instruments(*, database: Database | None = None) -> pa.Table:
+    """The current row of every instrument, as contracts.ledgers.INSTRUMENTS has it."""
+    with _transaction(database) as connection:
+        return _copy(connection, "read_instruments", INSTRUMENTS, {})
+
+
+def quarantine(
+    instrument: str | None = None,
+    reason: str | None = None,
+    start: datetime | None = None,
+    end: datetime | None = None,
+    *,
+    state: str | None = "quarantined",
+    database: Database | None = None,
+) -> pa.Table:
+    """Refused rows of the days that touch [start, end), as contracts.ledgers.QUARANTINE has them, and the `file_name` after that.
+
+    Args:
+        instrument: Only rows that were understood to be of it.
+        reason: Only rows refused for it.
+        start: Default: no bound, as for `end`.
+        end: See `start`.
+        state: `quarantined` for those that wait, `replayed` for those taken in after all, None for both.
+        database: Default: the database of this process' environment.
+
+    Raises:
+        UnknownInstrument, ReadRefused, ValueError: as `bars`.
+    """
+    return _of_window("read_quarantine", QUARANTINE, instrument, start, end, database, also=("file_name",), reason=reason, state=state)
+
+
+def sql(statement: str, *, database: Database | None = None) -> pa.Table:
+    """Run one statement of an analyst's own, and return its rows.
+
+    Booleans, whole numbers, decimals and times with a zone come in types of their own, a decimal in the narrowest scale that
+    holds the column; everything else, and a decimal or time that Arrow cannot hold, comes as PostgreSQL's text. A statement
+    without rows gives a table without columns.
+
+    Raises:
+        StatementRefused: it is wrong, more than one statement, would write, takes too long, or is no statement at all.
+    """
+    with _transaction(database) as connection, connection.cursor() as cursor:
+        try:
+            # Prepared, the server takes one statement alone; sent plainly, it would run as many as there are.
+            cursor.execute(statement, prepare=True)
+            answer = cursor.pgresult
+            if answer is None or not answer.nfields:
+                return pa.table({})
+            columns = [_typed(_column_texts(answer, column), answer.ftype(column)) for column in range(answer.nfields)]
+            fields = [
+                pa.field(
+                    (answer.fname(column) or b"").decode(), values.type, metadata=JSON_FIELD if answer.ftype(column) in _JSON_OIDS else None
+                )
+                for column, values in enumerate(columns)
+            ]
+        except psycopg.Error as error:
+            raise StatementRefused(_why_refused(error)) from error
+    return pa.Table.from_arrays(columns, schema=pa.schema(fields))
+
+
+# --- windows and instruments ------------------------------------------------------------------------------------
+
+
+def _of_instrument(
+    name: str,
+    contract: Table,
+    instrument: str,
+    start: datetime,
+    end: datetime,
+    database: Database | None,
+    *,
+    parts: Mapping[str, compose.Composable] | None = None,
+    **parameters: str,
+) -> pa.Table:
+    known_as = _instrument_name(instrument)
+    values = {"instrument": known_as, "since": _with_zone(start, "start"), "until": _with_zone(end, "end"), **parameters}
+    if end < start:
+        raise ValueError(f"end {end.isoformat()} lies before start {start.isoformat()}")
+    with _transaction(database) as connection:
+        found = _copy(connection, name, contract, values, parts=parts)
+        if not len(found):
+            _check_known(connection, known_as)
+    return found
+
+
+def _of_window(
+    name: str,
+    contract: Table,
+    instrument: str | None,
+    start: datetime | None,
+    end: datetime | None,
+    database: Database | None,
+    *,
+    also: tuple[str, ...] = (),
+    **parameters: str | None,
+) -> pa.Table:
+    known_as = None if instrument is None else _instrument_name(instrument)
+    since = None if start is None else _with_zone(start, "start")
+    until = None if end is None else _with_zone(end, "end")
+    if since is not None and until is not None and until < since:
+        raise ValueError(f"end {until.isoformat()} lies before start {since.isoformat()}")
+    with _transaction(database) as connection:
+        found = _copy(connection, name, contract, {"instrument": known_as, "since": since, "until": until, **parameters}, also=also)
+        if not len(found) and known_as is not None:
+            _check_known(connection, known_as)
+    return found
+
+
+def _with_zone(time: datetime, name: str) -> datetime:
+    if time.utcoffset() is None:
+        raise ValueError(f"{name} {time.isoformat()} has no time zone. Give it one: datetime(..., tzinfo=UTC)")
+    return time
+
+
+def _instrument_name(text: str) -> str:
+    try:
+        return parse_instrument(text)
+    except ValueError as error:
+        raise UnknownInstrument(str(error)) from error
+
+
+def _check_known(connection: psycopg.Connection[Any], instrument: str) -> None:
+    known = _copy(connection, "read_instruments", INSTRUMENTS, {})["instrument"].to_pylist()
+    if instrument in known:
+        return
+    near = get_close_matches(instrument, known, n=3, cutoff=0.6)
+    symbol = instrument.partition(":")[2]
+    near += [name for name in known if name.partition(":")[2] == symbol and name not in near][: 3 - len(near)]
+    hint = f"Did you mean {' or '.join(near)}? `rrr instruments` lists all" if near else "`rrr instruments` lists what is"
+    raise UnknownInstrument(f"{instrument} is not known here. {hint}")
+
+
+def _check_venue_interval(interval: str) -> None:
+    known = (*INTERVAL_SECONDS, MONTH)
+    if interval not in known:
+        raise UnknownInterval(f"no venue has bars of '{interval}'. There are {', '.join(known)}")
+
+
+# --- from the database to Arrow ---------------------------------------------------------------------------------
+
+
+@contextmanager
+def _transaction(database: Database | None) -> Iterator[psycopg.Connection[Any]]:
+    with (database or Database.current()).connect(Role.ANALYST) as connection:
+        connection.read_only = True
+        # Times are read from their text, which must be ISO whatever the server was set to.
+        connection.execute("set local datestyle = 'ISO'")
+        yield connection
+
+
+def _copy(
+    connection: psycopg.Connection[Any],
+    name: str,
+    contract: Table,
+    parameters: Mapping[str, object],
+    *,
+    parts: Mapping[str, compose.Composable] | None = None,
+    also: tuple[str, ...] = (),
+) -> pa.Table:
+    """Run a query file and return its rows: the contract's columns, and text columns named in `also`.
+
+    The server prints the rows as CSV and Arrow parses them: there is no Python object per value.
+    """
+    types = {column.name: pa.string() if column.type in _FROM_TEXT else column.type.arrow for column in contract.columns}
+    types |= {name: pa.string() for name in also}
+    # COPY takes no parameters from outside, so they are bound here, as literals that psycopg quotes.
+    text = compose.SQL(query(name)).format(**parts) if parts else compose.SQL(query(name))
+    bound = psycopg.ClientCursor(connection).mogrify(text, parameters).strip().removesuffix(";")
+    statement = compose.SQL("copy ({}) to stdout (format csv, header)").format(compose.SQL(bound))
+    try:
+        with connection.cursor() as cursor, cursor.copy(statement) as rows:
+            tables = [_parse(block, types) for block in _blocks(rows)]
+    except psycopg.errors.QueryCanceled as error:
+        raise ReadRefused("it takes longer than an analyst may. Ask for a shorter window") from error
+    except (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn, psycopg.errors.InsufficientPrivilege) as error:
+        raise DatabaseUnusable(f"the database is not up to date ({error.diag.message_primary}). Run `rrr migrate`") from error
+    return _as_contract(pa.concat_tables(tables), contract)
+
+
+def _blocks(rows: psycopg.Copy) -> Iterator[bytes]:
+    """Cut what the server sends, a row at a time, into blocks of CSV that each begin with the header."""
+    header, block, size = b"", io.BytesIO(), 0
+    for row in rows:
+        if not header:
+            header = bytes(row)
+            size = block.write(header)
+            continue
+        size += block.write(row)
+        if size >= _BLOCK_BYTES:
+            yield block.getvalue()
+            block = io.BytesIO()
+            size = block.write(header)
+    yield block.getvalue()
+
+
+def _parse(block: bytes, types: Mapping[str, pa.DataType]) -> pa.Table:
+    return csv.read_csv(
+        io.BytesIO(block),
+        read_options=csv.ReadOptions(block_size=4 << 20),
+        parse_options=csv.ParseOptions(newlines_in_values=True),
+        # COPY quotes an empty text and leaves a null bare.
+        convert_options=csv.ConvertOptions(
+            column_types=types,
+            include_columns=list(types),
+            null_values=[""],
+            strings_can_be_null=True,
+            quoted_strings_can_be_null=False,
+            true_values=["t"],
+            false_values=["f"],
+        ),
+    )
+
+
+def _as_contract(table: pa.Table, contract: Table) -> pa.Table:
+    fields: list[pa.Field] = []
+    columns: list[pa.ChunkedArray] = []
+    for name, values in zip(table.column_names, table.itercolumns(), strict=True):
+        column = next((each for each in contract.columns if each.name == name), None)
+        kind = None if column is None else column.type
+        converted = _notional(values) if kind is Type.NOTIONAL else _lists(values) if kind is Type.TEXTS else values
+        columns.append(converted)
+        is_nullable = column is not None and column.nullable
+        fields.append(pa.field(name, converted.type, nullable=is_nullable, metadata=JSON_FIELD if kind in _JSON_TYPES else None))
+    return pa.Table.from_arrays(columns, schema=pa.schema(fields))
+
+
+def _notional(texts: pa.ChunkedArray) -> pa.ChunkedArray:
+    """decimal128(38, 20) where every value fits exactly, else decimal256(76, 30)."""
+    narrow = Type.NOTIONAL.arrow
+    try:
+        return pc.cast(texts, narrow)
+    except pa.ArrowInvalid:
+        wide = pc.cast(texts, NOTIONAL)
+    try:
+        # A text of more than 38 digits may fit after all: its last decimals may be zeros.
+        return pc.cast(wide, narrow)
+    except pa.ArrowInvalid:
+        return wide
+
+
+def _lists(texts: pa.ChunkedArray) -> pa.ChunkedArray:
+    """JSON lists of texts as Arrow lists. The same few lists occur again and again, so each is decoded once."""
+    kind = pa.list_(pa.string())
+    coded = texts.combine_chunks().dictionary_encode()
+    decoded = pa.array([json.loads(text) for text in coded.dictionary.to_pylist()], kind)
+    return pa.chunked_array([decoded.take(coded.indices)], kind)
+
+
+# --- an analyst's own statement ---------------------------------------------------------------------------------
+
+
+def _column_texts(answer: "psycopg.pq.abc.PGresult", column: int) -> pa.StringArray:
+    return pc.cast(pa.array([answer.get_value(row, column) for row in range(answer.ntuples)], pa.binary()), pa.string())
+
+
+def _typed(texts: pa.StringArray, oid: int) -> pa.Array:
+    """Give a column of PostgreSQL's texts its type; those that Arrow cannot hold, such as infinite times, stay text."""
+    if oid == _BOOLEAN_OID:
+        return pc.equal(texts, "t")
+    if oid == _NUMERIC_OID:
+        return _narrowest_decimals(texts)
+    types = {_SMALLINT_OID: pa.int16(), _INTEGER_OID: pa.int32(), _BIGINT_OID: pa.int64(), _TIME_OID: UTC_MICROSECONDS}
+    types |= dict.fromkeys(_REAL_OIDS, pa.float64())
+    try:
+        return pc.cast(texts, types.get(oid, pa.string()))
+    except pa.ArrowInvalid:
+        return texts
+
+
+def _narrowest_decimals(texts: pa.StringArray) -> pa.Array:
+    point = pc.find_substring(texts, ".")
+    decimals = pc.if_else(pc.equal(point, -1), 0, pc.subtract(pc.subtract(pc.utf8_length(texts), point), 1))
+    scale = pc.max(decimals).as_py() or 0
+    for width, make in ((38, pa.decimal128), (76, pa.decimal256)):
+        if scale <= width:
+            try:
+                return pc.cast(texts, make(width, scale))
+            except pa.ArrowInvalid:
+                continue
+    return texts
+
+
+def _why_refused(error: psycopg.Error) -> str:
+    message = error.diag.message_primary or str(error).strip().partition("\n")[0] or type(error).__name__
+    if isinstance(error, psycopg.errors.QueryCanceled):
+        return f"{message}. Ask for less at once"
+    if isinstance(error, psycopg.errors.ReadOnlySqlTransaction | psycopg.errors.InsufficientPrivilege):
+        return f"{message}. Analysts read, and nothing else"
+    if "multiple commands" in message:
+        return "more than one statement. Give one at a time"
+    hint = f". {error.diag.message_hint}" if error.diag.message_hint else ""
+    return f"{message}{hint}"

@@ -1,0 +1,269 @@
+"""The landing zone: files verified whole, kept as they came, and laid down by day for the loader.
+
+Belongs here: accepting a file, finding the files of a day, reading a raw line again. Does not: storing
+rows (warehouse/load), the runs that do so (assets.py).
+A file is accepted in steps that each may be the last: copied and verified under `incoming/`, renamed into
+`files/` in one step, entered in the books. What was not entered is as if it had never come.
+"""
+
+import errno
+import hashlib
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+
+from rrr_assets.calc.outcomes import NoSpaceLeft
+from rrr_assets.venues import registry
+from rrr_assets.venues.base import Source, SourceFacts, SourceRefused
+from rrr_assets.warehouse.books import Connection
+from rrr_assets.warehouse.faultpoints import reach
+from rrr_assets.warehouse.home import Home
+from rrr_assets.warehouse.sqlfiles import query
+from rrr_assets.warehouse.staging import StagedFile, Stager
+
+_LEAST_FREE_MB: Final = 256
+_OFFSET_QUANTILE: Final = 0.99
+
+Progress = Callable[[str, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class LandingFile:
+    """A file in the landing zone: where it lies, and how it is to be read."""
+
+    folder: Path
+    name: str
+    format: str
+    given_instrument: str | None
+    given_day: date | None
+
+    @property
+    def source(self) -> Source:
+        return Source(self.folder / "original" / self.name, self.name, self.given_instrument, self.given_day)
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """A file that was accepted: its number and its days with their rows."""
+
+    file_id: int
+    name: str
+    stream: str
+    days: dict[date, int]
+    rows_read: int
+    passed_over: int
+
+
+def accept(home: Home, connection: Connection, path: Path, format_name: str, instrument: str | None, day: date | None) -> Accepted:
+    """Verify a file whole, keep it in the landing zone, and ask for its days.
+
+    Accepting a file again asks for its days again; its rows are then found to be known.
+
+    Raises:
+        SourceRefused: the file is damaged, truncated, or no such format: nothing of it was kept.
+        NoSpaceLeft: the landing zone's disk is too full for it: nothing of it was kept.
+    """
+    if not path.is_file():
+        raise SourceRefused(str(path), "there is no such file", "Name a file that exists")
+    incoming = home.landing / "incoming" / uuid.uuid4().hex
+    try:
+        _require_space(home, path)
+        landed = LandingFile(incoming, path.name, format_name, instrument, day)
+        _copy_in(path, incoming / "original")
+        reach("accept.copied")
+        facts = registry.get(format_name).inspect(landed.source)
+        folder = home.landing / "files" / _key(facts.sha256, landed)
+        known = _notes(folder)
+        if known is None:
+            known = _stage(landed, facts, incoming)
+            reach("accept.staged")
+            folder = _settle(incoming, folder)
+            reach("accept.settled")
+        elif not (folder / "staged").is_dir():
+            restage(LandingFile(folder, known["name"], format_name, instrument, day))
+    except OSError as error:
+        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+            raise NoSpaceLeft(f"{path.name}: the disk of {home.landing} is full, nothing of the file was kept. Free space and ingest it again") from error
+        raise
+    finally:
+        shutil.rmtree(incoming, ignore_errors=True)
+    accepted = _register(connection, landed, facts, known)
+    reach("accept.registered")
+    return accepted
+
+
+def files_of_days(home: Home, connection: Connection, stream: str, days: Sequence[date], all_files: bool) -> dict[date, list[StagedFile]]:
+    """The staged files with rows of each day that wait to be taken in, or all of them; staged again where that was undone."""
+    found: dict[date, list[StagedFile]] = {}
+    rows = connection.execute(query("landing_files_of_days"), {"days": list(days), "stream": stream, "all_files": all_files}).fetchall()
+    for day, file_id, name, sha256, format_name, given_instrument, given_day, stream_name, space, unit, offset, since, until in rows:
+        landed = landing_file(home, sha256, name, format_name, given_instrument, given_day)
+        if not (landed.folder / "staged").is_dir():
+            restage(landed)
+        declared = None if since is None else (since, until)
+        found.setdefault(day, []).append(StagedFile(file_id, name, landed.folder, stream_name, space, unit, offset, declared))
+    return found
+
+
+def landing_file(home: Home, sha256: str, name: str, format_name: str, given_instrument: str, given_day: str) -> LandingFile:
+    """Where a file of the books lies."""
+    day = date.fromisoformat(given_day) if given_day else None
+    probe = LandingFile(Path(), name, format_name, given_instrument or None, day)
+    folder = home.landing / "files" / _key(sha256, probe)
+    notes = _notes(folder)
+    if notes is None:
+        raise SourceRefused(name, f"it is in the books, but {folder} is gone", "Ingest the file again")
+    return LandingFile(folder, str(notes["name"]), format_name, given_instrument or None, day)
+
+
+def restage(landed: LandingFile) -> None:
+    """Parse a landed file again and lay its rows down by day."""
+    spare = landed.folder / f"staged-{uuid.uuid4().hex}"
+    facts = registry.get(landed.format).inspect(landed.source)
+    _stage(landed, facts, spare)
+    try:
+        (spare / "staged").rename(landed.folder / "staged")
+    except OSError as error:
+        if error.errno not in {errno.ENOTEMPTY, errno.EEXIST}:
+            raise
+        # Another process staged it in the meantime, from the same bytes.
+    finally:
+        shutil.rmtree(spare, ignore_errors=True)
+
+
+def raw_lines(staged: StagedFile, lines: Sequence[int]) -> Mapping[int, str]:
+    """The raw text of some lines of a landed file, or of some elements of a JSON list."""
+    notes = _notes(staged.folder)
+    if notes is None or not lines:
+        return {}
+    landed = LandingFile(staged.folder, notes["name"], notes["format"], notes["given_instrument"], None)
+    return registry.get(landed.format).raw_lines(landed.source, sorted(set(lines)))
+
+
+def _copy_in(path: Path, folder: Path) -> None:
+    """Copy a file and the checksum beside it, durably: the copy is what is verified, so that nobody changes it after."""
+    folder.mkdir(parents=True)
+    for name in (path.name, f"{path.name}.CHECKSUM"):
+        origin = path.with_name(name)
+        if origin.is_file():
+            shutil.copyfile(origin, folder / name)
+            with (folder / name).open("rb") as copied:
+                os.fsync(copied.fileno())
+
+
+def _stage(landed: LandingFile, facts: SourceFacts, folder: Path) -> dict[str, Any]:
+    """Parse a file into `folder/staged` and note beside it what was found."""
+    fallback = landed.given_day or (facts.declared[0] if facts.declared else datetime.now(UTC).date())
+    rows_read = passed_over = 0
+    lags: list[np.ndarray[Any, np.dtype[np.int64]]] = []
+    folder.mkdir(parents=True, exist_ok=True)
+    with Stager(folder / "staged", facts.stream) as stager:
+        for batch in registry.get(landed.format).parse(landed.source, facts):
+            stager.add(batch.rows, batch.refused, fallback)
+            rows_read += len(batch.rows) + len(batch.refused)
+            passed_over += batch.passed_over
+            if facts.stream == "trades":
+                lags.append(_lags(batch.rows))
+    notes = {
+        "name": landed.name,
+        "format": landed.format,
+        "given_instrument": landed.given_instrument,
+        "sha256": facts.sha256,
+        "rows_read": rows_read,
+        "passed_over": passed_over,
+        "clock_offset_us": _clock_offset(np.concatenate(lags) if lags else np.empty(0, np.int64)),
+        "days": {day.isoformat(): rows for day, rows in sorted(stager.days.items())},
+    }
+    (folder / "notes.json").write_text(json.dumps(notes, indent=1), "utf-8")
+    return notes
+
+
+def _settle(incoming: Path, folder: Path) -> Path:
+    """Give a finished folder its final name in one step; where another process was faster, its folder stands."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        incoming.rename(folder)
+    except OSError as error:
+        if error.errno not in {errno.ENOTEMPTY, errno.EEXIST}:
+            raise
+    return folder
+
+
+def _register(connection: Connection, landed: LandingFile, facts: SourceFacts, notes: Mapping[str, Any]) -> Accepted:
+    days = {date.fromisoformat(day): rows for day, rows in notes["days"].items()}
+    since, until = facts.declared or (None, None)
+    with connection.transaction():
+        row = connection.execute(
+            query("landing_register"),
+            {
+                "sha256": facts.sha256, "name": landed.name, "format": landed.format, "given_instrument": landed.given_instrument or "",
+                "given_day": landed.given_day.isoformat() if landed.given_day else "", "size_bytes": facts.size_bytes, "stream": facts.stream,
+                "space": facts.space, "time_unit": facts.time_unit, "declared_from": since, "declared_to": until,
+                "rows_read": notes["rows_read"], "passed_over": notes["passed_over"], "clock_offset_us": notes["clock_offset_us"],
+            },
+        ).fetchone()  # fmt: skip
+        if row is None:
+            # Another process entered it after our statement began: it is visible to the next one.
+            return _register(connection, landed, facts, notes)
+        file_id: int = row[0]
+        connection.execute(query("landing_request_days"), {"file_id": file_id, "days": list(days), "rows": list(days.values())})
+    return Accepted(file_id, landed.name, facts.stream, days, notes["rows_read"], notes["passed_over"])
+
+
+def _lags(rows: pa.RecordBatch) -> np.ndarray[Any, np.dtype[np.int64]]:
+    """event_time less received_at in microseconds, where both are there."""
+    received = rows.column("received_at")
+    if received.null_count == len(received):
+        return np.empty(0, np.int64)
+    known = received.is_valid()
+    event = rows.column("event_time").filter(known).cast(pa.int64()).to_numpy()
+    lags: np.ndarray[Any, np.dtype[np.int64]] = event - received.filter(known).cast(pa.int64()).to_numpy()
+    return lags
+
+
+def _clock_offset(lags: np.ndarray[Any, np.dtype[np.int64]]) -> int | None:
+    """What to add to the recorder's clock, in microseconds: how far it provably runs behind the venue's.
+
+    A trade cannot arrive before it happened, so the largest lead of event_time over received_at is the least
+    that the clock is behind; the 99th percentile, because single trades are stamped late by the venue itself.
+    A clock that runs ahead cannot be told from a slow line: it is left, which errs to the safe side.
+    """
+    if len(lags) == 0:
+        return None
+    return max(0, int(np.quantile(lags, _OFFSET_QUANTILE, method="lower")))
+
+
+def _notes(folder: Path) -> dict[str, Any] | None:
+    path = folder / "notes.json"
+    if not path.is_file():
+        return None
+    notes: dict[str, Any] = json.loads(path.read_text("utf-8"))
+    return notes
+
+
+def _key(sha256: str, landed: LandingFile) -> str:
+    day = landed.given_day.isoformat() if landed.given_day else ""
+    return hashlib.sha256("\n".join([sha256, landed.format, landed.given_instrument or "", day]).encode()).hexdigest()[:40]
+
+
+def _require_space(home: Home, path: Path) -> None:
+    """Refuse before anything is half written: the copy and its staged rows need room, and the database some more."""
+    least_mb = int(os.environ.get("RRR_LEAST_FREE_MB", _LEAST_FREE_MB))
+    size = path.stat().st_size
+    packed = path.suffix in {".zip", ".gz"}
+    needed = size * (8 if packed else 3) + least_mb * 1_000_000
+    free = shutil.disk_usage(home.landing).free
+    if free < needed:
+        raise NoSpaceLeft(
+            f"{path.name} needs about {needed / 1e6:.0f} MB on the disk of {home.landing}, {free / 1e6:.0f} MB are free: "
+            "nothing of it was kept. Free space, or move RRR_HOME"
+        )

@@ -1,0 +1,221 @@
+"""Binance's public archive of daily and monthly files: trades and klines of spot, USD-M and COIN-M, as CSV in a zip.
+
+Belongs here: the columns, headers, names and time units of these files. Does not: what Binance's formats
+share (binance).
+https://github.com/binance/binance-public-data
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from rrr_assets.venues.base import Evidence, ParsedBatch, Source, SourceFacts, SourceRefused, TimeUnit
+from rrr_assets.venues.binance import KLINE, MARKETS, agreed_interval, id_trades, is_coin_margined, kline_interval, kline_market, klines
+from rrr_assets.venues.content import line_blocks, open_content, read_head, unchanged, unlike, verify
+from rrr_assets.venues.csv_text import cut, data_lines, header_names, refuse_cut_last_line
+from rrr_assets.venues.names import (
+    BINANCE,
+    BINANCE_COINM,
+    BINANCE_USDM,
+    INTERVAL_SECONDS,
+    MONTH,
+    VisionName,
+    agreed_instrument,
+    declared_days,
+    given_instrument,
+    instrument_name,
+    venue_of,
+    vision_name,
+)
+from rrr_assets.venues.rows import last_time, to_microseconds
+
+_FUTURES_TRADE: Final = ("id", "price", "qty", "quote_qty", "time", "is_buyer_maker")
+_SPOT_TRADE: Final = (*_FUTURES_TRADE, "is_best_match")
+_TRADE_HEADERS: Final = (
+    ("id", "price", "qty", "quoteqty", "time", "isbuyermaker"),
+    ("id", "price", "qty", "baseqty", "time", "isbuyermaker"),
+    ("id", "price", "qty", "quoteqty", "time", "isbuyermaker", "isbestmatch"),
+)
+_KLINE_HEADERS: Final = (
+    tuple(name.replace("_", "") for name in KLINE),
+    (
+        *(name.replace("_", "") for name in KLINE[:7]),
+        "quoteassetvolume",
+        "numberoftrades",
+        "takerbuybaseassetvolume",
+        "takerbuyquoteassetvolume",
+        "ignore",
+    ),
+)
+_NUMBER: Final = r"[0-9.eE+-]+"
+_BOOLEAN: Final = re.compile(r"true|false", re.IGNORECASE)
+_TRADE: Final = re.compile(rf"\d+(,{_NUMBER}){{3}},\d+(,(true|false)){{1,2}}", re.IGNORECASE)
+_AGGREGATED: Final = re.compile(rf"\d+(,{_NUMBER}){{2}},\d+,\d+,\d+(,(true|false)){{1,2}}", re.IGNORECASE)
+_KLINE_ROW: Final = re.compile(rf"\d{{10,19}}(,{_NUMBER}){{5}},\d{{10,19}},{_NUMBER},\d+(,{_NUMBER}){{3}}")
+_SOME_FIELD: Final = re.compile(r".+")
+
+
+class Trades:
+    """Every trade of a day or a month, one a row, with the venue's ids."""
+
+    name = "binance-vision-trades"
+    evidence: Evidence = "built from the specification"
+    description = "Binance public archive, trades: zip or CSV of a day or month, spot, USD-M and COIN-M"
+
+    def recognises(self, head: str) -> bool:
+        return _trade_layout(head) is not None
+
+    def inspect(self, source: Source) -> SourceFacts:
+        given = given_instrument(source, MARKETS)
+        content = verify(source)
+        layout = _trade_layout(content.head)
+        if layout is None:
+            if any(_AGGREGATED.fullmatch(line) for line in data_lines(content.head)):
+                raise SourceRefused(
+                    source.name, "it holds aggregated trades, which are another stream", "Load the file of trades of that day."
+                )
+            raise unlike(source, self.name, content.head)
+        refuse_cut_last_line(source, content, _BOOLEAN if layout.has_rows else _SOME_FIELD, [layout.columns])
+        named = _agreed_name(source, content.member, {"trades"})
+        instrument = agreed_instrument(source, given, _named_instrument(named, _trade_market(source, given, named, layout)))
+        return SourceFacts(
+            stream="trades",
+            space="trade_id",
+            time_unit=layout.time_unit,
+            sha256=content.sha256,
+            size_bytes=content.size_bytes,
+            declared=declared_days(source, named.days if named else None),
+            instrument=instrument,
+        )
+
+    def parse(self, source: Source, facts: SourceFacts) -> Iterator[ParsedBatch]:
+        unchanged(source, facts.size_bytes)
+        layout = _trade_layout(read_head(source)[0])
+        if layout is None or facts.instrument is None:
+            raise ValueError(f"{source.name} is parsed with the facts of another file")
+        names = _SPOT_TRADE if layout.columns == len(_SPOT_TRADE) else _FUTURES_TRADE
+        latest = last_time()
+        with open_content(source) as (stream, _):
+            for block in line_blocks(source, stream):
+                found = cut(block, names, ("id", "price", "qty", "time", "is_buyer_maker"), _TRADE_HEADERS)
+                yield id_trades(found.rows, found.misfits, facts.instrument, latest, found.passed_over)
+
+
+class Klines:
+    """The venue's own bars."""
+
+    name = "binance-vision-klines"
+    evidence: Evidence = "proven on real data"
+    description = "Binance public archive, klines of any interval: zip or CSV of a day or month, spot, USD-M and COIN-M"
+
+    def recognises(self, head: str) -> bool:
+        return _kline_layout(head) is not None
+
+    def inspect(self, source: Source) -> SourceFacts:
+        given = given_instrument(source, MARKETS)
+        content = verify(source)
+        layout = _kline_layout(content.head)
+        if layout is None:
+            raise unlike(source, self.name, content.head)
+        refuse_cut_last_line(source, content, _SOME_FIELD, [len(KLINE)])
+        named = _agreed_name(source, content.member, {*INTERVAL_SECONDS, MONTH})
+        market = kline_market(source, given, named.symbol if named else None, layout.first_open, has_header=layout.has_header)
+        return SourceFacts(
+            stream="venue_bars",
+            space=None,
+            time_unit=layout.time_unit,
+            sha256=content.sha256,
+            size_bytes=content.size_bytes,
+            declared=declared_days(source, named.days if named else None),
+            interval=agreed_interval(source, named.kind if named else None, layout.intervals),
+            instrument=agreed_instrument(source, given, _named_instrument(named, market)),
+        )
+
+    def parse(self, source: Source, facts: SourceFacts) -> Iterator[ParsedBatch]:
+        unchanged(source, facts.size_bytes)
+        if facts.instrument is None or facts.interval is None:
+            raise ValueError(f"{source.name} is parsed with the facts of another file")
+        latest = last_time()
+        with open_content(source) as (stream, _):
+            for block in line_blocks(source, stream):
+                found = cut(block, KLINE, KLINE[:-1], _KLINE_HEADERS)
+                yield klines(found.rows, found.misfits, facts.instrument, facts.interval, latest, found.passed_over)
+
+
+@dataclass(frozen=True, slots=True)
+class _TradeLayout:
+    columns: int
+    has_rows: bool
+    has_base_quantity: bool
+    time_unit: TimeUnit
+
+
+def _trade_layout(head: str) -> _TradeLayout | None:
+    lines = data_lines(head)
+    header = header_names(lines[0]) if lines else ()
+    rows = [line.split(",") for line in lines if _TRADE.fullmatch(line)]
+    if header not in _TRADE_HEADERS and not rows:
+        return None
+    widths = [len(row) for row in rows] or [len(header)]
+    return _TradeLayout(max(set(widths), key=widths.count), bool(rows), "baseqty" in header, _time_unit([row[4] for row in rows]))
+
+
+@dataclass(frozen=True, slots=True)
+class _KlineLayout:
+    has_header: bool
+    first_open: str | None
+    intervals: list[str | None]
+    time_unit: TimeUnit
+
+
+def _kline_layout(head: str) -> _KlineLayout | None:
+    lines = data_lines(head)
+    has_header = bool(lines) and header_names(lines[0]) in _KLINE_HEADERS
+    rows = [line.split(",") for line in lines if _KLINE_ROW.fullmatch(line)]
+    if not has_header and not rows:
+        return None
+    return _KlineLayout(
+        has_header, rows[0][1] if rows else None, [kline_interval(row[0], row[6]) for row in rows], _time_unit([row[0] for row in rows])
+    )
+
+
+def _time_unit(times: list[str]) -> TimeUnit:
+    """The unit of the first plausible time; milliseconds, which all files had first, where there is none."""
+    latest = last_time()
+    return next((unit for text in times if (found := to_microseconds(int(text), latest)) and (unit := found[1]) in {"ms", "us"}), "ms")
+
+
+def _agreed_name(source: Source, member: str | None, kinds: set[str]) -> VisionName | None:
+    """What the file's name says, or else the archive member's.
+
+    Raises:
+        SourceRefused: the two contradict each other, or say that the file holds something else.
+    """
+    outer, inner = vision_name(source.name), vision_name(member) if member else None
+    if outer and inner and outer != inner:
+        raise SourceRefused(source.name, f"the file inside it is named {member}", "Give the file its right name.")
+    named = outer or inner
+    if named and named.kind not in kinds:
+        raise SourceRefused(source.name, f"it is named for {named.kind}, but does not hold them", "Give the file its right name.")
+    return named
+
+
+def _named_instrument(named: VisionName | None, market: str) -> str | None:
+    return instrument_name(market, named.symbol) if named else None
+
+
+def _trade_market(source: Source, given: str | None, named: VisionName | None, layout: _TradeLayout) -> str:
+    is_spot = layout.columns == len(_SPOT_TRADE)
+    if given is not None:
+        market = venue_of(given)
+        if (market == BINANCE) != is_spot or (market == BINANCE_USDM and layout.has_base_quantity):
+            raise SourceRefused(
+                source.name,
+                f"the instrument was given as {given}, but the file's columns are those of {'spot' if is_spot else 'futures'} trades",
+                f"Correct --instrument: the venue is one of {', '.join(MARKETS)}.",
+            )
+        return market
+    if is_spot:
+        return BINANCE
+    return BINANCE_COINM if layout.has_base_quantity or (named and is_coin_margined(named.symbol)) else BINANCE_USDM

@@ -1,0 +1,77 @@
+"""The conformance ledger: our bars held against the venues' own.
+
+Belongs here: one day's transaction of verdicts. Does not: the rules (sql/queries/conformance_day.sql states
+them), who is told about them (quality/).
+"""
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, date, datetime, timedelta
+from typing import Final
+
+from psycopg import sql
+
+from rrr_assets.calc.outcomes import DayCompared
+from rrr_assets.contracts.bars import INTERVALS
+from rrr_assets.contracts.ledgers import STATUSES
+from rrr_assets.warehouse.books import Connection, draw_stamp, enter, lock_days
+from rrr_assets.warehouse.connect import Database, Role
+from rrr_assets.warehouse.refresh import note_applied, read_pending
+from rrr_assets.warehouse.sqlfiles import query
+
+CONSUMER: Final = "bar_conformance"
+RELATIONS: Final = ("raw_trades", "venue_bars", *(f"bars_{interval}" for interval in INTERVALS))
+_ONE_DAY: Final = timedelta(days=1)
+_EXAMPLES: Final = 10
+
+
+def compare_days(database: Database, days: Sequence[date], *, whole_days: bool, instruments: Sequence[str] | None = None) -> Iterator[DayCompared]:
+    """Bring the ledger up to date, one transaction a day, yielding as each commits.
+
+    Args:
+        days: UTC days.
+        whole_days: judge every instrument of the day again; otherwise only those of which something changed.
+        instruments: only these; None for all.
+    """
+    with database.connect(Role.WRITER, autocommit=True) as connection:
+        for day in days:
+            with connection.transaction():
+                done = _compare_day(connection, day, whole_days, instruments)
+            yield done
+
+
+def _compare_day(connection: Connection, day: date, whole_days: bool, instruments: Sequence[str] | None) -> DayCompared:
+    enter(connection)
+    start = datetime(day.year, day.month, day.day, tzinfo=UTC)
+    listed = connection.execute("select distinct instrument from coverage where day = %s order by instrument", (day,)).fetchall()
+    names = [name for (name,) in listed if instruments is None or name in instruments]
+    lock_days(connection, CONSUMER, names, [day])
+    known_at = draw_stamp(connection)
+    pending = read_pending(connection, CONSUMER, RELATIONS, _ONE_DAY, day, names)
+    for name in names if whole_days else pending:
+        for interval, grid in INTERVALS.items():
+            connection.execute(
+                sql.SQL(query("conformance_day")).format(bars=sql.Identifier(f"bars_{interval}")),
+                {
+                    "instrument": name, "venue": name.partition(":")[0], "interval": interval, "grid": grid, "day": day,
+                    "look_back": start - _ONE_DAY, "from_time": start, "to_time": start + _ONE_DAY, "known_at": known_at,
+                },
+            )  # fmt: skip
+    note_applied(connection, CONSUMER, day, pending)
+    return _told(connection, day, start)
+
+
+def _told(connection: Connection, day: date, start: datetime) -> DayCompared:
+    """The day's counts by interval and status, with some of the unexplained bars."""
+    bounds = (start, start + _ONE_DAY)
+    counts = {interval: dict.fromkeys(STATUSES, 0) for interval in INTERVALS}
+    rows = connection.execute(
+        "select interval, status, count(*) from bar_conformance where bar_start >= %s and bar_start < %s group by interval, status", bounds
+    ).fetchall()
+    for interval, status, count in rows:
+        counts[interval][status] = count
+    examples = connection.execute(
+        "select format('%%s %%s %%s', instrument, interval, bar_start) from bar_conformance "
+        "where bar_start >= %s and bar_start < %s and status = 'unexplained' order by bar_start limit %s",
+        (*bounds, _EXAMPLES),
+    ).fetchall()
+    return DayCompared(day=day, counts=counts, unexplained=tuple(text for (text,) in examples))

@@ -1,0 +1,170 @@
+"""Which database this is, and how each role of the platform enters it.
+
+Belongs here: the address from RRR_DATABASE_URL or the embedded server, the roles, connections.
+Does not: the server's processes (server.py), the schema (migrate.py).
+Owner makes the schema, writer loads and refreshes, analyst reads and can do nothing else.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Final, Self
+from urllib.parse import quote, unquote, urlsplit, urlunsplit
+
+import psycopg
+from psycopg import sql
+
+from rrr_assets.warehouse.home import Credentials, Home
+from rrr_assets.warehouse.server import ensure_database, ensure_running
+from rrr_assets.warehouse.sqlfiles import query
+
+EMBEDDED_DATABASE: Final = "rrr"
+_ANALYST_TIMEOUT: Final = "60s"
+_BOOTSTRAP_LOCK: Final = 0x7272_7201
+
+
+class DatabaseUnusable(Exception):
+    """The database cannot serve the platform as it is. Permanent: the message says what to do."""
+
+
+class Role(StrEnum):
+    """The three roles. They are PostgreSQL roles of the same name, shared by all databases of a server."""
+
+    OWNER = "rrr_owner"
+    WRITER = "rrr_writer"
+    ANALYST = "rrr_analyst"
+
+
+@dataclass(frozen=True, slots=True)
+class Database:
+    """The addresses of one database, by role. Holds passwords, so it never prints itself."""
+
+    name: str
+    admin_url: str = field(repr=False)
+    role_urls: dict[Role, str] = field(repr=False)
+    dagster_url: str = field(repr=False)
+    is_embedded: bool
+
+    @classmethod
+    def current(cls, database: str | None = None) -> Self:
+        """The database of this process' environment; starts the embedded server where none is named.
+
+        Args:
+            database: another database on the same server; tests have one each.
+
+        Raises:
+            DatabaseUnusable: RRR_DATABASE_URL is no PostgreSQL address.
+        """
+        credentials = Credentials(Home.current().credentials)
+        given = os.environ.get("RRR_DATABASE_URL")
+        if given:
+            admin = given if database is None else _with_database(given, database)
+            name = unquote(urlsplit(admin).path.lstrip("/"))
+            if urlsplit(admin).scheme not in {"postgresql", "postgres"} or not name:
+                raise DatabaseUnusable("RRR_DATABASE_URL is not of the form postgresql://user:password@host:port/database. Set it so")
+        else:
+            server = ensure_running()
+            name = database or EMBEDDED_DATABASE
+            ensure_database(server, name)
+            admin = server.url(name, server.superuser)
+        role_urls = {
+            role: os.environ.get(f"RRR_{role.name}_URL") or _with_user(admin, role.value, credentials.password_for(role.value))
+            for role in Role
+        }
+        dagster = os.environ.get("RRR_DAGSTER_DATABASE_URL") or _with_database(role_urls[Role.OWNER], f"{name}_dagster")
+        return cls(name=name, admin_url=admin, role_urls=role_urls, dagster_url=dagster, is_embedded=not given)
+
+    def connect(self, role: Role, **options: Any) -> psycopg.Connection[tuple[Any, ...]]:
+        """Open a connection for a role, in UTC.
+
+        Raises:
+            DatabaseUnusable: the server refuses the role, with the remedy.
+        """
+        try:
+            return psycopg.connect(self.role_urls[role], options="-c TimeZone=UTC", application_name=f"rrr {role.name.lower()}", **options)
+        except psycopg.OperationalError as error:
+            raise DatabaseUnusable(
+                f"cannot enter database {self.name} as {role.value}: {_first_line(error)}. "
+                f"Run `rrr up`, or set RRR_{role.name}_URL where the server's roles are not ours to make"
+            ) from error
+
+    @contextmanager
+    def connect_admin(self) -> Iterator[psycopg.Connection[tuple[Any, ...]]]:
+        """A connection with the rights of the given address, or of the embedded server's superuser; autocommit."""
+        try:
+            connection = psycopg.connect(self.admin_url, options="-c TimeZone=UTC", autocommit=True)
+        except psycopg.OperationalError as error:
+            raise DatabaseUnusable(
+                f"cannot reach database {self.name}: {_first_line(error)}. Is RRR_DATABASE_URL right, and the server up?"
+            ) from error
+        with connection:
+            yield connection
+
+    def bootstrap(self) -> None:
+        """Make the roles, hand the database to its owner, and close what PostgreSQL leaves open to everybody.
+
+        Idempotent, and safe when several do it at once.
+
+        Raises:
+            DatabaseUnusable: the given address may not make roles.
+        """
+        with self.connect_admin() as connection, connection.transaction():
+            # Roles are shared by all databases of a server, so the lock is taken in one place for all:
+            # advisory locks are per database, a lock on the catalogue of roles is not.
+            connection.execute("select pg_advisory_xact_lock(%s)", (_BOOTSTRAP_LOCK,))
+            for role in Role:
+                self._make_role(connection, role)
+            try:
+                connection.execute(
+                    sql.SQL(query("bootstrap_database")).format(  # type: ignore[arg-type]  # composed of a project file and an identifier
+                        database=sql.Identifier(self.name), timeout=sql.Literal(_ANALYST_TIMEOUT)
+                    )
+                )
+            except psycopg.errors.InsufficientPrivilege as error:
+                raise DatabaseUnusable(
+                    f"the user of RRR_DATABASE_URL may not prepare database {self.name}: {_first_line(error)}. Let a superuser run `rrr migrate` once"
+                ) from error
+
+    def _make_role(self, connection: psycopg.Connection[tuple[Any, ...]], role: Role) -> None:
+        exists = connection.execute("select 1 from pg_roles where rolname = %s", (role.value,)).fetchone()
+        given = bool(os.environ.get(f"RRR_{role.name}_URL"))
+        if exists and (given or self._may_enter(role)):
+            return
+        password = unquote(urlsplit(self.role_urls[role]).password or "")
+        # The server gets a SCRAM verifier, so that no log of statements ever holds the password.
+        verifier = connection.pgconn.encrypt_password(password.encode(), role.value.encode(), b"scram-sha-256").decode()
+        verb = sql.SQL("alter") if exists else sql.SQL("create")
+        try:
+            with connection.transaction():
+                connection.execute(sql.SQL("{} role {} login password {}").format(verb, sql.Identifier(role.value), sql.Literal(verifier)))
+        except (psycopg.errors.DuplicateObject, psycopg.errors.UniqueViolation):
+            return  # another database of this server was prepared at the same moment, with the same passwords
+        except psycopg.errors.InsufficientPrivilege as error:
+            raise DatabaseUnusable(
+                f"the user of RRR_DATABASE_URL may not make the role {role.value}. Give it CREATEROLE, or make the roles "
+                f"{', '.join(Role)} and set RRR_OWNER_URL, RRR_WRITER_URL and RRR_ANALYST_URL"
+            ) from error
+
+    def _may_enter(self, role: Role) -> bool:
+        try:
+            psycopg.connect(self.role_urls[role]).close()
+        except psycopg.OperationalError:
+            return False
+        return True
+
+
+def _with_database(url: str, database: str) -> str:
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(path="/" + quote(database, safe="")))
+
+
+def _with_user(url: str, user: str, password: str) -> str:
+    parts = urlsplit(url)
+    host = parts.netloc.rpartition("@")[2]
+    return urlunsplit(parts._replace(netloc=f"{quote(user, safe='')}:{quote(password, safe='')}@{host}"))
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

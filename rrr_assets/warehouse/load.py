@@ -1,0 +1,410 @@
+"""Storing trades: one day, all or nothing, each trade once.
+
+Belongs here: the day's transaction for trades, from staged rows to rows, batch, coverage, quarantine and
+invalidations. Does not: venue bars (load_bars.py), files (staging.py), what a run reports (ticks/).
+Rows whose ids lie outside all that is stored are copied straight in; the others are staged beside the
+table and judged one by one: new, known, told more precisely, or in conflict. The unique index is the
+backstop of both.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date, datetime, timedelta
+from time import perf_counter
+from typing import Any, Final
+
+import psycopg
+import pyarrow as pa
+import pyarrow.compute as pc
+from psycopg import sql
+from psycopg.copy import QueuedLibpqWriter
+
+from rrr_assets.calc.numbers import plain, scales
+from rrr_assets.calc.outcomes import DayLoaded, FileTakenIn, NoSpaceLeft, PermanentFailure
+from rrr_assets.contracts.venues import VENUES
+from rrr_assets.warehouse import tapes
+from rrr_assets.warehouse.books import Connection, draw_stamp, enter, from_us, lock_days, log_invalidations
+from rrr_assets.warehouse.connect import Database, Role
+from rrr_assets.warehouse.faultpoints import reach
+from rrr_assets.warehouse.sqlfiles import query
+from rrr_assets.warehouse.staging import REFUSED_STAGED, DaySummary, StagedFile
+
+_STORED: Final = (
+    "instrument", "space", "sequence", "event_time", "event_time_ns", "time_source", "price", "size", "side", "conditions",
+    "received_at", "available_at", "available_basis",
+)  # fmt: skip
+_COPY_ROWS: Final = 65_536
+_ONE_DAY: Final = timedelta(days=1)
+
+RawText = Callable[[StagedFile, Sequence[int]], Mapping[int, str]]
+"""Gives the raw text of lines of a landed file: conflicts are found long after parsing."""
+
+
+class SpaceRefused(PermanentFailure):
+    """A source of another identity space than the day's: taking it in would double the volume."""
+
+
+@dataclass(slots=True)
+class _Counts:
+    stored: int = 0
+    revised: int = 0
+    duplicates: int = 0
+    quarantined: int = 0
+
+
+def load_day(database: Database, day: date, files: Sequence[StagedFile], run_id: str | None, raw_text: RawText, is_replay: bool = False) -> DayLoaded:
+    """Store one day's trades of some files in one transaction.
+
+    Args:
+        day: UTC day; only the files' rows of that day are looked at.
+        files: staged trade files, in the order in which they count when they disagree: the first one wins.
+        run_id: the Dagster run, for the batches.
+        raw_text: reads raw lines of a landed file, for rows that turn out to conflict.
+        is_replay: the rows are quarantined lines that come back, so that their groups of equal times are known to be partial.
+
+    Raises:
+        NoSpaceLeft: the database's disk is full; nothing of the day was stored.
+    """
+    begun = perf_counter()
+    try:
+        with database.connect(Role.WRITER) as connection, connection.transaction():
+            connection.execute("set local synchronous_commit = on")
+            outcome = _Day(connection, day, run_id, raw_text, is_replay).load(files)
+            reach("load.before_commit")
+    except psycopg.errors.DiskFull as error:
+        raise NoSpaceLeft(f"the database's disk is full: nothing of {day} was stored. Free space and materialise the day again") from error
+    reach("load.after_commit")
+    return replace(outcome, seconds=perf_counter() - begun)
+
+
+class _Day:
+    """The transaction of one day."""
+
+    def __init__(self, connection: Connection, day: date, run_id: str | None, raw_text: RawText, is_replay: bool) -> None:
+        self._connection = connection
+        self._day = day
+        self._run_id = run_id
+        self._raw_text = raw_text
+        self._is_replay = is_replay
+
+    def load(self, files: Sequence[StagedFile]) -> DayLoaded:
+        """Take in every file, then bring coverage up to date and log what changed."""
+        summaries = {file.file_id: file.summaries(self._day) for file in files}
+        instruments = sorted({summary.instrument for found in summaries.values() for summary in found})
+        enter(self._connection)
+        register_instruments(self._connection, instruments)
+        lock_days(self._connection, "raw_trades", instruments, [self._day - _ONE_DAY, self._day, self._day + _ONE_DAY])
+        self._connection.execute("select ensure_day_partition('raw_trades', %s)", (self._day,))
+        reach("load.locked")
+        self._known_at = draw_stamp(self._connection)
+        self._coverage = tapes.read_coverage(self._connection, "trades", instruments, self._day)
+        taken = [self._take_in(file, summaries[file.file_id]) for file in files]
+        reach("load.ledgered")
+        return DayLoaded(day=self._day, files=tuple(taken), known_at=self._known_at, seconds=0.0)
+
+    def _take_in(self, file: StagedFile, summaries: list[DaySummary]) -> FileTakenIn:
+        rows_read = sum(summary.rows for summary in summaries)
+        refused = file.refused(self._day)
+        blocker = self._other_space(file, summaries)
+        if blocker is not None:
+            self._settle(file, blocker)
+            names = tuple(summary.instrument for summary in summaries)
+            return FileTakenIn(file.file_id, file.name, None, rows_read + len(refused), 0, 0, 0, 0, names, refused=blocker)
+        batch_id = next_batch(self._connection)
+        counts = _Counts()
+        overflowing = self._overflowing(file, summaries)
+        direct = {s.instrument for s in summaries if s.instrument not in overflowing and self._is_apart(file, s)}
+        judged = [s for s in summaries if s.instrument not in direct]
+        windows: list[tuple[str, datetime, datetime]] = []
+        if direct:
+            counts.stored += self._copy_in(file, batch_id, direct)
+            windows += [(s.instrument, from_us(s.lowest_time), from_us(s.highest_time + 1)) for s in summaries if s.instrument in direct]
+        reach("load.copied")
+        if judged:
+            refused = pa.concat_tables([refused, self._judge(file, batch_id, judged, overflowing, counts, windows)])
+        counts.quarantined = len(refused)
+        stamps = {"known_at": self._known_at, "batch_id": batch_id}
+        write_quarantine(self._connection, file, self._day, stamps, refused)
+        log_invalidations(self._connection, "raw_trades", [(name, self._day, a, b) for name, a, b in windows], "load", batch_id)
+        for summary in summaries:
+            fresh = summary if summary.instrument in direct and self._held(summary.instrument) is None else None
+            self._cover(file, batch_id, summary, fresh, refused)
+        self._connection.execute(
+            query("load_insert_batch"),
+            {
+                "batch_id": batch_id, "file_id": file.file_id, "day": self._day, "stream": "trades", "time_unit": file.time_unit,
+                "rows_read": rows_read + len(file.refused(self._day)), "rows_stored": counts.stored, "rows_revised": counts.revised,
+                "duplicates": counts.duplicates, "quarantined": counts.quarantined, "known_at": self._known_at, "run_id": self._run_id,
+            },
+        )  # fmt: skip
+        self._settle(file, None)
+        return FileTakenIn(
+            file_id=file.file_id,
+            name=file.name,
+            batch_id=batch_id,
+            rows_read=counts.stored + counts.revised + counts.duplicates + counts.quarantined,
+            rows_stored=counts.stored,
+            rows_revised=counts.revised,
+            duplicates=counts.duplicates,
+            quarantined=counts.quarantined,
+            instruments=tuple(summary.instrument for summary in summaries),
+        )
+
+    def _held(self, instrument: str) -> tapes.Held | None:
+        held = self._coverage.get((instrument, self._day))
+        return held if held is not None and held.row_count else None
+
+    def _other_space(self, file: StagedFile, summaries: list[DaySummary]) -> str | None:
+        for summary in summaries:
+            held = self._held(summary.instrument)
+            if held is not None and held.space != file.space:
+                return (
+                    f"{file.name} identifies trades by {file.space}, but {summary.instrument} on {self._day} is held by {held.space}: "
+                    f"two identities would double the volume. Take in a source with {held.space}"
+                )
+        return None
+
+    def _is_apart(self, file: StagedFile, summary: DaySummary) -> bool:
+        """Whether none of the rows can be stored already: ids in order, outside all that is held, and never ended."""
+        if self._is_replay or not summary.is_increasing:
+            return False
+        for day in (self._day - _ONE_DAY, self._day, self._day + _ONE_DAY):
+            held = self._coverage.get((summary.instrument, day))
+            if held is None or not held.row_count or held.space != file.space:
+                continue
+            if held.first_sequence <= summary.highest_id and summary.lowest_id <= held.last_sequence:
+                return False
+        ended = self._connection.execute(
+            "select 1 from trade_revisions where instrument = %s and space = %s and sequence between %s and %s limit 1",
+            (summary.instrument, file.space, summary.lowest_id, summary.highest_id),
+        ).fetchone()
+        return ended is None
+
+    def _overflowing(self, file: StagedFile, summaries: list[DaySummary]) -> dict[str, tuple[int, int]]:
+        """Instruments with a number of more decimals than they are held to, with their scales."""
+        held_to = {
+            name: (price_scale, size_scale)
+            for name, price_scale, size_scale in self._connection.execute(
+                "select instrument, price_scale, size_scale from instruments where valid_to is null and instrument = any(%s)",
+                ([summary.instrument for summary in summaries],),
+            )
+        }
+        found: dict[str, tuple[int, int]] = {}
+        for batch in file.rows(self._day):
+            for name in pc.unique(batch.column("instrument")).to_pylist():
+                if name in found:
+                    continue
+                mine = batch if len(held_to) == 1 else batch.filter(pc.equal(batch.column("instrument"), name))
+                if any(_needs_more(mine.column(column), scale) for column, scale in zip(("price", "size"), held_to[name], strict=True)):
+                    found[name] = held_to[name]
+        return found
+
+    def _batches(self, file: StagedFile, only: set[str]) -> Iterator[pa.RecordBatch]:
+        """The file's rows of the day as they are stored, less the stamps, in slices that keep memory small."""
+        wanted = pa.array(sorted(only), pa.string())
+        for batch in file.rows(self._day):
+            mask = pc.is_in(batch.column("instrument"), wanted)
+            kept = batch if pc.all(mask).as_py() else batch.filter(mask)
+            for start in range(0, len(kept), _COPY_ROWS):
+                yield _stored_columns(kept.slice(start, _COPY_ROWS), file)
+
+    def _copy_in(self, file: StagedFile, batch_id: int, instruments: set[str]) -> int:
+        stamps = {"known_at": (self._known_at, pa.timestamp("us", "UTC")), "batch_id": (batch_id, pa.int64())}
+        rows = (_with_constants(batch, stamps) for batch in self._batches(file, instruments))
+        return copy_batches(self._connection, "raw_trades", (*_STORED, *stamps), rows)
+
+    def _judge(
+        self, file: StagedFile, batch_id: int, judged: list[DaySummary], overflowing: Mapping[str, tuple[int, int]],
+        counts: _Counts, windows: list[tuple[str, datetime, datetime]],
+    ) -> pa.Table:  # fmt: skip
+        """Stage the rows beside the table, judge them, store what is new or finer; returns the rows refused."""
+        connection = self._connection
+        for statement in statements("load_make_incoming"):
+            connection.execute(statement)
+        refusals: list[pa.Table] = []
+        kept = (self._within_scale(file, batch, overflowing, refusals) for batch in self._batches(file, {s.instrument for s in judged}))
+        copy_batches(connection, "incoming", ("line", *_STORED), kept)
+        connection.execute("analyze incoming")
+        bounds = {
+            "instruments": [s.instrument for s in judged],
+            "space": file.space,
+            "time_unit": file.time_unit,
+            "from_time": self._day - _ONE_DAY,
+            "to_time": self._day + 2 * _ONE_DAY,
+            "lowest_sequence": min(s.lowest_id for s in judged),
+            "highest_sequence": max(s.highest_id for s in judged),
+            "known_at": self._known_at,
+            "batch_id": batch_id,
+        }
+        connection.execute(query("load_judge"), bounds)
+        connection.execute(query("load_judge_copies"))
+        if file.space == "ordinal" and not self._is_replay:
+            connection.execute(query("load_judge_groups"), bounds)
+        verdicts = dict(connection.execute("select verdict, count(*) from judged group by verdict").fetchall())
+        if verdicts.get("finer"):
+            connection.execute(query("load_revise"), bounds)
+        connection.execute(query("load_insert_judged"), bounds)
+        counts.stored += verdicts.get("new", 0)
+        counts.revised += verdicts.get("finer", 0)
+        counts.duplicates += verdicts.get("duplicate", 0)
+        windows += connection.execute(query("load_judged_windows")).fetchall()
+        if verdicts.get("conflict") or verdicts.get("group_conflict"):
+            refusals.append(self._conflicts(file))
+        return pa.concat_tables(refusals) if refusals else REFUSED_STAGED.empty_table()
+
+    def _within_scale(
+        self, file: StagedFile, batch: pa.RecordBatch, overflowing: Mapping[str, tuple[int, int]], refusals: list[pa.Table]
+    ) -> pa.RecordBatch:
+        """The rows that their instrument's scales hold; the others are added to the refusals."""
+        over = pa.array([False] * len(batch))
+        details: dict[int, str] = {}
+        for name, held_to in overflowing.items():
+            is_name = pc.equal(batch.column("instrument"), name)
+            for column, scale in zip(("price", "size"), held_to, strict=True):
+                needed = scales(batch.column(column))
+                breaks = pc.and_(is_name, pc.greater(needed, scale))
+                over = pc.or_(over, breaks)
+                for at in pc.indices_nonzero(breaks).to_pylist():
+                    value = plain(batch.column(column)[at].as_py())
+                    details[at] = f"{column} {value} has {needed[at]} decimals, but {name} is held to {scale}: `rrr instruments set` widens it"
+        if not details:
+            return batch
+        lines = batch.column("line").to_pylist()
+        raw = self._raw_text(file, [lines[at] for at in details])
+        refusals.append(
+            refused_table(
+                [
+                    (lines[at], "scale", detail, raw.get(lines[at], ""), batch.column("instrument")[at].as_py(),
+                     batch.column("event_time")[at].as_py(), batch.column("sequence")[at].as_py())
+                    for at, detail in sorted(details.items())
+                ]
+            )
+        )  # fmt: skip
+        return batch.filter(pc.invert(over))
+
+    def _conflicts(self, file: StagedFile) -> pa.Table:
+        found = self._connection.execute(query("load_judged_conflicts")).fetchall()
+        raw = self._raw_text(file, [row[0] for row in found])
+        refused = []
+        for line, instrument, event_time, sequence, verdict, price, size, side, first_line, copy, *stored in found:
+            stored_time, stored_price, stored_size, stored_side, stored_batch = stored
+            theirs = "nothing" if stored_price is None else f"{stored_time.isoformat()} {plain(stored_price)} x {plain(stored_size)} {stored_side}"
+            where = f"line {first_line} of this file" if copy > 1 else f"batch {stored_batch}"
+            detail = f"{event_time.isoformat()} {plain(price)} x {plain(size)} {side} here, {theirs} in {where}"
+            refused.append((line, verdict, detail, raw.get(line, ""), instrument, event_time, sequence))
+        return refused_table(refused)
+
+    def _cover(self, file: StagedFile, batch_id: int, summary: DaySummary, fresh: DaySummary | None, refused: pa.Table) -> None:
+        """Bring the coverage of one instrument up to date, here and at the edges of the days beside."""
+        held, changes = tapes.cover_trades(self._connection, self._day, file, summary, fresh, refused, self._coverage)
+        self._coverage.update(held)
+        log_invalidations(self._connection, "raw_trades", changes, "coverage", batch_id)
+
+    def _settle(self, file: StagedFile, refused: str | None) -> None:
+        self._connection.execute(
+            "update landing_days set is_pending = false, refused = %s where file_id = %s and day = %s", (refused, file.file_id, self._day)
+        )
+
+
+def write_quarantine(connection: Connection, file: StagedFile, day: date, stamps: Mapping[str, Any], refused: pa.Table) -> None:
+    """Put a file's refused rows of a day into quarantine, and let go what waits there and is refused no more."""
+    columns: dict[str, Any] = {name: refused.column(name).to_pylist() for name in REFUSED_STAGED.names}
+    place = {"file_id": file.file_id, "day": day, **stamps}
+    if len(refused):
+        # PostgreSQL's text holds every character but NUL.
+        for name in ("raw", "detail"):
+            columns[name] = [text.replace("\x00", "\\x00") for text in columns[name]]
+        connection.execute(query("load_quarantine"), {**columns, **place})
+    connection.execute(query("load_release_quarantine"), {**place, "refused_lines": columns["line"]})
+
+
+def register_instruments(connection: Connection, instruments: Sequence[str]) -> None:
+    """Enter instruments seen for the first time, with their venue's kind and scales."""
+    venues = [VENUES[name.partition(":")[0]] for name in instruments]
+    connection.execute(
+        query("register_instruments"),
+        (list(instruments), [v.contract_type for v in venues], [v.price_scale for v in venues], [v.size_scale for v in venues]),
+    )
+
+
+def _stored_columns(batch: pa.RecordBatch, file: StagedFile) -> pa.RecordBatch:
+    """Parsed rows as they are stored, with availability, less the batch's stamps."""
+    event_time = batch.column("event_time")
+    received_at = batch.column("received_at")
+    venue = batch.column("instrument")[0].as_py().partition(":")[0] if len(batch) else ""
+    modelled = pc.add(event_time, pa.scalar(VENUES[venue].publication_delay, pa.duration("us"))) if venue else event_time
+    if received_at.null_count == len(received_at):
+        available_at, basis = modelled, pa.repeat(pa.scalar("modelled"), len(batch))
+    else:
+        arrived = pc.add(received_at, pa.scalar(timedelta(microseconds=file.clock_offset_us or 0), pa.duration("us")))
+        observed = pc.max_element_wise(event_time, arrived, skip_nulls=True)
+        available_at = pc.if_else(pc.is_null(received_at), modelled, observed)
+        basis = pc.if_else(pc.is_null(received_at), "modelled", "observed")
+    values = {
+        "line": batch.column("line"),
+        "space": pa.repeat(pa.scalar(file.space), len(batch)),
+        "time_source": pa.repeat(pa.scalar("venue"), len(batch)),
+        "available_at": available_at,
+        "available_basis": basis,
+    }
+    names = ("line", *_STORED)
+    return pa.RecordBatch.from_arrays([values[name] if name in values else batch.column(name) for name in names], names=list(names))
+
+
+def _with_constants(batch: pa.RecordBatch, constants: Mapping[str, tuple[Any, pa.DataType]]) -> pa.RecordBatch:
+    arrays = [batch.column(name) for name in _STORED]
+    arrays += [pa.repeat(pa.scalar(value, kind), len(batch)) for value, kind in constants.values()]
+    return pa.RecordBatch.from_arrays(arrays, names=[*_STORED, *constants])
+
+
+def copy_batches(connection: Connection, table: str, columns: Sequence[str], batches: Iterable[pa.RecordBatch]) -> int:
+    """Copy Arrow batches in, in PostgreSQL's binary form; a thread sends while the next batch is encoded. Returns the rows sent."""
+    import pgpq
+
+    rows = 0
+    statement = sql.SQL("copy {} ({}) from stdin (format binary)").format(sql.Identifier(table), sql.SQL(", ").join(map(sql.Identifier, columns)))
+    encoder = None
+    with connection.cursor() as cursor, cursor.copy(statement, writer=QueuedLibpqWriter(cursor)) as copy:
+        for batch in batches:
+            chosen = batch.select(list(columns))
+            if encoder is None:
+                encoder = pgpq.ArrowToPostgresBinaryEncoder(chosen.schema)
+                copy.write(encoder.write_header())
+            copy.write(encoder.write_batch(chosen))
+            rows += len(chosen)
+            reach("load.copying")
+        if encoder is not None:
+            copy.write(encoder.finish())
+    return rows
+
+
+def _needs_more(numbers: pa.Array, scale: int) -> bool:
+    """Whether any number has more decimals than `scale`; the cast refuses exactly that."""
+    if scale >= numbers.type.scale:
+        return False
+    try:
+        pc.cast(numbers, pa.decimal128(38, scale))
+    except pa.ArrowInvalid:
+        return True
+    return False
+
+
+def refused_table(rows: Sequence[tuple[Any, ...]]) -> pa.Table:
+    """Refused rows as (line, reason, detail, raw, instrument, event_time, sequence), schema REFUSED_STAGED."""
+    columns = list(zip(*rows, strict=True)) if rows else [[]] * 7
+    padding: list[list[None]] = [[None] * len(rows)] * 2
+    return pa.Table.from_arrays(
+        [pa.array(list(values), kind.type) for values, kind in zip([*columns, *padding], REFUSED_STAGED, strict=True)], schema=REFUSED_STAGED
+    )
+
+
+def next_batch(connection: Connection) -> int:
+    """The number of a new batch."""
+    row = connection.execute("select nextval('ingest_batches_batch_id_seq')").fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+def statements(name: str) -> list[Any]:
+    """The statements of a query file that has several."""
+    return [part for part in query(name).split(";") if part.strip()]

@@ -1,0 +1,147 @@
+"""Our bars, kept in step with the trades: window by window, per instrument, from the invalidation log.
+
+Belongs here: one day's transaction of one bar table. Does not: what a bar is (calc/order says it plainly,
+sql/queries/bars_from_trades.sql does it), which days are refreshed when (bars/).
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from typing import Final
+
+from psycopg import sql
+from psycopg.types.range import Range
+
+from rrr_assets.calc.outcomes import DayRefreshed, RawTradesGone
+from rrr_assets.contracts.bars import INTERVALS
+from rrr_assets.warehouse.books import Connection, draw_stamp, enter, lock_days, log_invalidations
+from rrr_assets.warehouse.connect import Database, Role
+from rrr_assets.warehouse.faultpoints import reach
+from rrr_assets.warehouse.load import statements
+from rrr_assets.warehouse.sqlfiles import query
+
+_ONE_DAY: Final = timedelta(days=1)
+SOURCES: Final = {"1m": "raw_trades", "5m": "bars_1m", "1h": "bars_5m", "1d": "bars_1h"}
+"""What each interval's bars are made from."""
+
+Window = tuple[datetime, datetime]
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """Windows of one instrument and day that wait, and the last entry seen of each relation followed."""
+
+    windows: tuple[Range[datetime], ...]
+    last_ids: tuple[tuple[str, int], ...]
+
+
+def refresh_bars(
+    database: Database, interval: str, days: Sequence[date], *, whole_days: bool, instruments: Sequence[str] | None = None
+) -> Iterator[DayRefreshed]:
+    """Refresh one bar table, one transaction a day, yielding as each commits.
+
+    Args:
+        interval: '1m', '5m', '1h' or '1d'.
+        days: UTC days.
+        whole_days: recompute the days whole; otherwise only what the invalidation log says has changed.
+        instruments: only these; None for all.
+
+    Raises:
+        RawTradesGone: trades that a changed bar is made from were dropped by retention; its bars stay as they are.
+    """
+    with database.connect(Role.WRITER, autocommit=True) as connection:
+        for day in days:
+            with connection.transaction():
+                done = _refresh_day(connection, interval, day, whole_days, instruments)
+                reach("bars.before_commit")
+            reach("bars.after_commit")
+            yield done
+
+
+def days_to_refresh(connection: Connection, consumer: str, relations: Sequence[str], most: int) -> list[tuple[date, int, int, int]]:
+    """Days on which a consumer lags behind the log, oldest first: (day, entries, instruments, last entry's number)."""
+    return connection.execute(query("refresh_days_pending"), {"consumer": consumer, "relations": list(relations), "most": most}).fetchall()
+
+
+def _refresh_day(connection: Connection, interval: str, day: date, whole_days: bool, instruments: Sequence[str] | None) -> DayRefreshed:
+    consumer = f"bars_{interval}"
+    enter(connection)
+    names = _instruments_of(connection, day, instruments)
+    lock_days(connection, consumer, names, [day])
+    known_at = draw_stamp(connection)
+    # Completeness is judged per interval from the coverage, which logs its changes as changes of raw_trades.
+    relations = sorted({SOURCES[interval], "raw_trades"})
+    pending = read_pending(connection, consumer, relations, INTERVALS[interval], day, names)
+    changed = windows = 0
+    for name in names:
+        spans = [(_midnight(day), _midnight(day) + _ONE_DAY)] if whole_days else [(r.lower, r.upper) for r in pending[name].windows] if name in pending else []
+        if not spans:
+            continue
+        held = connection.execute(
+            "select space, is_dropped from coverage where instrument = %s and stream = 'trades' and day = %s", (name, day)
+        ).fetchone()
+        if held is None:
+            continue
+        if held[1]:
+            raise RawTradesGone(name, day)
+        for span in spans:
+            moved = _refresh_window(connection, interval, name, held[0], day, span, known_at)
+            windows += 1
+            changed += len(moved)
+            if moved:
+                log_invalidations(connection, consumer, [(name, day, moved[0], moved[-1] + timedelta(microseconds=1))], "refresh", None)
+    note_applied(connection, consumer, day, pending)
+    reach("bars.computed")
+    row = connection.execute(
+        sql.SQL("select count(*) from {} where bar_start >= %s and bar_start < %s").format(sql.Identifier(consumer)),
+        (_midnight(day), _midnight(day) + _ONE_DAY),
+    ).fetchone()
+    return DayRefreshed(day=day, interval=interval, bars=row[0] if row else 0, changed=changed, windows=windows)
+
+
+def _instruments_of(connection: Connection, day: date, instruments: Sequence[str] | None) -> list[str]:
+    rows = connection.execute("select instrument from coverage where stream = 'trades' and day = %s order by instrument", (day,)).fetchall()
+    return [name for (name,) in rows if instruments is None or name in instruments]
+
+
+def read_pending(
+    connection: Connection, consumer: str, relations: Sequence[str], grid: timedelta, day: date, instruments: Sequence[str]
+) -> dict[str, Pending]:
+    """What a consumer has to refresh of some instruments on one day."""
+    rows = connection.execute(
+        query("refresh_pending"),
+        {"grid": grid, "consumer": consumer, "relations": list(relations), "day": day, "instruments": list(instruments)},
+    ).fetchall()
+    return {name: Pending(tuple(windows), tuple(zip(followed, last_ids, strict=True))) for name, windows, followed, last_ids in rows}
+
+
+def note_applied(connection: Connection, consumer: str, day: date, pending: Mapping[str, Pending]) -> None:
+    """Write down that a consumer reflects all that was pending."""
+    entries = [(relation, name, last_id) for name, found in pending.items() for relation, last_id in found.last_ids]
+    if entries:
+        relations, names, last_ids = (list(column) for column in zip(*entries, strict=True))
+        values = {"consumer": consumer, "day": day, "relations": relations, "instruments": names, "last_ids": last_ids}
+        connection.execute(query("refresh_applied"), values)
+
+
+def _refresh_window(
+    connection: Connection, interval: str, name: str, space: str, day: date, span: Window, known_at: datetime
+) -> list[datetime]:
+    """Recompute one window and write what differs; the starts of the bars that changed, in order."""
+    values = {
+        "instrument": name, "space": space, "day": day, "from_time": span[0], "to_time": span[1], "known_at": known_at, "grid": INTERVALS[interval],
+    }  # fmt: skip
+    for statement in statements("bars_make_fresh"):
+        connection.execute(statement)
+    if interval == "1m":
+        connection.execute(query("bars_from_trades"), values)
+    else:
+        connection.execute(sql.SQL(query("bars_from_bars")).format(source=sql.Identifier(SOURCES[interval])), values)
+    replace = sql.SQL(query("bars_replace")).format(target=sql.Identifier(f"bars_{interval}"))
+    return [start for (start,) in connection.execute(replace, values).fetchall()]
+
+
+def _midnight(day: date) -> datetime:
+
+
+    return datetime(day.year, day.month, day.day, tzinfo=UTC)

@@ -1,0 +1,194 @@
+"""Staged files: a landed file's rows, parsed once and laid down by day until each day is stored.
+
+Belongs here: the folder of a landed file, its Arrow files by day, their summaries. Does not: parsing
+(venues/), deciding what to take in (ticks/), the database.
+A folder appears whole, by one rename, or not at all.
+"""
+
+import json
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any, Final, Self
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from rrr_assets.calc.coverage import Hole, TapeBuilder
+from rrr_assets.contracts.parsed import REFUSED_ROWS, TRADES, UTC_MICROSECONDS, VENUE_BARS
+
+DAY_US: Final = 86_400_000_000
+_OPTIONS: Final = pa.ipc.IpcWriteOptions(compression="lz4")
+
+REFUSED_STAGED: Final = REFUSED_ROWS.append(pa.field("after_time", UTC_MICROSECONDS)).append(pa.field("before_time", UTC_MICROSECONDS))
+
+
+@dataclass(frozen=True, slots=True)
+class DaySummary:
+    """What one file holds of one instrument on one day. Times in microseconds since 1970 UTC."""
+
+    instrument: str
+    rows: int
+    is_increasing: bool
+    first_id: int
+    last_id: int
+    lowest_id: int
+    highest_id: int
+    first_time: int
+    last_time: int
+    lowest_time: int
+    highest_time: int
+    holes: tuple[Hole, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class StagedFile:
+    """A landed file with its number in the books, as the loader takes it."""
+
+    file_id: int
+    name: str
+    folder: Path
+    stream: str
+    space: str | None
+    time_unit: str
+    clock_offset_us: int | None
+    declared: tuple[date, date] | None
+
+    def summaries(self, day: date) -> list[DaySummary]:
+        """What it holds of a day, by instrument."""
+        found = json.loads((self.folder / "staged" / f"{day.isoformat()}.json").read_text("utf-8"))
+        return [DaySummary(**{**entry, "holes": tuple(Hole(*hole) for hole in entry["holes"])}) for entry in found]
+
+    def rows(self, day: date) -> Iterator[pa.RecordBatch]:
+        """The day's good rows in source order, in batches."""
+        yield from _read(self.folder / "staged" / f"{day.isoformat()}.rows.arrow")
+
+    def refused(self, day: date) -> pa.Table:
+        """The day's refused rows, schema REFUSED_STAGED."""
+        return pa.Table.from_batches(_read(self.folder / "staged" / f"{day.isoformat()}.refused.arrow"), REFUSED_STAGED)
+
+
+class Stager:
+    """Lays a file's batches down by day. Use as a context manager; `days` is final when it closed."""
+
+    def __init__(self, folder: Path, stream: str) -> None:
+        self._folder = folder
+        self._schema = TRADES if stream == "trades" else VENUE_BARS
+        self._time = "event_time" if stream == "trades" else "bar_start"
+        self._writers: dict[tuple[date, str], Any] = {}
+        self._tapes: dict[date, dict[str, TapeBuilder]] = {}
+        self._pending_refused: list[pa.RecordBatch] = []
+        self._last_time: int | None = None
+        self.days: dict[date, int] = {}
+
+    def __enter__(self) -> Self:
+        self._folder.mkdir(parents=True)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        for writer in self._writers.values():
+            writer.close()
+        if kind is None:
+            for day, tapes in self._tapes.items():
+                for part in ("rows", "refused"):
+                    if (day, part) not in self._writers:
+                        self._writer(day, part).close()
+                entries = [_summary(name, tape) for name, tape in sorted(tapes.items())]
+                (self._folder / f"{day.isoformat()}.json").write_text(json.dumps(entries), "utf-8")
+
+    def add(self, rows: pa.RecordBatch, refused: pa.RecordBatch, fallback_day: date) -> None:
+        """Lay down one batch. A refused row without a time goes to the day of the good row before it, else after it, else the fallback."""
+        times = _us(rows.column(self._time))
+        self._add_refused(rows, refused, times, fallback_day)
+        if len(times) == 0:
+            return
+        day_numbers = times // DAY_US
+        changes = np.flatnonzero(np.diff(day_numbers)) + 1
+        starts, ends = [0, *changes.tolist()], [*changes.tolist(), len(times)]
+        if len(starts) > 64:
+            # A source in wild order: gather each day's rows instead of writing a sliver at every change.
+            for number in np.unique(day_numbers):
+                mask = day_numbers == number
+                self._add_day(_day(int(number)), rows.filter(pa.array(mask)), times[mask])
+        else:
+            for start, end in zip(starts, ends, strict=True):
+                self._add_day(_day(int(day_numbers[start])), rows.slice(start, end - start), times[start:end])
+        self._last_time = int(times[-1])
+
+    def _add_day(self, day: date, rows: pa.RecordBatch, times: np.ndarray[Any, np.dtype[np.int64]]) -> None:
+        self._writer(day, "rows").write_batch(rows)
+        self.days[day] = self.days.get(day, 0) + len(times)
+        tapes = self._tapes.setdefault(day, {})
+        ids = rows.column("sequence").to_numpy() if "sequence" in rows.schema.names else times
+        instruments = rows.column("instrument")
+        names = pc.unique(instruments).to_pylist()
+        for name in names:
+            mask = None if len(names) == 1 else pc.equal(instruments, name).to_numpy(zero_copy_only=False)
+            tapes.setdefault(name, TapeBuilder()).add(ids if mask is None else ids[mask], times if mask is None else times[mask])
+
+    def _add_refused(
+        self, rows: pa.RecordBatch, refused: pa.RecordBatch, times: np.ndarray[Any, np.dtype[np.int64]], fallback_day: date
+    ) -> None:
+        if len(refused) == 0:
+            return
+        lines = rows.column("line").to_numpy() if len(rows) else np.empty(0, np.int64)
+        at = np.searchsorted(lines, refused.column("line").to_numpy())
+        event = refused.column("event_time").cast(pa.int64()).to_pylist()
+        after = [int(times[i - 1]) if i > 0 else self._last_time for i in at]
+        before = [int(times[i]) if i < len(times) else None for i in at]
+        known = [next((t for t in three if t is not None), None) for three in zip(event, after, before, strict=True)]
+        days = [fallback_day if t is None else _day(t // DAY_US) for t in known]
+        columns = [*refused.columns, pa.array(after, UTC_MICROSECONDS), pa.array(before, UTC_MICROSECONDS)]
+        full = pa.RecordBatch.from_arrays(columns, schema=REFUSED_STAGED)
+        for day in sorted(set(days)):
+            mask = [d == day for d in days]
+            self._writer(day, "refused").write_batch(full.filter(pa.array(mask)))
+            self.days[day] = self.days.get(day, 0) + sum(mask)
+            self._tapes.setdefault(day, {})
+
+    def _writer(self, day: date, part: str) -> Any:
+        if (day, part) not in self._writers:
+            schema = self._schema if part == "rows" else REFUSED_STAGED
+            path = self._folder / f"{day.isoformat()}.{part}.arrow"
+            self._writers[day, part] = pa.ipc.new_file(str(path), schema, options=_OPTIONS)
+        return self._writers[day, part]
+
+
+def drop_staged(folder: Path) -> None:
+    """Remove a file's staged rows; the file itself stays."""
+    shutil.rmtree(folder / "staged", ignore_errors=True)
+
+
+def _summary(name: str, tape: TapeBuilder) -> dict[str, Any]:
+    return {
+        "instrument": name,
+        "rows": tape.rows,
+        "is_increasing": tape.is_increasing,
+        "first_id": tape.first_id,
+        "last_id": tape.last_id,
+        "lowest_id": tape.lowest_id,
+        "highest_id": tape.highest_id,
+        "first_time": tape.first_time,
+        "last_time": tape.last_time,
+        "lowest_time": tape.lowest_time,
+        "highest_time": tape.highest_time,
+        "holes": [(h.id_before, h.time_before, h.id_after, h.time_after) for h in tape.holes] if tape.is_increasing else [],
+    }
+
+
+def _read(path: Path) -> Iterator[pa.RecordBatch]:
+    with pa.memory_map(str(path)) as source:
+        reader = pa.ipc.open_file(source)
+        for number in range(reader.num_record_batches):
+            yield reader.get_batch(number)
+
+
+def _us(times: pa.Array) -> np.ndarray[Any, np.dtype[np.int64]]:
+    return times.cast(pa.int64()).to_numpy()
+
+
+def _day(number: int) -> date:
+    return date.fromordinal(719_163 + number)

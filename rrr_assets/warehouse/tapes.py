@@ -1,0 +1,204 @@
+"""The coverage ledger: what is held of each instrument, stream and day, kept in step with every load.
+
+Belongs here: reading and writing coverage inside a load's transaction. Does not: the rules of what is
+covered (calc/coverage).
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date, datetime, timedelta
+from typing import Final
+
+import pyarrow as pa
+from psycopg.types.multirange import Multirange
+from psycopg.types.range import Range
+
+from rrr_assets.calc.coverage import Hole, Interval, Tape, changed, covered_by_claim, covered_by_ids, subtract, union
+from rrr_assets.warehouse.books import Connection, day_interval, from_us, to_us
+from rrr_assets.warehouse.sqlfiles import query
+from rrr_assets.warehouse.staging import DaySummary, StagedFile
+
+_ONE_DAY: Final = timedelta(days=1)
+_MOST_WINDOWS: Final = 64
+
+Window = tuple[str, date, datetime, datetime]
+Key = tuple[str, date]
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """One row of coverage; times in microseconds since 1970 UTC."""
+
+    space: str | None
+    row_count: int
+    first_time: int
+    last_time: int
+    first_sequence: int
+    last_sequence: int
+    is_declared: bool
+    covered: tuple[Interval, ...]
+    missing_ids: tuple[Interval, ...]
+    is_dropped: bool = False
+
+
+def read_coverage(connection: Connection, stream: str, instruments: Sequence[str], day: date) -> dict[Key, Held]:
+    """The coverage of some instruments on a day and the days beside it. The caller holds their locks."""
+    days = [day - _ONE_DAY, day, day + _ONE_DAY]
+    rows = connection.execute(query("coverage_read"), {"stream": stream, "instruments": list(instruments), "days": days}).fetchall()
+    return {
+        (row[0], row[1]): Held(
+            space=row[2],
+            row_count=row[3],
+            first_time=_us(row[4]),
+            last_time=_us(row[5]),
+            first_sequence=row[6] or 0,
+            last_sequence=row[7] or 0,
+            is_declared=row[8],
+            covered=tuple((to_us(r.lower), to_us(r.upper)) for r in row[9]),
+            missing_ids=tuple((r.lower, r.upper) for r in row[10]),
+            is_dropped=row[11],
+        )
+        for row in rows
+    }
+
+
+def cover_trades(
+    connection: Connection,
+    day: date,
+    file: StagedFile,
+    summary: DaySummary,
+    fresh: DaySummary | None,
+    refused: pa.Table,
+    known: Mapping[Key, Held],
+) -> tuple[dict[Key, Held], list[Window]]:
+    """Bring one instrument's coverage up to date after a file's rows of a day were stored.
+
+    Args:
+        fresh: the summary, where these rows are all that is held of the day; otherwise the table is read.
+        refused: the file's refused rows of that day.
+        known: coverage before, of the day and the days beside it.
+
+    Returns:
+        The rows of coverage that changed, and the windows in which completeness may have changed.
+    """
+    name = summary.instrument
+    before = known.get((name, day))
+    is_declared = _declares(file, day) or (before is not None and before.is_declared)
+    tape, row_count, lowest_time, highest_time = _tape(connection, name, day, file, fresh)
+    if tape is None:
+        return {}, []
+    span = day_interval(day)
+    yesterday, tomorrow = known.get((name, day - _ONE_DAY)), known.get((name, day + _ONE_DAY))
+    if file.space == "ordinal":
+        claimed = covered_by_claim(span, summary.lowest_time, summary.highest_time, _declares(file, day), _doubts(refused, name, span))
+        covered = union([*claimed, *(before.covered if before else ())])
+        missing: list[Interval] = []
+    else:
+        covered = covered_by_ids(span, tape, is_declared, _last_id(yesterday, file), _first_id(tomorrow, file))
+        missing = [hole.missing_ids for hole in tape.holes]
+    now = Held(
+        space=file.space, row_count=row_count, first_time=lowest_time, last_time=highest_time, first_sequence=tape.first_id,
+        last_sequence=tape.last_id, is_declared=is_declared, covered=tuple(covered), missing_ids=tuple(missing),
+    )  # fmt: skip
+    changes: dict[Key, Held] = {(name, day): now}
+    if file.space != "ordinal":
+        if yesterday is not None and yesterday.row_count and yesterday.space == file.space:
+            changes[name, day - _ONE_DAY] = _with_edge(yesterday, day - _ONE_DAY, meets=yesterday.last_sequence + 1 == tape.first_id, at_end=True)
+        if tomorrow is not None and tomorrow.row_count and tomorrow.space == file.space:
+            changes[name, day + _ONE_DAY] = _with_edge(tomorrow, day + _ONE_DAY, meets=tomorrow.first_sequence == tape.last_id + 1, at_end=False)
+    return _write(connection, "trades", changes, known)
+
+
+def cover_bars(connection: Connection, stream: str, day: date, span: Interval, is_declared: bool, names: Iterable[str], known: Mapping[Key, Held]) -> list[Window]:
+    """Bring the coverage of venue bars up to date: the venue's list is whole from its first to its last bar."""
+    changes: dict[Key, Held] = {}
+    for name in names:
+        before = known.get((name, day))
+        count, first, last = connection.execute(
+            "select count(*), min(bar_start), max(bar_start) from venue_bars where instrument = %s and interval = %s and bar_start >= %s and bar_start < %s",
+            (name, stream.removeprefix("venue_bars_"), from_us(day_interval(day)[0]), from_us(day_interval(day)[1])),
+        ).fetchone() or (0, None, None)
+        changes[name, day] = Held(
+            space=None, row_count=count, first_time=_us(first), last_time=_us(last), first_sequence=0, last_sequence=0,
+            is_declared=is_declared or (before is not None and before.is_declared),
+            covered=tuple(union([span, *(before.covered if before else ())])), missing_ids=(),
+        )  # fmt: skip
+    return _write(connection, stream, changes, known)[1]
+
+
+def _tape(connection: Connection, name: str, day: date, file: StagedFile, fresh: DaySummary | None) -> tuple[Tape | None, int, int, int]:
+    """The day's tape with its row count and extreme times: from the rows just stored, or read from the table."""
+    if fresh is not None:
+        tape = Tape(fresh.first_id, fresh.first_time, fresh.last_id, fresh.last_time, fresh.holes)
+        return tape, fresh.rows, fresh.lowest_time, fresh.highest_time
+    bounds = {"instrument": name, "space": file.space, "from_time": day, "to_time": day + _ONE_DAY}
+    row = connection.execute(query("coverage_tape"), bounds).fetchone()
+    if row is None or not row[0]:
+        return None, 0, 0, 0
+    count, first_time, last_time, first_id, last_id, first_id_time, last_id_time, holes = row
+    tape = Tape(first_id, to_us(first_id_time), last_id, to_us(last_id_time), tuple(Hole(*hole) for hole in holes))
+    return tape, count, to_us(first_time), to_us(last_time)
+
+
+def _with_edge(held: Held, day: date, meets: bool, at_end: bool) -> Held:
+    """A neighbour's coverage, where the ids across midnight now tell whether its edge is whole."""
+    start, end = day_interval(day)
+    edge = (held.last_time, end) if at_end else (start, held.first_time + 1)
+    covered = union([*held.covered, edge]) if meets else subtract(held.covered, [edge])
+    return replace(held, covered=tuple(covered))
+
+
+def _write(connection: Connection, stream: str, changes: Mapping[Key, Held], known: Mapping[Key, Held]) -> tuple[dict[Key, Held], list[Window]]:
+    windows: list[Window] = []
+    for (name, day), now in changes.items():
+        before = known.get((name, day))
+        if now == before:
+            continue
+        connection.execute(
+            query("coverage_write"),
+            {
+                "instrument": name, "stream": stream, "day": day, "space": now.space, "row_count": now.row_count,
+                "first_time": from_us(now.first_time) if now.row_count else None, "last_time": from_us(now.last_time) if now.row_count else None,
+                "first_sequence": now.first_sequence if stream == "trades" else None, "last_sequence": now.last_sequence if stream == "trades" else None,
+                "is_declared": now.is_declared,
+                "covered": Multirange([Range(from_us(a), from_us(b)) for a, b in now.covered]),
+                "missing_ids": Multirange([Range(a, b) for a, b in now.missing_ids]),
+            },
+        )  # fmt: skip
+        moved = changed(before.covered if before else (), now.covered)
+        if len(moved) > _MOST_WINDOWS:
+            moved = [(moved[0][0], moved[-1][1])]
+        windows += [(name, day, from_us(a), from_us(b)) for a, b in moved]
+    return dict(changes), windows
+
+
+def _declares(file: StagedFile, day: date) -> bool:
+    return file.declared is not None and file.declared[0] <= day < file.declared[1]
+
+
+def _last_id(held: Held | None, file: StagedFile) -> int | None:
+    return held.last_sequence if held is not None and held.row_count and held.space == file.space else None
+
+
+def _first_id(held: Held | None, file: StagedFile) -> int | None:
+    return held.first_sequence if held is not None and held.row_count and held.space == file.space else None
+
+
+def _doubts(refused: pa.Table, name: str, day: Interval) -> list[Interval]:
+    """Where refused rows may have been traded: at their time where it was readable, else between their neighbours."""
+    found: list[Interval] = []
+    for row in refused.select(["instrument", "event_time", "after_time", "before_time"]).to_pylist():
+        if row["instrument"] not in {None, name}:
+            continue
+        if row["event_time"] is not None:
+            at = to_us(row["event_time"])
+            found.append((at, at + 1))
+        else:
+            start = to_us(row["after_time"]) if row["after_time"] is not None else day[0]
+            end = to_us(row["before_time"]) + 1 if row["before_time"] is not None else day[1]
+            found.append((start, end))
+    return found
+
+
+def _us(at: datetime | None) -> int:
+    return 0 if at is None else to_us(at)

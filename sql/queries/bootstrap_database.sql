@@ -1,0 +1,32 @@
+-- Hands the database to its owner and closes what PostgreSQL leaves open to everybody.
+-- Analysts may not make temporary tables nor take advisory locks, which would block the writers.
+grant rrr_owner to current_user;
+-- The knowledge horizon looks at when other sessions' transactions began.
+grant pg_read_all_stats to rrr_owner;
+alter database {database} owner to rrr_owner;
+revoke all on database {database} from public;
+grant connect on database {database} to rrr_writer, rrr_analyst;
+grant temporary on database {database} to rrr_writer;
+alter schema public owner to rrr_owner;
+revoke create on schema public from public;
+grant usage on schema public to rrr_writer, rrr_analyst;
+alter role rrr_analyst in database {database} set default_transaction_read_only = on;
+alter role rrr_analyst in database {database} set statement_timeout = {timeout};
+alter role rrr_analyst in database {database} set idle_in_transaction_session_timeout = {timeout};
+alter role rrr_writer in database {database} set work_mem = '256MB';
+do $$
+declare
+    routine regprocedure;
+begin
+    for routine in
+        select p.oid from pg_proc as p
+        where
+            p.pronamespace = 'pg_catalog'::regnamespace
+            and (p.proname like 'pg\_advisory%' or p.proname like 'pg\_try\_advisory%' or p.proname in ('lo_create', 'lo_creat', 'lo_from_bytea', 'lo_import', 'pg_notify'))
+            and has_function_privilege('rrr_analyst', p.oid, 'execute')
+    loop
+        execute format('revoke execute on function %s from public', routine);
+        execute format('grant execute on function %s to rrr_owner, rrr_writer', routine);
+    end loop;
+end;
+$$;

@@ -1,0 +1,7 @@
+-- Appends windows of change: relation, reason, batch, and one array per column of the windows.
+insert into invalidation_log (relation, reason, batch_id, instrument, day, from_time, to_time, logged_at)
+select
+    head.relation, head.reason, head.batch_id,
+    changed.instrument, changed.day, changed.from_time, changed.to_time, clock_timestamp()
+from (values (%s::text, %s::text, %s::bigint)) as head (relation, reason, batch_id)
+cross join unnest(%s::text [], %s::date [], %s::timestamptz [], %s::timestamptz []) as changed (instrument, day, from_time, to_time);
