@@ -28,6 +28,7 @@ EXACT: Final = Context(prec=400, rounding=ROUND_HALF_UP)
 # Exponents are held to two digits because Arrow's parser dies (SIGSEGV) on '1e-999999999', and digits
 # to 60 because nothing longer fits any type here.
 _DECIMAL_TEXT: Final = r"^[+-]?([0-9]{1,60}(\.[0-9]{0,60})?|\.[0-9]{1,60})([eE][+-]?[0-9]{1,2})?$"
+_SMALL_TEXT: Final = r"^(?P<sign>-?)(?P<lead>[0-9])(?:\.(?P<rest>[0-9]+))?E-(?P<exponent>[0-9]+)$"
 _INTEGER_TEXT: Final = r"^-?[0-9]{1,19}$"
 
 
@@ -83,19 +84,18 @@ def plain_texts(numbers: pa.Array) -> pa.StringArray:
     texts = pc.cast(numbers, pa.string())
     has_exponent = pc.match_substring(texts, "E")
     if pc.any(has_exponent).as_py():
-        texts = pc.replace_with_mask(texts, has_exponent, _fractions(numbers.filter(has_exponent)))
+        texts = pc.replace_with_mask(texts, has_exponent, _without_exponent(texts.filter(has_exponent)))
     has_point = pc.match_substring(texts, ".")
     trimmed = pc.utf8_rtrim(pc.utf8_rtrim(texts, "0"), ".")
     return pc.if_else(has_point, trimmed, texts)
 
 
-def _fractions(numbers: pa.Array) -> pa.StringArray:
-    """Print decimals between -1 and 1 plainly: Arrow prints small ones with an exponent ('0E-12'), but none that is a unit away."""
-    scale = numbers.type.scale
-    small = pc.cast(numbers, pa.decimal256(scale + 2, scale))
-    one = pa.scalar(Decimal(1), small.type)
-    away = pc.if_else(pc.less(small, pa.scalar(Decimal(0), small.type)), pc.subtract(small, one), pc.add(small, one))
-    return pc.replace_substring_regex(pc.cast(away, pa.string()), "^(-?)1", r"\10")
+def _without_exponent(texts: pa.StringArray) -> pa.StringArray:
+    """Write out small numbers that Arrow prints as '0E-12' or '-1.5E-8'; trailing zeros may be left over."""
+    parts = pc.extract_regex(texts, _SMALL_TEXT)
+    sign, lead, rest, exponent = (pc.struct_field(parts, name) for name in ("sign", "lead", "rest", "exponent"))
+    zeros = pc.binary_repeat("0", pc.subtract(pc.cast(exponent, pa.int32()), 1))
+    return pc.binary_join_element_wise(sign, "0.", zeros, lead, rest, "")
 
 
 def scales(numbers: pa.Array) -> pa.Int32Array:

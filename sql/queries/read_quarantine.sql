@@ -11,6 +11,7 @@ select
     q.event_time,
     q.sequence,
     q.after_time,
+    q.before_time,
     q.state,
     q.batch_id,
     q.quarantined_at,
