@@ -142,6 +142,16 @@ def instruments(*, database: Database | None = None) -> pa.Table:
         return _copy(connection, "read_instruments", INSTRUMENTS, {})
 
 
+def check_known(instrument: str, *, database: Database | None = None) -> None:
+    """Do nothing where something was ever loaded of an instrument.
+
+    Raises:
+        UnknownInstrument: nothing was; names those that are spelled alike.
+    """
+    with _transaction(database) as connection:
+        _check_known(connection, _instrument_name(instrument))
+
+
 def quarantine(
     instrument: str | None = None,
     reason: str | None = None,

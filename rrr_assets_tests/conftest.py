@@ -1,13 +1,19 @@
 """What all tests share: hypothesis profiles, and the count of what was skipped and why.
 
-Belongs here: settings of the test run. Does not: servers and instances (the folders' own conftest.py).
+Belongs here: settings of the test run, the home, the platform. Does not: how the platform is driven (platform.py).
 """
 
 import os
 from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+from rrr_assets.warehouse import server
+from rrr_assets.warehouse.home import Home
+from rrr_assets_tests.platform import Platform, fresh_database
 
 # Wall time says nothing on a machine that several processes share; the time limit of a test is pytest-timeout's.
 settings.register_profile("default", deadline=None, max_examples=100, suppress_health_check=[HealthCheck.too_slow])
@@ -32,3 +38,36 @@ def _reason(report: pytest.TestReport | pytest.CollectReport) -> str:
     # pytest keeps (file, line, "Skipped: reason") of a skip, also across processes.
     text = report.longrepr[2] if isinstance(report.longrepr, tuple | list) else str(report.longrepr)
     return text.removeprefix("Skipped: ")
+
+
+@pytest.fixture(scope="session")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
+    """A home of this test process, with its embedded server; the environment names it for all tests and their children."""
+    root = tmp_path_factory.mktemp("home")
+    saved = {name: os.environ.pop(name, None) for name in ("RRR_DATABASE_URL", "RRR_HOME", "DAGSTER_HOME")}
+    os.environ["RRR_HOME"] = str(root)
+    try:
+        yield Home.current()
+    finally:
+        server.stop()
+        os.environ.pop("RRR_HOME")
+        os.environ.update({name: value for name, value in saved.items() if value is not None})
+
+
+@pytest.fixture
+def platform(home: Home, tmp_path: Path) -> Platform:
+    """A fresh database on the home's server, and a landing zone of its own."""
+    mine = tmp_path / "landing-home"
+    mine.mkdir()
+    landing_home = Home(mine)
+    landing_home.prepare()
+    return Platform(fresh_database(), landing_home)
+
+
+@pytest.fixture(scope="session")
+def realdata() -> Path:
+    """The folder of recorded venue files; tests that need it are skipped where it is not there."""
+    folder = os.environ.get("RRR_REALDATA_DIR")
+    if not folder or not Path(folder).is_dir():
+        pytest.skip("RRR_REALDATA_DIR names no folder of recorded venue files")
+    return Path(folder)

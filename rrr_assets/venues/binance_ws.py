@@ -145,17 +145,21 @@ def _take(source: Source, messages: _Messages, line: int, raw: bytes, given: str
             messages.refusals.add(line, Reason.NOT_JSON, "The line is not a receive time and a JSON message.", raw_text(raw))
         return
     try:
-        message = decode(parts[2].decode().rstrip())
+        trade = _trade_of(decode(parts[2].decode().rstrip()))
     except UnicodeDecodeError:
         messages.refusals.add(line, Reason.ENCODING, "The line holds bytes that are no UTF-8.", raw_text(raw))
-        return
     except ValueError as error:
         messages.refusals.add(line, Reason.NOT_JSON, f"The message is no JSON ({error}).", raw_text(raw))
-        return
-    trade = _trade_of(message)
-    if trade is None:
-        messages.passed_over += 1
-        return
+    else:
+        if trade is None:
+            messages.passed_over += 1
+        else:
+            _take_trade(source, messages, line, parts[1], trade, given, latest, raw)
+
+
+def _take_trade(
+    source: Source, messages: _Messages, line: int, clock: bytes, trade: dict[str, Json], given: str | None, latest: int, raw: bytes
+) -> None:
     symbol, kind = trade.get("s"), trade.get("X")
     if not isinstance(symbol, str) or not symbol:
         messages.refusals.add(line, Reason.COLUMNS, "Field s, the symbol, is missing.", raw_text(raw))
@@ -168,9 +172,9 @@ def _take(source: Source, messages: _Messages, line: int, raw: bytes, given: str
         messages.others.add(instrument)
         messages.passed_over += 1
         return
-    received = _received(parts[1], latest)
+    received = _received(clock, latest)
     if received is None:
-        detail = f"The receive time '{parts[1].decode()}' is no time between 2009 and a day from now."
+        detail = f"The receive time '{clock.decode()}' is no time between 2009 and a day from now."
         messages.refusals.add(line, Reason.TIME, detail, raw_text(raw), instrument)
         return
     conditions = None if kind is None or kind == _ORDINARY else [(text_of(kind) or "").lower()]

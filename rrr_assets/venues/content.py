@@ -21,7 +21,7 @@ import numpy.typing as npt
 from rrr_assets.venues.base import Source, SourceRefused
 from rrr_assets.venues.names import base_name
 
-BLOCK_BYTES: Final = 16 << 20
+BLOCK_BYTES: Final = 8 << 20
 BLOCK_LINES: Final = 500_000
 LINE_BYTES: Final = 256 << 20
 RAW_BYTES: Final = 64 << 10
@@ -247,7 +247,7 @@ def unchanged(source: Source, size_bytes: int) -> None:
 
 
 def raw_text(raw: bytes) -> str:
-    """A line as it is kept in quarantine: undecodable and control bytes as \\xNN, cut beyond 64 KiB with a mark."""
+    """A line as it is kept in quarantine: undecodable and control bytes as hexadecimal escapes, cut beyond 64 KiB with a mark."""
     raw = raw.rstrip(b"\r\n")
     mark = ""
     if len(raw) > RAW_BYTES:

@@ -130,12 +130,12 @@ def _is_text(line: bytes) -> bool:
 
 
 def _read(data: bytes, names: Sequence[str], wanted: Sequence[str]) -> pa.Table | None:
-    """Columns of text; None where the lines do not all have these columns."""
+    """Columns of text; None where the lines do not all have these columns. Blank lines give no row."""
     try:
         return pa.csv.read_csv(
             pa.py_buffer(data),
             read_options=pa.csv.ReadOptions(use_threads=False, column_names=list(names), block_size=len(data) + 1),
-            parse_options=pa.csv.ParseOptions(quote_char=False, escape_char=False, ignore_empty_lines=False),
+            parse_options=pa.csv.ParseOptions(quote_char=False, escape_char=False),
             convert_options=pa.csv.ConvertOptions(
                 column_types=dict.fromkeys(wanted, pa.string()), include_columns=list(wanted), check_utf8=False, strings_can_be_null=False
             ),

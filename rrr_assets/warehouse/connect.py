@@ -62,7 +62,7 @@ class Database:
         if given:
             admin = given if database is None else _with_database(given, database)
             name = unquote(urlsplit(admin).path.lstrip("/"))
-            if urlsplit(admin).scheme not in {"postgresql", "postgres"} or not name:
+            if urlsplit(admin).scheme not in {"postgresql", "postgres"} or not name or not _is_readable(admin):
                 raise DatabaseUnusable("RRR_DATABASE_URL is not of the form postgresql://user:password@host:port/database. Set it so")
         else:
             server = ensure_running()
@@ -153,6 +153,14 @@ class Database:
         except psycopg.OperationalError:
             return False
         return True
+
+
+def _is_readable(url: str) -> bool:
+    try:
+        psycopg.conninfo.conninfo_to_dict(url)
+    except psycopg.ProgrammingError:
+        return False  # its message would show a part of the password
+    return True
 
 
 def _with_database(url: str, database: str) -> str:

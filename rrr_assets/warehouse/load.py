@@ -225,6 +225,9 @@ class _Day:
         kept = (self._within_scale(file, batch, overflowing, refusals) for batch in self._batches(file, {s.instrument for s in judged}))
         copy_batches(connection, "incoming", ("line", *_STORED), kept)
         connection.execute("analyze incoming")
+        # The day's partition has no statistics yet: taken for empty, it is joined row by row, for minutes. A hash is always right here.
+        connection.execute("set local enable_nestloop = off")
+        connection.execute("set local enable_mergejoin = off")
         bounds = {
             "instruments": [s.instrument for s in judged],
             "space": file.space,
@@ -337,7 +340,7 @@ def _stored_columns(batch: pa.RecordBatch, file: StagedFile) -> pa.RecordBatch:
         available_at, basis = modelled, pa.repeat(pa.scalar("modelled"), len(batch))
     else:
         arrived = pc.add(received_at, pa.scalar(timedelta(microseconds=file.clock_offset_us or 0), pa.duration("us")))
-        observed = pc.max_element_wise(event_time, arrived, skip_nulls=True)
+        observed = pc.if_else(pc.greater(arrived, event_time), arrived, event_time)
         available_at = pc.if_else(pc.is_null(received_at), modelled, observed)
         basis = pc.if_else(pc.is_null(received_at), "modelled", "observed")
     values = {

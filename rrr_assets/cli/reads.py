@@ -1,0 +1,155 @@
+"""Commands that read: bars, trades, verdicts, coverage, and an analyst's own SQL."""
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from rrr_assets.cli.arguments import (
+    End,
+    Format,
+    FormatOption,
+    Instrument,
+    Interval,
+    JsonFlag,
+    MaybeEnd,
+    MaybeStart,
+    OnlyInstrument,
+    Out,
+    Start,
+)
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+Plot = Annotated[Path | None, typer.Option("--plot", metavar="FILE.png", help="Draw candlesticks into this file too.", dir_okay=False)]
+
+
+def register(app: typer.Typer) -> None:
+    for command in (bars, trades, conformance, coverage):
+        app.command()(command)
+    app.command(name="sql")(run_sql)
+
+
+def bars(
+    instrument: Instrument,
+    start: Start,
+    end: End,
+    interval: Interval = "1m",
+    chosen: FormatOption = None,
+    as_json: JsonFlag = False,
+    out: Out = None,
+    plot: Plot = None,
+) -> None:
+    """Print our bars of an instrument."""
+    from rrr_assets import read
+    from rrr_assets.cli.output import emit, note
+
+    _check_window(start, end)
+    found = read.bars(instrument, interval, start, end)
+    title = f"{_name(found, instrument)} {interval}"
+    if plot is not None:
+        _draw(found, f"{title}, {_span(start, end)}", plot)
+        note(f"the picture is in {plot}")
+    if plot is None or out is not None or chosen is not None or as_json:
+        emit(found, chosen, as_json=as_json, out=out, title=title, hidden=("instrument", "first_sequence", "last_sequence", "known_at"))
+
+
+def trades(instrument: Instrument, start: Start, end: End, chosen: FormatOption = None, as_json: JsonFlag = False, out: Out = None) -> None:
+    """Print the trades of an instrument."""
+    from rrr_assets import read
+    from rrr_assets.cli.output import emit
+
+    _check_window(start, end)
+    found = read.trades(instrument, start, end)
+    hidden = ("instrument", "event_time_ns", "time_source", "received_at", "available_basis", "known_at", "batch_id")
+    emit(found, chosen, as_json=as_json, out=out, title=_name(found, instrument), hidden=hidden)
+
+
+def conformance(instrument: Instrument, start: Start, end: End, interval: Interval = "1m", as_json: JsonFlag = False) -> None:
+    """Compare our bars with the venue's.
+
+    Prints how many are equal, explained, uncovered and unexplained, and the bars that are not equal.
+    """
+    from rrr_assets import read
+    from rrr_assets.cli.output import emit
+
+    _check_window(start, end)
+    found = read.conformance(instrument, interval, start, end)
+    rows = found.unequal.select(["bar_start", "status", "rule", "fields", "ours", "theirs"])
+    if as_json:
+        from rrr_assets.cli.output import json_chunks
+
+        sys.stdout.write(json.dumps(dict(found.counts))[:-1] + ', "rows": ')
+        sys.stdout.write(b"".join(json_chunks(rows)).decode().rstrip("\n") + "}\n")
+        return
+    counts = ", ".join(f"{number:,} {status}" for status, number in found.counts.items())
+    sys.stdout.write(f"{_name(found.verdicts, instrument)} {interval}: {counts}\n")
+    sys.stdout.flush()
+    if len(rows):
+        emit(rows, Format.TABLE)
+
+
+def coverage(
+    instrument: OnlyInstrument = None,
+    start: MaybeStart = None,
+    end: MaybeEnd = None,
+    chosen: FormatOption = None,
+    as_json: JsonFlag = False,
+    out: Out = None,
+) -> None:
+    """Print what is held, and what is missing.
+
+    A row for each instrument, stream and day that the window touches.
+    """
+    from rrr_assets import read
+    from rrr_assets.cli.output import emit
+
+    if start is not None and end is not None:
+        _check_window(start, end)
+    found = read.coverage(instrument, start, end)
+    emit(found, chosen, as_json=as_json, out=out, hidden=("first_time", "last_time", "first_sequence", "last_sequence", "updated_at"))
+
+
+def run_sql(
+    statement: Annotated[str, typer.Argument(metavar="STATEMENT", help="One statement; - reads it from stdin.", show_default=False)],
+    chosen: FormatOption = None,
+    as_json: JsonFlag = False,
+    out: Out = None,
+) -> None:
+    """Run one statement as an analyst.
+
+    It can read and nothing else, and is ended after a minute.
+    """
+    from rrr_assets import read
+    from rrr_assets.cli.output import emit
+
+    emit(read.sql(sys.stdin.read() if statement == "-" else statement), chosen, as_json=as_json, out=out)
+
+
+def _check_window(start: Any, end: Any) -> None:
+    if end < start:
+        raise typer.BadParameter(f"--end {end:%Y-%m-%dT%H:%M:%SZ} lies before --start {start:%Y-%m-%dT%H:%M:%SZ}")
+
+
+def _name(found: "pa.Table", asked: str) -> str:
+    """The instrument as it is spelled here."""
+    return str(found["instrument"][0]) if len(found) else asked
+
+
+def _span(start: Any, end: Any) -> str:
+    return f"{start:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M} UTC"
+
+
+def _draw(found: "pa.Table", title: str, path: Path) -> None:
+    from rrr_assets.charts import candles_png
+    from rrr_assets.cli.failures import CommandFailed
+
+    if not len(found):
+        raise CommandFailed("there are no bars to draw in this window. `rrr coverage` shows what is held")
+    try:
+        path.write_bytes(candles_png(found, title))
+    except OSError as error:
+        raise CommandFailed(f"{path} cannot be written ({error.strerror}). Choose another file") from error

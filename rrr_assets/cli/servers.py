@@ -1,0 +1,152 @@
+"""Commands for the database: up, down, status, migrate."""
+
+import json
+import os
+import sys
+from contextlib import closing
+from importlib.metadata import PackageNotFoundError, version
+from platform import python_version
+from typing import TYPE_CHECKING, Any, Final
+
+import typer
+
+from rrr_assets.cli.arguments import JsonFlag
+
+if TYPE_CHECKING:
+    from rrr_assets.warehouse.connect import Database
+    from rrr_assets.warehouse.migrate import Migrated
+
+_PROBE_SECONDS: Final = 5
+_PACKAGES: Final = ("rrr-assets", "dagster", "psycopg", "pyarrow")
+
+
+def register(app: typer.Typer) -> None:
+    for command in (up, down, status, migrate):
+        app.command()(command)
+
+
+def up() -> None:
+    """Start the database.
+
+    Brings its schema up to date, and prepares Dagster's home.
+    """
+    from rrr_assets.cli.output import note
+    from rrr_assets.resources.dagster_home import prepare_dagster_home
+
+    database = _database()
+    _tell_migrated(_migrate(database))
+    prepare_dagster_home()
+    note(f"database {database.name} is up. `rrr ui` starts the Dagster UI, `rrr down` stops the database")
+
+
+def down() -> None:
+    """Stop the embedded database."""
+    from rrr_assets.cli.failures import CommandFailed
+    from rrr_assets.cli.output import note
+    from rrr_assets.warehouse.server import stop
+
+    if os.environ.get("RRR_DATABASE_URL"):
+        raise CommandFailed("RRR_DATABASE_URL names a server that is not ours to stop. Stop it where it runs, or unset the variable")
+    stop()
+    note("the database is stopped")
+
+
+def migrate() -> None:
+    """Bring the schema up to date."""
+    _tell_migrated(_migrate(_database()))
+
+
+def status(as_json: JsonFlag = False) -> None:
+    """Print how the database is.
+
+    Starts nothing, and ends with status 1 where it is down.
+    """
+    found = _probe()
+    found["versions"] = {"python": python_version(), **{name: _version(name) for name in _PACKAGES}}
+    if as_json:
+        sys.stdout.write(json.dumps(found, indent=1) + "\n")
+    else:
+        for part, facts in found.items():
+            said = ", ".join(f"{name} {_shown(fact)}" for name, fact in facts.items() if fact is not None)
+            sys.stdout.write(f"{part + ':':12}{said}\n")
+    if found["server"]["state"] != "up":
+        raise typer.Exit(1)
+
+
+def _database() -> "Database":
+    """The database of the environment, its embedded server started, with a word about what is waited for."""
+    from rrr_assets.cli.output import note
+    from rrr_assets.warehouse.connect import Database
+    from rrr_assets.warehouse.server import ensure_running
+
+    if not os.environ.get("RRR_DATABASE_URL"):
+        ensure_running(progress=note)
+    return Database.current()
+
+
+def _migrate(database: "Database") -> "Migrated":
+    from rrr_assets.warehouse import migrate as migrations
+
+    return migrations.migrate(database)
+
+
+def _tell_migrated(done: "Migrated") -> None:
+    from rrr_assets.cli.output import note
+
+    note(f"applied {', '.join(done.applied)}" if done.applied else "the schema is up to date")
+
+
+def _probe() -> dict[str, dict[str, Any]]:
+    """Look at server, database and schema without starting or making anything."""
+    from rrr_assets.warehouse.server import status as server_status
+
+    given = os.environ.get("RRR_DATABASE_URL")
+    server: dict[str, Any] = {"state": "down", "kind": "given by RRR_DATABASE_URL" if given else "embedded"}
+    found: dict[str, dict[str, Any]] = {"server": server, "database": {}, "migrations": {}}
+    if given:
+        _look_into(found, given)
+    elif running := server_status():
+        server |= {"state": "up", "host": running.host, "port": running.port, "pid": running.pid, "data": str(running.data_dir)}
+        from rrr_assets.warehouse.connect import EMBEDDED_DATABASE
+
+        _look_into(found, running.url(EMBEDDED_DATABASE, running.superuser))
+    return found
+
+
+def _look_into(found: dict[str, dict[str, Any]], url: str) -> None:
+    import psycopg
+
+    from rrr_assets.cli.failures import without_secrets
+    from rrr_assets.warehouse.migrate import migration_files
+    from rrr_assets.warehouse.sqlfiles import query
+
+    try:
+        connection = psycopg.connect(url, connect_timeout=_PROBE_SECONDS, options="-c TimeZone=UTC", autocommit=True)
+    except psycopg.Error as error:
+        found["database"]["problem"] = without_secrets(str(error).strip().splitlines()[0])
+        return
+    with closing(connection):
+        row = connection.execute(query("read_status")).fetchone()
+        if row is None:
+            return
+        server_version, size_bytes, is_migrated = row
+        found["server"] |= {"state": "up", "version": server_version.split()[0]}
+        found["database"] = {"name": connection.info.dbname, "size_bytes": size_bytes}
+        found["migrations"] = {"engine": None, "applied": 0, "pending": [path.stem for path in migration_files("postgresql")]}
+        if is_migrated and (row := connection.execute(query("read_migrations")).fetchone()):
+            engine, applied = row
+            pending = [path.stem for path in migration_files(engine or "postgresql") if path.stem not in applied]
+            found["migrations"] = {"engine": engine, "applied": len(applied), "pending": pending}
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _shown(fact: object) -> str:
+    if isinstance(fact, list):
+        return ", ".join(fact) or "none"
+    return f"{fact:,}" if isinstance(fact, int) and fact > 99_999 else str(fact)

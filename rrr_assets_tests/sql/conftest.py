@@ -1,0 +1,61 @@
+"""A real server for the tests of SQL: one per run of the tests, a migrated database of its own for each module.
+
+Belongs here: the server, databases, and what fills them. Does not: what a test expects.
+"""
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from filelock import FileLock
+from psycopg import sql
+
+from rrr_assets.warehouse import server
+from rrr_assets.warehouse.connect import Database
+from rrr_assets.warehouse.migrate import migrate
+
+_FOREIGN = ("RRR_DATABASE_URL", "RRR_OWNER_URL", "RRR_WRITER_URL", "RRR_ANALYST_URL", "RRR_DAGSTER_DATABASE_URL")
+
+
+@pytest.fixture(scope="session")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A home for this run alone, shared by its processes; the last one to need it stops its server."""
+    try:
+        server.find_binaries()
+    except server.ServerFailed as missing:
+        pytest.skip(f"no embedded PostgreSQL: {missing.reason}")
+    base = tmp_path_factory.getbasetemp()
+    # Under xdist every process has a folder below the run's.
+    shared = base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base
+    root, holders = shared / "rrr_home", shared / "rrr_home.holders"
+    with pytest.MonkeyPatch.context() as patched:
+        for name in _FOREIGN:
+            patched.delenv(name, raising=False)
+        patched.setenv("RRR_HOME", str(root))
+        _count(holders, 1)
+        server.ensure_running()
+        yield root
+        with FileLock(f"{holders}.stop"):
+            if not _count(holders, -1):
+                server.stop()
+
+
+def _count(holders: Path, change: int) -> int:
+    with FileLock(f"{holders}.lock"):
+        held = (json.loads(holders.read_text()) if holders.exists() else 0) + change
+        holders.write_text(json.dumps(held))
+    return int(held)
+
+
+@pytest.fixture(scope="module")
+def database(home: Path, request: pytest.FixtureRequest) -> Iterator[Database]:
+    """A fresh migrated database on the run's server; dropped when the module is done."""
+    assert home.is_dir()
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "main")
+    made = Database.current(database=f"test_{request.path.stem.removeprefix('test_')}_{worker}")
+    migrate(made)
+    yield made
+    with Database.current().connect_admin() as connection:
+        connection.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(made.name)))
