@@ -147,7 +147,7 @@ def _finish(prices: "Axes", volumes: "Axes", title: str, days: str, *, small: bo
 
     size = 8 if small else 10
     prices.set_title(title, loc="left", fontsize=size + 1, color=_INK, fontweight="bold", parse_math=False)
-    locator = AutoDateLocator(minticks=3, maxticks=5 if small else 10, tz="UTC")  # type: ignore[no-untyped-call]  # matplotlib types it not
+    locator = AutoDateLocator(minticks=2, maxticks=5 if small else 10, tz="UTC")  # type: ignore[no-untyped-call]  # matplotlib types it not
     volumes.xaxis.set_major_locator(locator)
     volumes.xaxis.set_major_formatter(ConciseDateFormatter(locator, tz="UTC", show_offset=False))  # type: ignore[no-untyped-call]  # as above
     volumes.set_xlabel(days, fontsize=size - 1, color=_INK, loc="left")

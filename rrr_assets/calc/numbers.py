@@ -22,6 +22,9 @@ SIZE: Final = pa.decimal128(38, SIZE_SCALE)
 NOTIONAL: Final = pa.decimal256(76, NOTIONAL_SCALE)
 """Price times size: 12 and 18 decimals make 30, and 26 and 20 integer digits make 46."""
 
+NOTIONAL_READ: Final = pa.decimal128(38, 20)
+"""What reads hand out where every value fits it exactly, because few engines know more than 38 digits; NOTIONAL otherwise."""
+
 # Wide enough for any sum of NOTIONAL values: Python's default context of 28 digits rounds silently.
 EXACT: Final = Context(prec=400, rounding=ROUND_HALF_UP)
 

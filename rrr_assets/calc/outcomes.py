@@ -82,6 +82,16 @@ class RuleResult:
     """One rule of a check on one day: how many rows break it, out of how many."""
 
     rule: str
+    is_blocking: bool
     broken: int
     looked_at: int
     examples: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class DayHeld:
+    """What is held of a stream's day: rows, instruments, and the expected instruments of which nothing is held."""
+
+    rows: int
+    instruments: int
+    missing: tuple[str, ...]

@@ -196,7 +196,7 @@ def _table_text(table: pa.Table, title: str | None, hidden: Sequence[str], *, is
     from rich.text import Text
 
     shown = table.slice(0, TABLE_ROWS).drop_columns([name for name in hidden if name in table.column_names])
-    drawn = RichTable(title=title, box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False)
+    drawn = RichTable(box=box.SIMPLE_HEAD, pad_edge=False)
     for field in shown.schema:
         is_number = pa.types.is_decimal(field.type) or pa.types.is_integer(field.type) or pa.types.is_floating(field.type)
         drawn.add_column(Text(field.name), justify="right" if is_number else "left", overflow="fold")
@@ -211,6 +211,8 @@ def _table_text(table: pa.Table, title: str | None, hidden: Sequence[str], *, is
         note("no rows")
         return ""
     with console.capture() as captured:
+        if title is not None:
+            console.print(Text(title, style="bold"))
         console.print(drawn)
     if len(table) > TABLE_ROWS:
         note(f"{TABLE_ROWS:,} of {len(table):,} rows are shown; --format csv prints all")

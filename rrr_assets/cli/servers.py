@@ -68,7 +68,8 @@ def status(as_json: JsonFlag = False) -> None:
     else:
         for part, facts in found.items():
             said = ", ".join(f"{name} {_shown(fact)}" for name, fact in facts.items() if fact is not None)
-            sys.stdout.write(f"{part + ':':12}{said}\n")
+            if said:
+                sys.stdout.write(f"{part + ':':12}{said}\n")
     if found["server"]["state"] != "up":
         raise typer.Exit(1)
 

@@ -9,7 +9,7 @@ from typing import Final
 
 import pyarrow as pa
 
-from rrr_assets.calc.numbers import PRICE, SIZE
+from rrr_assets.calc.numbers import NOTIONAL_READ, PRICE, SIZE
 from rrr_assets.contracts.parsed import UTC_MICROSECONDS
 
 
@@ -32,7 +32,7 @@ class Type(Enum):
     ID_RANGES = ("int8multirange", pa.string())
     PRICE = ("numeric", PRICE)
     SIZE = ("numeric", SIZE)
-    NOTIONAL = ("numeric", pa.decimal128(38, 20))
+    NOTIONAL = ("numeric", NOTIONAL_READ)
     NUMBER = ("numeric", pa.string())
     TEXTS = ("text[]", pa.list_(pa.string()))
     JSON = ("jsonb", pa.string())

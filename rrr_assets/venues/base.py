@@ -4,7 +4,7 @@ Belongs here: the types of this layer and the reasons a row or a file can be ref
 Does not: any one venue's format.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from enum import StrEnum
@@ -73,7 +73,7 @@ class SourceFacts:
     size_bytes: int
     declared: tuple[date, date] | None = None
     interval: str | None = None  # of venue bars
-    instrument: str | None = None  # where the file has only one
+    instrument: str | None = None  # where the whole file is known to hold only one
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +111,10 @@ class Format(Protocol):
 
     def parse(self, source: Source, facts: SourceFacts) -> Iterator[ParsedBatch]:
         """Yield the file's rows in source order, in batches of bounded size."""
+        ...
+
+    def raw_lines(self, source: Source, lines: Sequence[int]) -> Mapping[int, str]:
+        """The raw text of some physical lines, or elements of a JSON list, as refused rows keep it; those that are not there are left out."""
         ...
 
 

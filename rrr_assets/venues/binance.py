@@ -5,14 +5,26 @@ how each of them is written (binance_vision, binance_rest, binance_ws).
 """
 
 import re
+from collections.abc import Iterable
 from typing import Final
 
 import pyarrow as pa
 
 from rrr_assets.calc.numbers import PRICE, SIZE
-from rrr_assets.venues.base import ParsedBatch, Reason, Refusals, Source, SourceRefused
+from rrr_assets.venues.base import ParsedBatch, Reason, Refusals, Source, SourceRefused, TimeUnit
 from rrr_assets.venues.names import BINANCE, BINANCE_COINM, BINANCE_USDM, MONTH, interval_of_seconds, venue_of
-from rrr_assets.venues.rows import BarColumns, Checks, Misfit, TextRows, TradeColumns, bar_batch, refuse_misfits, trade_batch
+from rrr_assets.venues.rows import (
+    BarColumns,
+    Checks,
+    Misfit,
+    TextRows,
+    TradeColumns,
+    bar_batch,
+    last_time,
+    refuse_misfits,
+    to_microseconds,
+    trade_batch,
+)
 
 MARKETS: Final = (BINANCE, BINANCE_USDM, BINANCE_COINM)
 KLINE: Final = (
@@ -29,6 +41,7 @@ KLINE: Final = (
     "taker_buy_quote_volume",
     "ignore",
 )
+DEFAULT_UNIT: Final[TimeUnit] = "ms"
 TRUE, FALSE = ("true", "True", "TRUE"), ("false", "False", "FALSE")
 # Spot prices are always written with 8 decimals, prices of futures with those of their tick.
 _SPOT_PRICE: Final = re.compile(r"[0-9]+\.[0-9]{8}")
@@ -92,6 +105,17 @@ def agreed_interval(source: Source, named: str | None, found: list[str | None]) 
             f"Name it SYMBOL-INTERVAL-DATE, such as BTCUSDT-1m-2024-01-02 or BTCUSDT-{MONTH}-2024.",
         )
     return interval
+
+
+def unit_of_times(times: Iterable[object]) -> TimeUnit | None:
+    """The unit of the first of some texts that is a plausible time in milliseconds or microseconds; None where none is."""
+    latest = last_time()
+    for text in times:
+        if isinstance(text, str) and text.isascii() and text.isdecimal() and (found := to_microseconds(int(text[:20]), latest)):
+            unit = found[1]
+            if unit in {"ms", "us"}:
+                return unit
+    return None
 
 
 def id_trades(rows: TextRows, misfits: list[Misfit], instrument: str, latest: int, passed_over: int) -> ParsedBatch:

@@ -5,13 +5,24 @@ https://developers.binance.com/docs/binance-spot-api-docs/rest-api/market-data-e
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
-from rrr_assets.venues.base import Evidence, ParsedBatch, Source, SourceFacts, SourceRefused, TimeUnit
-from rrr_assets.venues.binance import KLINE, MARKETS, agreed_interval, id_trades, is_coin_margined, kline_interval, kline_market, klines
+from rrr_assets.venues.base import Evidence, ParsedBatch, Source, SourceFacts, SourceRefused
+from rrr_assets.venues.binance import (
+    DEFAULT_UNIT,
+    KLINE,
+    MARKETS,
+    agreed_interval,
+    id_trades,
+    is_coin_margined,
+    kline_interval,
+    kline_market,
+    klines,
+    unit_of_times,
+)
 from rrr_assets.venues.content import Content, unchanged, unlike, verify
-from rrr_assets.venues.json_text import BATCH_ROWS, Json, read_document, text_of, text_rows
+from rrr_assets.venues.json_text import BATCH_ROWS, Json, raw_elements, read_document, text_of, text_rows
 from rrr_assets.venues.names import (
     BINANCE,
     BINANCE_COINM,
@@ -24,7 +35,7 @@ from rrr_assets.venues.names import (
     interval_in_name,
     venue_of,
 )
-from rrr_assets.venues.rows import TextRows, last_time, to_microseconds
+from rrr_assets.venues.rows import TextRows, last_time
 
 _TRADES: Final = re.compile(r'\s*\[\s*\{(?=[^}]*"price")(?=[^}]*"isBuyerMaker")')
 _KLINES: Final = re.compile(r'\s*\[\s*\[\s*\d{13,16}\s*,\s*"')
@@ -69,6 +80,9 @@ class Rest:
                 rows, misfits = text_rows(some, first + 1, KLINE)
                 yield klines(rows, misfits, facts.instrument, facts.interval, latest, open_line=len(elements))
 
+    def raw_lines(self, source: Source, lines: Sequence[int]) -> Mapping[int, str]:
+        return raw_elements(self._elements(source), lines)
+
     def _refuse_other_answers(self, source: Source, content: Content) -> None:
         if self.recognises(content.head):
             return
@@ -102,7 +116,7 @@ class Rest:
         return SourceFacts(
             stream="trades",
             space="trade_id",
-            time_unit=_unit([trade.get("time") for trade in trades]),
+            time_unit=unit_of_times(trade.get("time") for trade in trades) or DEFAULT_UNIT,
             sha256=content.sha256,
             size_bytes=content.size_bytes,
             declared=declared_days(source, None),
@@ -115,19 +129,10 @@ class Rest:
         return SourceFacts(
             stream="venue_bars",
             space=None,
-            time_unit=_unit([row[0] for row in rows]),
+            time_unit=unit_of_times(row[0] for row in rows) or DEFAULT_UNIT,
             sha256=content.sha256,
             size_bytes=content.size_bytes,
             declared=declared_days(source, None),
             interval=agreed_interval(source, interval_in_name(source.name), [kline_interval(row[0], row[6]) for row in rows[:1000]]),
             instrument=agreed_instrument(source, given, instrument_name(market, symbol) if symbol else None),
         )
-
-
-def _unit(times: list[Json] | list[str]) -> TimeUnit:
-    """The unit of the first plausible time; milliseconds, the venue's default, where there is none."""
-    latest = last_time()
-    for value in times:
-        if isinstance(value, str) and value.isascii() and value.isdecimal() and (found := to_microseconds(int(value[:20]), latest)):
-            return found[1]
-    return "ms"

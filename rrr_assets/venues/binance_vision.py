@@ -6,13 +6,24 @@ https://github.com/binance/binance-public-data
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from rrr_assets.venues.base import Evidence, ParsedBatch, Source, SourceFacts, SourceRefused, TimeUnit
-from rrr_assets.venues.binance import KLINE, MARKETS, agreed_interval, id_trades, is_coin_margined, kline_interval, kline_market, klines
-from rrr_assets.venues.content import line_blocks, open_content, read_head, unchanged, unlike, verify
+from rrr_assets.venues.binance import (
+    DEFAULT_UNIT,
+    KLINE,
+    MARKETS,
+    agreed_interval,
+    id_trades,
+    is_coin_margined,
+    kline_interval,
+    kline_market,
+    klines,
+    unit_of_times,
+)
+from rrr_assets.venues.content import line_blocks, open_content, raw_lines, read_head, unchanged, unlike, verify
 from rrr_assets.venues.csv_text import cut, data_lines, header_names, refuse_cut_last_line
 from rrr_assets.venues.names import (
     BINANCE,
@@ -28,7 +39,7 @@ from rrr_assets.venues.names import (
     venue_of,
     vision_name,
 )
-from rrr_assets.venues.rows import last_time, to_microseconds
+from rrr_assets.venues.rows import last_time
 
 _FUTURES_TRADE: Final = ("id", "price", "qty", "quote_qty", "time", "is_buyer_maker")
 _SPOT_TRADE: Final = (*_FUTURES_TRADE, "is_best_match")
@@ -101,6 +112,9 @@ class Trades:
                 found = cut(block, names, ("id", "price", "qty", "time", "is_buyer_maker"), _TRADE_HEADERS)
                 yield id_trades(found.rows, found.misfits, facts.instrument, latest, found.passed_over)
 
+    def raw_lines(self, source: Source, lines: Sequence[int]) -> Mapping[int, str]:
+        return raw_lines(source, lines)
+
 
 class Klines:
     """The venue's own bars."""
@@ -142,6 +156,9 @@ class Klines:
                 found = cut(block, KLINE, KLINE[:-1], _KLINE_HEADERS)
                 yield klines(found.rows, found.misfits, facts.instrument, facts.interval, latest, found.passed_over)
 
+    def raw_lines(self, source: Source, lines: Sequence[int]) -> Mapping[int, str]:
+        return raw_lines(source, lines)
+
 
 @dataclass(frozen=True, slots=True)
 class _TradeLayout:
@@ -158,7 +175,9 @@ def _trade_layout(head: str) -> _TradeLayout | None:
     if header not in _TRADE_HEADERS and not rows:
         return None
     widths = [len(row) for row in rows] or [len(header)]
-    return _TradeLayout(max(set(widths), key=widths.count), bool(rows), "baseqty" in header, _time_unit([row[4] for row in rows]))
+    return _TradeLayout(
+        max(set(widths), key=widths.count), bool(rows), "baseqty" in header, unit_of_times(row[4] for row in rows) or DEFAULT_UNIT
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,14 +195,11 @@ def _kline_layout(head: str) -> _KlineLayout | None:
     if not has_header and not rows:
         return None
     return _KlineLayout(
-        has_header, rows[0][1] if rows else None, [kline_interval(row[0], row[6]) for row in rows], _time_unit([row[0] for row in rows])
+        has_header,
+        rows[0][1] if rows else None,
+        [kline_interval(row[0], row[6]) for row in rows],
+        unit_of_times(row[0] for row in rows) or DEFAULT_UNIT,
     )
-
-
-def _time_unit(times: list[str]) -> TimeUnit:
-    """The unit of the first plausible time; milliseconds, which all files had first, where there is none."""
-    latest = last_time()
-    return next((unit for text in times if (found := to_microseconds(int(text), latest)) and (unit := found[1]) in {"ms", "us"}), "ms")
 
 
 def _agreed_name(source: Source, member: str | None, kinds: set[str]) -> VisionName | None:

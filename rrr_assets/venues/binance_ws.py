@@ -6,7 +6,7 @@ https://developers.binance.com/docs/binance-spot-api-docs/web-socket-streams
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import lru_cache
@@ -17,9 +17,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from rrr_assets.calc.numbers import PRICE, SIZE
-from rrr_assets.venues.base import Evidence, ParsedBatch, Reason, Refusals, Source, SourceFacts, SourceRefused
-from rrr_assets.venues.binance import FALSE, MARKETS, TRUE, is_coin_margined
-from rrr_assets.venues.content import DAMAGED, Block, line_blocks, open_content, raw_text, unchanged, unlike, verify
+from rrr_assets.venues.base import Evidence, ParsedBatch, Reason, Refusals, Source, SourceFacts, SourceRefused, TimeUnit
+from rrr_assets.venues.binance import DEFAULT_UNIT, FALSE, MARKETS, TRUE, is_coin_margined, unit_of_times
+from rrr_assets.venues.content import DAMAGED, Block, line_blocks, open_content, raw_lines, raw_text, slices, unchanged, unlike, verify
 from rrr_assets.venues.json_text import Json, decode, text_of
 from rrr_assets.venues.names import BINANCE, BINANCE_COINM, BINANCE_USDM, declared_days, given_instrument, instrument_name, venue_of
 from rrr_assets.venues.rows import PER_SECOND, SECOND, Checks, TextRows, TradeColumns, last_time, to_microseconds, trade_batch
@@ -32,6 +32,7 @@ _HEAD_OTHER: Final = re.compile(r'[0-9]{9,19}(\.[0-9]+)?:?[ \t]+\{.*"(product_id
 _MARK: Final = 'trade"'
 _OTHER_STREAM: Final = r'"(stream|e)" ?: ?"[^"]+"|"lastUpdateId"'
 _ORDINARY: Final = "MARKET"
+_FEW_LINES: Final = 1000
 
 
 class Capture:
@@ -53,32 +54,26 @@ class Capture:
             raise unlike(source, self.name, content.head)
         if not content.ends_in_newline and not _is_whole(content.last_line):
             raise SourceRefused(source.name, f"it is truncated: its last line is '{raw_text(content.last_line)[:120]}'", DAMAGED)
-        found, others, is_finer = set[str](), set[str](), False
-        for block in _blocks(source, given):
-            others |= block.other_instruments
-            rows = block.parsed.rows
-            found.update(pc.unique(rows["instrument"]).to_pylist())
-            is_finer = is_finer or bool(np.any(rows["event_time"].cast(pa.int64()).to_numpy() % 1000))
-        if given and others and not found:
-            raise SourceRefused(
-                source.name,
-                f"it holds trades of {', '.join(sorted(others)[:5])}, none of {given}",
-                "Correct --instrument, or leave it away.",
-            )
         return SourceFacts(
             stream="trades",
             space="trade_id",
-            time_unit="us" if is_finer else "ms",
+            time_unit=_unit_of_first_trade(source, given),
             sha256=content.sha256,
             size_bytes=content.size_bytes,
             declared=declared_days(source, None),
-            instrument=given or (next(iter(found)) if len(found) == 1 else None),
+            # Without one given it may hold any number of them, and only parsing it would tell.
+            instrument=given,
         )
 
     def parse(self, source: Source, facts: SourceFacts) -> Iterator[ParsedBatch]:
         unchanged(source, facts.size_bytes)
-        for block in _blocks(source, given_instrument(source, MARKETS)):
-            yield block.parsed
+        given, latest = given_instrument(source, MARKETS), last_time()
+        with open_content(source) as (stream, _):
+            for block in line_blocks(source, stream):
+                yield _parse(block, _sort_out(source, block, given, latest), latest)
+
+    def raw_lines(self, source: Source, lines: Sequence[int]) -> Mapping[int, str]:
+        return raw_lines(source, lines)
 
 
 @dataclass(slots=True)
@@ -94,20 +89,33 @@ class _Messages:
     refusals: Refusals = field(default_factory=Refusals)
 
 
-@dataclass(frozen=True, slots=True)
-class _ParsedBlock:
-    parsed: ParsedBatch
-    other_instruments: set[str]
+def _unit_of_first_trade(source: Source, given: str | None) -> TimeUnit:
+    """The unit of the first good trade's time, which a connection chooses for all; milliseconds where there is no trade.
 
+    Reads no further than it must.
 
-def _blocks(source: Source, given: str | None) -> Iterator[_ParsedBlock]:
-    latest = last_time()
+    Raises:
+        SourceRefused: there are trades, but none of the instrument that was given.
+    """
+    latest, others = last_time(), set[str]()
     with open_content(source) as (stream, _):
         for block in line_blocks(source, stream):
-            yield _parse_block(source, block, given, latest)
+            for some in slices(block, _FEW_LINES):
+                messages = _sort_out(source, some, given, latest)
+                others |= messages.others
+                if unit := unit_of_times(trade[7] for trade in messages.trades):
+                    return unit
+    if given and others:
+        raise SourceRefused(
+            source.name,
+            f"it holds trades of {', '.join(sorted(others)[:5])}, none of {given}",
+            "Correct --instrument, or leave it away.",
+        )
+    return DEFAULT_UNIT
 
 
-def _parse_block(source: Source, block: Block, given: str | None, latest: int) -> _ParsedBlock:
+def _sort_out(source: Source, block: Block, given: str | None, latest: int) -> _Messages:
+    """Sort a block's lines; those that are evidently of other streams are not decoded."""
     offsets = pa.array(block.starts, pa.int32())
     lines = pa.Array.from_buffers(pa.binary(), len(block.starts) - 1, [None, offsets.buffers()[1], pa.py_buffer(block.data)])
     is_candidate = pc.match_substring(lines, _MARK)
@@ -117,6 +125,10 @@ def _parse_block(source: Source, block: Block, given: str | None, latest: int) -
     starts, ends = block.starts[indices].tolist(), block.starts[indices + 1].tolist()
     for index, start, end in zip(indices.tolist(), starts, ends, strict=True):
         _take(source, messages, block.first_line + index, block.data[start:end], given, latest)
+    return messages
+
+
+def _parse(block: Block, messages: _Messages, latest: int) -> ParsedBatch:
     numbers, received, instruments, conditions, *texts = zip(*messages.trades, strict=True) if messages.trades else [()] * 9
     columns = {name: pa.array(values, pa.string()) for name, values in zip("tpqTm", texts, strict=True)}
     rows = TextRows(np.array(numbers, np.int64), columns, lambda line: raw_text(block.line(line)))
@@ -132,7 +144,7 @@ def _parse_block(source: Source, block: Block, given: str | None, latest: int) -
         conditions=pa.array(conditions, pa.list_(pa.string())),
         received_at=pa.array(received, pa.int64()),
     )
-    return _ParsedBlock(trade_batch(checks, trades, messages.refusals, messages.passed_over), messages.others)
+    return trade_batch(checks, trades, messages.refusals, messages.passed_over)
 
 
 def _take(source: Source, messages: _Messages, line: int, raw: bytes, given: str | None, latest: int) -> None:

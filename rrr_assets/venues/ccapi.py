@@ -5,18 +5,18 @@ https://github.com/crypto-chassis/ccapi
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, timedelta
 from typing import Final
 
 from rrr_assets.calc.numbers import PRICE, SIZE
+from rrr_assets.contracts.venues import VENUES
 from rrr_assets.venues.base import Evidence, ParsedBatch, Refusals, Source, SourceFacts, SourceRefused
-from rrr_assets.venues.content import line_blocks, open_content, unchanged, unlike, verify
+from rrr_assets.venues.content import line_blocks, open_content, raw_lines, unchanged, unlike, verify
 from rrr_assets.venues.csv_text import cut, data_lines, header_names, refuse_cut_last_line
 from rrr_assets.venues.names import (
     BINANCE_COINM,
     BINANCE_USDM,
-    VENUES,
     agreed_instrument,
     base_name,
     declared_days,
@@ -89,6 +89,9 @@ class Ccapi:
                     is_sell=checks.flags("is_buyer_maker", ["1"], ["0"]),
                 )
                 yield trade_batch(checks, columns, refusals, found.passed_over)
+
+    def raw_lines(self, source: Source, lines: Sequence[int]) -> Mapping[int, str]:
+        return raw_lines(source, lines)
 
 
 def _read_name(source: Source) -> tuple[str | None, tuple[date, date] | None]:

@@ -8,7 +8,8 @@ import hashlib
 import re
 import zipfile
 import zlib
-from collections.abc import Iterator
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -21,7 +22,7 @@ import numpy.typing as npt
 from rrr_assets.venues.base import Source, SourceRefused
 from rrr_assets.venues.names import base_name
 
-BLOCK_BYTES: Final = 8 << 20
+BLOCK_BYTES: Final = 4 << 20
 BLOCK_LINES: Final = 500_000
 LINE_BYTES: Final = 256 << 20
 RAW_BYTES: Final = 64 << 10
@@ -263,10 +264,15 @@ class Block:
     first_line: int
     data: bytes
 
+    @property
+    def octets(self) -> npt.NDArray[np.uint8]:
+        """The data as numbers."""
+        return np.frombuffer(self.data, np.uint8)
+
     @cached_property
     def starts(self) -> npt.NDArray[np.int64]:
         """Offset of each line, and after the last one the length of the data."""
-        ends = np.flatnonzero(np.frombuffer(self.data, np.uint8) == ord("\n")) + 1
+        ends = np.flatnonzero(self.octets == ord("\n")) + 1
         if not self.data.endswith(b"\n"):
             ends = np.append(ends, len(self.data))
         return np.concatenate([np.zeros(1, np.int64), ends])
@@ -274,7 +280,8 @@ class Block:
     @cached_property
     def count(self) -> int:
         """Number of lines."""
-        return self.data.count(b"\n") + (not self.data.endswith(b"\n"))
+        # Several times faster than bytes.count.
+        return np.count_nonzero(self.octets == ord("\n")) + (not self.data.endswith(b"\n"))
 
     def line(self, number: int) -> bytes:
         """The bytes of a physical line, with its end."""
@@ -300,7 +307,7 @@ def line_blocks(source: Source, stream: Reader) -> Iterator[Block]:
                     source.name, f"a line of more than {LINE_BYTES >> 20} MiB", "This is no text of lines: check the file.", line
                 )
             continue
-        for block in _bounded(Block(line, rest + chunk[:end])):
+        for block in slices(Block(line, rest + chunk[:end]), BLOCK_LINES):
             yield block
             line = block.first_line + block.count
         rest = chunk[end:]
@@ -308,11 +315,25 @@ def line_blocks(source: Source, stream: Reader) -> Iterator[Block]:
         yield Block(line, rest)
 
 
-def _bounded(block: Block) -> Iterator[Block]:
-    count = block.count
-    if count <= BLOCK_LINES:
+def raw_lines(source: Source, lines: Sequence[int]) -> dict[int, str]:
+    """The raw text (see `raw_text`) of some physical lines of a text; nothing is read beyond the block of the last one."""
+    wanted = sorted(set(lines))
+    found: dict[int, str] = {}
+    with open_content(source) as (stream, _):
+        for block in line_blocks(source, stream) if wanted else ():
+            after = block.first_line + block.count
+            here = wanted[bisect_left(wanted, block.first_line) : bisect_left(wanted, after)]
+            found.update((line, raw_text(block.line(line))) for line in here)
+            if after > wanted[-1]:
+                break
+    return found
+
+
+def slices(block: Block, lines: int) -> Iterator[Block]:
+    """Cut a block into blocks of at most so many lines."""
+    if block.count <= lines:
         yield block
         return
-    for first in range(0, count, BLOCK_LINES):
-        last = min(first + BLOCK_LINES, count)
+    for first in range(0, block.count, lines):
+        last = min(first + lines, block.count)
         yield Block(block.first_line + first, block.data[block.starts[first] : block.starts[last]])

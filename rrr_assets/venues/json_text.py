@@ -81,6 +81,16 @@ def encode(value: Json) -> str:
     return json.dumps(value)
 
 
+def raw_element(element: Json) -> str:
+    """An element as refused rows keep it (see `content.raw_text`)."""
+    return raw_text(encode(element).encode())
+
+
+def raw_elements(elements: Sequence[Json], lines: Sequence[int]) -> dict[int, str]:
+    """The raw text of some elements of a list, by their number counted from 1."""
+    return {line: raw_element(elements[line - 1]) for line in lines if 1 <= line <= len(elements)}
+
+
 def text_rows(elements: Sequence[Json], first_line: int, names: Sequence[str], time: int | None = None) -> tuple[TextRows, list[Misfit]]:
     """Columns of text from objects (by key; a key that is absent gives null) or lists (by place).
 
@@ -104,6 +114,6 @@ def text_rows(elements: Sequence[Json], first_line: int, names: Sequence[str], t
             found = f"{len(element)} values" if isinstance(element, list) else "no object and no list"
             at = text_of(element[time]) if isinstance(element, list) and time is not None and len(element) > time else None
             detail = f"The element has {found} where {len(names)} values are expected: {', '.join(names)}."
-            misfits.append(Misfit(line, Reason.COLUMNS, detail, raw_text(encode(element).encode()), at))
+            misfits.append(Misfit(line, Reason.COLUMNS, detail, raw_element(element), at))
     columns = {name: pa.array([row[place] for row in rows], pa.string()) for place, name in enumerate(names)}
-    return TextRows(np.array(lines, np.int64), columns, lambda line: raw_text(encode(elements[line - first_line]).encode())), misfits
+    return TextRows(np.array(lines, np.int64), columns, lambda line: raw_element(elements[line - first_line])), misfits

@@ -6,7 +6,7 @@ https://docs.kraken.com/api/docs/rest-api/get-recent-trades
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Final
 
@@ -16,7 +16,7 @@ import pyarrow as pa
 from rrr_assets.calc.numbers import PRICE, SIZE
 from rrr_assets.venues.base import Evidence, ParsedBatch, Reason, Refusals, Source, SourceFacts, SourceRefused
 from rrr_assets.venues.content import unchanged, unlike, verify
-from rrr_assets.venues.json_text import BATCH_ROWS, Json, Number, read_document, text_of, text_rows
+from rrr_assets.venues.json_text import BATCH_ROWS, Json, Number, raw_elements, read_document, text_of, text_rows
 from rrr_assets.venues.names import (
     KRAKEN,
     agreed_instrument,
@@ -94,6 +94,9 @@ class Rest:
                 yield _trades(some, first + 1, facts.instrument, latest, None)
             else:
                 yield _trades(some, first + 1, facts.instrument, latest, counter)
+
+    def raw_lines(self, source: Source, lines: Sequence[int]) -> Mapping[int, str]:
+        return raw_elements(_answer(source)[1], lines)
 
 
 def _answer(source: Source) -> tuple[str, list[Json]]:

@@ -10,14 +10,13 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Final
 
+from rrr_assets.contracts.venues import VENUES
 from rrr_assets.venues.base import Source, SourceRefused
 
 BINANCE: Final = "binance"
 BINANCE_USDM: Final = "binance-usdm"
 BINANCE_COINM: Final = "binance-coinm"
-GEMINI: Final = "gemini"
 KRAKEN: Final = "kraken"
-VENUES: Final = (BINANCE, BINANCE_USDM, BINANCE_COINM, GEMINI, KRAKEN)
 
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 INTERVAL_SECONDS: Final[dict[str, int]] = {

@@ -15,6 +15,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from rrr_assets.calc.identity import ORDINALS, Ordinals
 from rrr_assets.calc.numbers import PRICE, SIZE, parse_decimals, parse_integers
 from rrr_assets.contracts.parsed import TRADES, UTC_MICROSECONDS, VENUE_BARS
 from rrr_assets.venues.base import ParsedBatch, Reason, Refusals, TimeUnit
@@ -26,7 +27,6 @@ Sign = Literal["positive", "not negative"]
 SECOND: Final = 1_000_000
 DAY: Final = 86_400 * SECOND
 FIRST_TIME: Final = 1_230_768_000 * SECOND  # 2009-01-01
-ORDINALS: Final = 4096
 PER_SECOND: Final[dict[TimeUnit, int]] = {"us": SECOND, "ns": 1000 * SECOND, "ms": 1000, "s": 1}
 _NANOSECOND_DECIMALS: Final = pa.decimal128(38, 9)
 
@@ -152,12 +152,10 @@ class Checks:
 
     def flags(self, column: str, true: Sequence[str], false: Sequence[str]) -> pa.BooleanArray:
         """Texts that say yes or no."""
-        texts = self.rows.columns[column]
-        yes, no = _is_any(texts, true), _is_any(texts, false)
-        self.refuse(
-            pc.invert(pc.or_(yes, no)), lambda index: (Reason.SIDE, f"{self.holds(column, index)}, neither {true[0]} nor {false[0]}.")
-        )
-        return yes
+        found = pc.index_in(self.rows.columns[column], value_set=pa.array([*true, *false], pa.string()))
+        if found.null_count:
+            self.refuse(pc.is_null(found), lambda index: (Reason.SIDE, f"{self.holds(column, index)}, neither {true[0]} nor {false[0]}."))
+        return pc.less(found, len(true)).fill_null(False)
 
     def finish(
         self, instrument: str | pa.StringArray, event_time: Int64s, sequence: Int64s | None, refusals: Refusals
@@ -201,45 +199,25 @@ def finer(nanoseconds: Int64s) -> pa.Int64Array:
 
 
 class OrdinalCounter:
-    """Numbers rows that have no id by their place among the rows of their microsecond, over the batches of a file.
-
-    Holds one (microsecond, count) pair for every microsecond seen, as arrays: 16 bytes each.
-    """
+    """Numbers rows that have no id by their place among the lines of their microsecond, over the batches of a file."""
 
     def __init__(self, latest: int) -> None:
         self._latest = latest
-        self._seen: list[tuple[Int64s, Int64s]] = []
+        self._ordinals = Ordinals()
 
     def number(self, rows: TextRows, nanoseconds: Int64s, misfits: Sequence[Misfit], refusals: Refusals, instrument: str) -> Int64s:
         """The ordinals of a batch's rows (times of 0 count as unreadable); its misfits are counted too, and refused."""
         times = nanoseconds_of(pa.array([misfit.time for misfit in misfits], pa.string()), self._latest)
-        microseconds = np.concatenate([np.where(nanoseconds > 0, nanoseconds // 1000, -1), np.where(times > 0, times // 1000, -1)])
+        microseconds = np.maximum(np.concatenate([nanoseconds, times]) // 1000, 0)
         order = np.argsort(np.concatenate([rows.lines, np.array([misfit.line for misfit in misfits], np.int64)]), kind="stable")
-        ordinals = np.empty(len(order), np.int64)
-        ordinals[order] = self.next(microseconds[order])
+        order = order[microseconds[order] > 0]
+        ordinals = np.zeros(len(microseconds), np.int64)
+        ordinals[order] = self._ordinals.number(microseconds[order])
         count = len(rows.lines)
         for misfit, microsecond, ordinal in zip(misfits, microseconds[count:].tolist(), ordinals[count:].tolist(), strict=True):
-            known = microsecond if microsecond > 0 else None
-            sequence = microsecond * ORDINALS + ordinal if known and ordinal < ORDINALS else None
-            refusals.add(misfit.line, misfit.reason, misfit.detail, misfit.raw, instrument, known, sequence)
+            sequence = microsecond * ORDINALS + ordinal if microsecond and ordinal < ORDINALS else None
+            refusals.add(misfit.line, misfit.reason, misfit.detail, misfit.raw, instrument, microsecond or None, sequence)
         return ordinals[:count]
-
-    def next(self, microseconds: Int64s) -> Int64s:
-        """The ordinal of each row, in source order, counted from 0; a negative time is not counted, and gets 0."""
-        order = np.argsort(microseconds, kind="stable")
-        ordered = microseconds[order]
-        values, firsts, counts = np.unique(ordered, return_index=True, return_counts=True)
-        before = np.zeros(len(values), np.int64)
-        for seen, seen_counts in self._seen:
-            if len(values) and seen[-1] >= values[0] and seen[0] <= values[-1]:
-                at = np.minimum(np.searchsorted(seen, values), len(seen) - 1)
-                before += np.where(seen[at] == values, seen_counts[at], 0)
-        ordinals = np.empty(len(microseconds), np.int64)
-        ordinals[order] = np.arange(len(ordered)) - np.repeat(firsts - before, counts)
-        known = values >= 0
-        if known.any():
-            self._seen.append((values[known], counts[known].astype(np.int64)))
-        return np.where(microseconds < 0, 0, ordinals)
 
 
 def ordinal_sequence(checks: Checks, microseconds: Int64s, ordinals: Int64s) -> Int64s:
@@ -357,10 +335,6 @@ def _kept(arrays: list[pa.Array], schema: pa.Schema, kept: pa.BooleanArray | Non
     if kept is not None:
         arrays = [array.filter(kept) for array in arrays]
     return pa.RecordBatch.from_arrays(arrays, schema=schema)
-
-
-def _is_any(texts: pa.StringArray, words: Sequence[str]) -> pa.BooleanArray:
-    return pc.is_in(texts, value_set=pa.array(words, pa.string()))
 
 
 def _consists_of(texts: pa.StringArray, alphabet: bytes) -> bool:

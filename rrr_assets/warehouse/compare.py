@@ -15,11 +15,9 @@ from rrr_assets.contracts.bars import INTERVALS
 from rrr_assets.contracts.ledgers import STATUSES
 from rrr_assets.warehouse.books import Connection, draw_stamp, enter, lock_days
 from rrr_assets.warehouse.connect import Database, Role
-from rrr_assets.warehouse.refresh import note_applied, read_pending
+from rrr_assets.warehouse.refresh import VERDICTS, VERDICTS_FOLLOW, note_applied, read_pending
 from rrr_assets.warehouse.sqlfiles import query
 
-CONSUMER: Final = "bar_conformance"
-RELATIONS: Final = ("raw_trades", "venue_bars", *(f"bars_{interval}" for interval in INTERVALS))
 _ONE_DAY: Final = timedelta(days=1)
 _EXAMPLES: Final = 10
 
@@ -44,9 +42,9 @@ def _compare_day(connection: Connection, day: date, whole_days: bool, instrument
     start = datetime(day.year, day.month, day.day, tzinfo=UTC)
     listed = connection.execute("select distinct instrument from coverage where day = %s order by instrument", (day,)).fetchall()
     names = [name for (name,) in listed if instruments is None or name in instruments]
-    lock_days(connection, CONSUMER, names, [day])
+    lock_days(connection, VERDICTS, names, [day])
     known_at = draw_stamp(connection)
-    pending = read_pending(connection, CONSUMER, RELATIONS, _ONE_DAY, day, names)
+    pending = read_pending(connection, VERDICTS, VERDICTS_FOLLOW, _ONE_DAY, day, names)
     for name in names if whole_days else pending:
         for interval, grid in INTERVALS.items():
             connection.execute(
@@ -56,7 +54,7 @@ def _compare_day(connection: Connection, day: date, whole_days: bool, instrument
                     "look_back": start - _ONE_DAY, "from_time": start, "to_time": start + _ONE_DAY, "known_at": known_at,
                 },
             )  # fmt: skip
-    note_applied(connection, CONSUMER, day, pending)
+    note_applied(connection, VERDICTS, day, pending)
     return _told(connection, day, start)
 
 

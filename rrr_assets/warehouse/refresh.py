@@ -24,6 +24,10 @@ _ONE_DAY: Final = timedelta(days=1)
 SOURCES: Final = {"1m": "raw_trades", "5m": "bars_1m", "1h": "bars_5m", "1d": "bars_1h"}
 """What each interval's bars are made from."""
 
+VERDICTS: Final = "bar_conformance"
+VERDICTS_FOLLOW: Final = ("raw_trades", "venue_bars", *(f"bars_{interval}" for interval in INTERVALS))
+"""The consumer of the conformance ledger, and what it follows."""
+
 Window = tuple[datetime, datetime]
 
 
@@ -58,9 +62,22 @@ def refresh_bars(
             yield done
 
 
-def days_to_refresh(connection: Connection, consumer: str, relations: Sequence[str], most: int) -> list[tuple[date, int, int, int]]:
-    """Days on which a consumer lags behind the log, oldest first: (day, entries, instruments, last entry's number)."""
-    return connection.execute(query("refresh_days_pending"), {"consumer": consumer, "relations": list(relations), "most": most}).fetchall()
+def days_behind(database: Database, most: int, settled_for: timedelta) -> dict[date, int]:
+    """Days on which bars or verdicts lag behind the log, oldest first, with the number of the last entry.
+
+    Args:
+        most: at most so many days.
+        settled_for: only days that did not change since so long: a run may be under way for the others.
+    """
+    followed = {f"bars_{interval}": sorted({source, "raw_trades"}) for interval, source in SOURCES.items()}
+    followed[VERDICTS] = list(VERDICTS_FOLLOW)
+    behind: dict[date, int] = {}
+    with database.connect(Role.WRITER, autocommit=True) as connection:
+        for consumer, relations in followed.items():
+            values = {"consumer": consumer, "relations": relations, "most": most, "settled_for": settled_for}
+            for day, last_id in connection.execute(query("refresh_days_pending"), values).fetchall():
+                behind[day] = max(behind.get(day, 0), last_id)
+    return dict(sorted(behind.items())[:most])
 
 
 def _refresh_day(connection: Connection, interval: str, day: date, whole_days: bool, instruments: Sequence[str] | None) -> DayRefreshed:

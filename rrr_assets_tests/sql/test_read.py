@@ -4,9 +4,9 @@ import csv
 import io
 import json
 import os
-import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
 from pathlib import Path
@@ -14,8 +14,9 @@ from pathlib import Path
 import psycopg
 import pyarrow as pa
 import pytest
+from psycopg import sql
 
-from rrr_assets import read
+from rrr_assets import cli, read
 from rrr_assets.calc.numbers import NOTIONAL
 from rrr_assets.contracts.bars import BARS, INTERVALS
 from rrr_assets.contracts.base import Table
@@ -33,8 +34,8 @@ SIZES = ["0.00100000", "0.000000000000000001", "12345678901234567890.5"]
 
 def insert(connection: psycopg.Connection, table: str, *rows: dict[str, object]) -> None:
     for row in rows:
-        names, marks = ", ".join(row), ", ".join(f"%({name})s" for name in row)
-        connection.execute(f"insert into {table} ({names}) values ({marks})", row)
+        names, marks = (sql.SQL(", ").join(map(kind, row)) for kind in (sql.Identifier, sql.Placeholder))
+        connection.execute(sql.SQL("insert into {} ({}) values ({})").format(sql.Identifier(table), names, marks), row)
 
 
 def trade(sequence: int, at: datetime, **changed: object) -> dict[str, object]:
@@ -51,7 +52,7 @@ def bar(at: datetime, **changed: object) -> dict[str, object]:
 
 
 @pytest.fixture(scope="module")
-def filled(database: Database) -> Iterator[Database]:
+def filled(database: Database) -> Database:
     with database.connect(Role.WRITER) as connection:
         for name in (BTC, ETH):
             venue, _, symbol = name.partition(":")
@@ -113,7 +114,7 @@ def filled(database: Database) -> Iterator[Database]:
             row | {"line": 9, "reason": "scale", "raw": 'a,"b"\nc', "instrument": BTC},
             row | {"line": 3, "reason": "time", "raw": "", "state": "replayed"},
         )
-    yield database
+    return database
 
 
 def same_types(found: pa.Table, contract: Table) -> None:
@@ -201,7 +202,7 @@ def test_conformance_counts_every_status(filled: Database) -> None:
 def test_an_unknown_instrument_is_told_with_those_near(filled: Database) -> None:
     with pytest.raises(read.UnknownInstrument, match="Did you mean binance:BTCUSDT"):
         read.bars("binance:BTCUSD", "1m", DAY, NEXT, database=filled)
-    with pytest.raises(read.UnknownInstrument, match="Did you mean .*binance:BTCUSDT"):
+    with pytest.raises(read.UnknownInstrument, match=r"Did you mean .*binance:BTCUSDT"):
         read.trades("binance-usdm:BTCUSDT", DAY, NEXT, database=filled)
     with pytest.raises(read.UnknownInstrument, match="venue:SYMBOL"):
         read.coverage("BTCUSDT", database=filled)
@@ -260,21 +261,39 @@ def test_sql_gives_exact_types_and_leaves_the_rest_as_text(filled: Database) -> 
 # --- the command ------------------------------------------------------------------------------------------------
 
 
-def rrr(database: Database, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run the command in a process of its own, on the module's database."""
-    command = [sys.executable, "-c", "from rrr_assets.cli import main; main()", *words]
-    checkout = str(Path(__file__).resolve().parents[2])
-    # Alone the address names another database than the embedded server's own.
-    known = {"RRR_DATABASE_URL": database.admin_url, "PYTHONPATH": checkout}
-    return subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ, **known, **environment})
+@dataclass(frozen=True)
+class Ended:
+    status: int
+    stdout: str
+    stderr: str
+
+
+Command = Callable[..., Ended]
+
+
+@pytest.fixture
+def rrr(filled: Database, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Command:
+    """Runs the command line in this process, on the module's database."""
+
+    def run(*words: str, **environment: str) -> Ended:
+        with monkeypatch.context() as patched:
+            # Alone the address names another database than the embedded server's own.
+            for name, value in {"RRR_DATABASE_URL": filled.admin_url, **environment}.items():
+                patched.setenv(name, value)
+            patched.setattr(sys, "argv", ["rrr", *words])
+            with pytest.raises(SystemExit) as ended:
+                cli.main()
+        return Ended(int(ended.value.code or 0), *capfd.readouterr())
+
+    return run
 
 
 WINDOW = ("--start", "2024-01-02", "--end", "2024-01-03")
 
 
-def test_csv_of_trades(filled: Database) -> None:
-    done = rrr(filled, "trades", "binance:btc-usdt", *WINDOW, "--format", "csv")
-    assert done.returncode == 0, done.stderr
+def test_csv_of_trades(rrr: Command) -> None:
+    done = rrr("trades", "binance:btc-usdt", *WINDOW, "--format", "csv")
+    assert done.status == 0, done.stderr
     rows = list(csv.DictReader(io.StringIO(done.stdout)))
     assert list(rows[0]) == list(RAW_TRADES.column_names)
     assert [row["price"] for row in rows] == PRICES
@@ -283,11 +302,11 @@ def test_csv_of_trades(filled: Database) -> None:
     assert [row["conditions"] for row in rows] == ["", json.dumps(['a "b"', "c,d", "{e}", "\n"]), "[]"]
 
 
-def test_json_of_bars_and_conformance(filled: Database) -> None:
-    rows = json.loads(rrr(filled, "bars", BTC, *WINDOW, "--json").stdout)
+def test_json_of_bars_and_conformance(rrr: Command) -> None:
+    rows = json.loads(rrr("bars", BTC, *WINDOW, "--json").stdout)
     assert [row["quote_volume"] for row in rows] == ["0.00000000000000000001", "123456789012345678.1"]
     assert (rows[1]["vwap"], rows[1]["is_complete"], rows[1]["trade_count"]) == (None, False, 1)
-    verdicts = json.loads(rrr(filled, "conformance", BTC, *WINDOW, "--json").stdout)
+    verdicts = json.loads(rrr("conformance", BTC, *WINDOW, "--json").stdout)
     assert {name: verdicts[name] for name in ("equal", "explained", "uncovered", "unexplained")} == {
         "equal": 1,
         "explained": 0,
@@ -306,11 +325,11 @@ def test_json_of_bars_and_conformance(filled: Database) -> None:
     ]
 
 
-def test_parquet_and_a_picture(filled: Database, tmp_path: Path) -> None:
+def test_parquet_and_a_picture(filled: Database, rrr: Command, tmp_path: Path) -> None:
     from pyarrow import parquet
 
-    done = rrr(filled, "bars", BTC, *WINDOW, "--out", str(tmp_path / "b.parquet"), "--plot", str(tmp_path / "b.png"))
-    assert done.returncode == 0, done.stderr
+    done = rrr("bars", BTC, *WINDOW, "--out", str(tmp_path / "b.parquet"), "--plot", str(tmp_path / "b.png"))
+    assert done.status == 0, done.stderr
     assert parquet.read_table(tmp_path / "b.parquet").equals(read.bars(BTC, "1m", DAY, NEXT, database=filled))
     assert (tmp_path / "b.png").read_bytes().startswith(b"\x89PNG")
 
@@ -330,45 +349,45 @@ def test_parquet_and_a_picture(filled: Database, tmp_path: Path) -> None:
         (("down",), 1, "not ours to stop"),
     ],
 )
-def test_a_failure_is_one_line_and_a_status(filled: Database, words: tuple[str, ...], status: int, said: str) -> None:
-    done = rrr(filled, *words)
-    assert (done.returncode, done.stdout) == (status, "")
+def test_a_failure_is_one_line_and_a_status(rrr: Command, words: tuple[str, ...], status: int, said: str) -> None:
+    done = rrr(*words)
+    assert (done.status, done.stdout) == (status, "")
     assert said in done.stderr
     assert "Traceback" not in done.stderr
     if status == 1:
         assert done.stderr.count("\n") == 1
 
 
-def test_a_traceback_is_shown_when_asked_for(filled: Database) -> None:
-    assert "Traceback" in rrr(filled, "bars", "binance:BTCUSD", *WINDOW, RRR_DEBUG="1").stderr
+def test_a_traceback_is_shown_when_asked_for(rrr: Command) -> None:
+    assert "Traceback" in rrr("bars", "binance:BTCUSD", *WINDOW, RRR_DEBUG="1").stderr
 
 
-def test_no_password_is_told(filled: Database) -> None:
+def test_no_password_is_told(rrr: Command) -> None:
     for address in ("postgresql://u:hunter%zz@127.0.0.1:1/x", "postgresql://u:hunter%2F2@127.0.0.1:1/x"):
         for words in (("sql", "select 1"), ("status",), ("migrate",)):
-            done = rrr(filled, *words, RRR_DATABASE_URL=address, RRR_DEBUG="1")
-            assert done.returncode == 1
+            done = rrr(*words, RRR_DATABASE_URL=address, RRR_DEBUG="1")
+            assert done.status == 1
             assert "hunter" not in done.stdout + done.stderr
 
 
-def test_status_tells_and_starts_nothing(filled: Database, tmp_path: Path) -> None:
-    up = json.loads(rrr(filled, "status", "--json").stdout)
+def test_status_tells_and_starts_nothing(filled: Database, rrr: Command, tmp_path: Path) -> None:
+    up = json.loads(rrr("status", "--json").stdout)
     assert (up["server"]["state"], up["database"]["name"], up["migrations"]["pending"]) == ("up", filled.name, [])
     assert up["migrations"]["applied"] > 8
-    down = rrr(filled, "status", "--json", RRR_DATABASE_URL="", RRR_HOME=str(tmp_path / "nowhere"))
-    assert (down.returncode, json.loads(down.stdout)["server"]["state"]) == (1, "down")
+    down = rrr("status", "--json", RRR_DATABASE_URL="", RRR_HOME=str(tmp_path / "nowhere"))
+    assert (down.status, json.loads(down.stdout)["server"]["state"]) == (1, "down")
     assert not (tmp_path / "nowhere").exists()
 
 
-def test_an_instrument_is_changed_from_now_on(filled: Database) -> None:
+def test_an_instrument_is_changed_from_now_on(filled: Database, rrr: Command) -> None:
     with filled.connect(Role.OWNER) as connection:
         before = connection.execute("select * from instruments where instrument = %s", (ETH,)).fetchall()
-    assert rrr(filled, "instruments", "set", ETH, "--price-scale", "4", "--listed-on", "2024-01-02").returncode == 0
-    assert "later day" in rrr(filled, "instruments", "set", ETH, "--delisted-on", "2024-01-02").stderr
-    assert "not known" in rrr(filled, "instruments", "set", "kraken:XBTUSD", "--price-scale", "1").stderr
-    query = "select price_scale, size_scale, listed_on, delisted_on, valid_from, valid_to from instruments where instrument = %s order by valid_from"
+    assert rrr("instruments", "set", ETH, "--price-scale", "4", "--listed-on", "2024-01-02").status == 0
+    assert "later day" in rrr("instruments", "set", ETH, "--delisted-on", "2024-01-02").stderr
+    assert "not known" in rrr("instruments", "set", "kraken:XBTUSD", "--price-scale", "1").stderr
+    columns = "price_scale, size_scale, listed_on, delisted_on, valid_from, valid_to"
     with filled.connect(Role.OWNER) as connection:
-        old, new = connection.execute(query, (ETH,)).fetchall()
+        old, new = connection.execute(f"select {columns} from instruments where instrument = %s order by valid_from", (ETH,)).fetchall()  # noqa: S608  # of the line above
     assert len(before) == 1
     assert (old[:4], new[:4]) == ((2, 5, None, None), (4, 5, date(2024, 1, 2), None))
     assert old[5] == new[4]

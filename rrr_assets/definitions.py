@@ -1,0 +1,52 @@
+"""The platform as Dagster loads it: assembles, nothing else.
+
+`build_defs` serves production and tests alike; a test overrides resources by name.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import dagster as dg
+
+from rrr_assets.bars.assets import bars_asset
+from rrr_assets.bars.sensors import invalidation_sensor
+from rrr_assets.contracts.bars import BARS
+from rrr_assets.quality.assets import bar_conformance
+from rrr_assets.resources.warehouse import Warehouse
+from rrr_assets.ticks.assets import landing_files, raw_trades, venue_bars
+from rrr_assets.ticks.sensors import accept_landing_files, landing_sensor
+
+
+def build_defs(overrides: Mapping[str, Any] | None = None) -> dg.Definitions:
+    """The whole graph, with some resources replaced."""
+    bars = [bars_asset(interval) for interval in BARS]
+    main_job = dg.define_asset_job(
+        "venues_to_bars",
+        dg.AssetSelection.assets(raw_trades, venue_bars, *bars, bar_conformance),
+        description="The main job: landed files of the days become trades, bars at four intervals, and verdicts.",
+    )
+    refresh_job = dg.define_asset_job(
+        "refresh_bars",
+        dg.AssetSelection.assets(*bars, bar_conformance),
+        description="Bars and verdicts of the days, from the trades that are stored.",
+    )
+    daily_close = dg.build_schedule_from_partitioned_job(
+        main_job,
+        name="daily_close",
+        hour_of_day=0,
+        minute_of_hour=15,
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+        description="Closes yesterday: takes in what landed of it, and makes its bars and verdicts whole.",
+    )
+    return dg.Definitions(
+        assets=[landing_files, raw_trades, venue_bars, *bars, bar_conformance],
+        jobs=[main_job, refresh_job, accept_landing_files],
+        schedules=[daily_close],
+        sensors=[landing_sensor(main_job), invalidation_sensor(refresh_job)],
+        resources={"warehouse": Warehouse(), **(overrides or {})},
+        # The work is vectorised and inside engines: a process per step would cost seconds and gain nothing.
+        executor=dg.in_process_executor,
+    )
+
+
+defs = build_defs()

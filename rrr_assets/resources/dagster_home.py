@@ -1,0 +1,73 @@
+"""Dagster's own home: its settings, and its storage in a second database of the platform's server.
+
+Belongs here: where the instance lies and how it finds its database without a secret in any file.
+Does not: the platform's database (warehouse/connect).
+"""
+
+import os
+import shutil
+from pathlib import Path
+from typing import Any, Final, Self, cast
+
+from dagster import Field
+from dagster._serdes import ConfigurableClassData
+from dagster_postgres import DagsterPostgresStorage
+
+from rrr_assets.warehouse.connect import Database
+from rrr_assets.warehouse.home import Home
+
+_PACKAGE: Final = Path(__file__).resolve().parent.parent
+_STATEMENT_TIMEOUT_MS: Final = 600_000
+_RECYCLE_SECONDS: Final = 600
+_OVERFLOW: Final = 10
+
+
+class PlatformStorage(DagsterPostgresStorage):
+    """dagster-postgres at the address that the platform's environment names, or on its embedded server.
+
+    It holds its connections: dagster-postgres makes a new one for every event otherwise, and logging in
+    costs several times what writing the event does.
+    """
+
+    @classmethod
+    def config_type(cls) -> dict[str, Field]:  # type: ignore[override]  # no setting: all comes from the environment
+        return {}
+
+    @classmethod
+    def from_config_value(cls, inst_data: ConfigurableClassData | None, config_value: Any) -> Self:
+        """Called by Dagster in every process that opens the instance."""
+        storage = cls(postgres_url=_with_driver(Database.current().dagster_url), inst_data=inst_data)
+        storage.hold_connections()
+        return storage
+
+    def hold_connections(self) -> None:
+        """Keep one connection of each store open, more under load."""
+        for store in (self.event_log_storage, self.run_storage, self.schedule_storage):
+            cast(Any, store).optimize_for_webserver(_STATEMENT_TIMEOUT_MS, _RECYCLE_SECONDS, _OVERFLOW)
+
+
+def prepare_dagster_home(home: Home | None = None) -> Path:
+    """Lay the instance's settings into DAGSTER_HOME and name it in this process' environment.
+
+    Returns:
+        DAGSTER_HOME: the one given in the environment, else the home's own.
+    """
+    given = os.environ.get("DAGSTER_HOME")
+    folder = Path(given) if given else (home or Home.current()).dagster
+    folder.mkdir(parents=True, exist_ok=True)
+    settings = folder / "dagster.yaml"
+    if not given or not settings.exists():
+        shutil.copyfile(settings_file(), settings)
+    os.environ["DAGSTER_HOME"] = str(folder)
+    return folder
+
+
+def settings_file() -> Path:
+    """dagster.yaml: of the checkout, or of the installed wheel."""
+    inside = _PACKAGE / "_dagster.yaml"
+    return inside if inside.is_file() else _PACKAGE.parent / "dagster.yaml"
+
+
+def _with_driver(url: str) -> str:
+    # A plain postgresql:// means another driver from SQLAlchemy 2.1 on, and dagster-postgres needs psycopg2.
+    return "postgresql+psycopg2:" + url.partition(":")[2]

@@ -1,0 +1,79 @@
+"""The warehouse as the assets see it.
+
+Belongs here: the one resource between Dagster and the database. Does not: SQL, transactions (warehouse/).
+Heavy imports wait until a method is called, because every run and every code server loads this module.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import date
+from typing import TYPE_CHECKING
+
+import dagster as dg
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from rrr_assets.calc.outcomes import DayCompared, DayHeld, DayLoaded, DayRefreshed, RuleResult
+    from rrr_assets.warehouse.connect import Database
+    from rrr_assets.warehouse.load import RawText
+    from rrr_assets.warehouse.staging import StagedFile
+
+
+class Warehouse(dg.ConfigurableResource):  # type: ignore[type-arg]  # it yields itself
+    """The database of this process' environment. Every write is one transaction a day, told as each commits."""
+
+    def database(self) -> Database:
+        """The database itself; starts the embedded server where RRR_DATABASE_URL names none."""
+        from rrr_assets.warehouse.connect import Database
+
+        return Database.current()
+
+    def load_day(self, stream: str, day: date, files: Sequence[StagedFile], run_id: str, raw_text: RawText) -> DayLoaded:
+        """Store one day of 'trades' or 'venue_bars'.
+
+        Raises:
+            NoSpaceLeft: the database's disk is full; nothing of the day was stored.
+        """
+        from rrr_assets.warehouse.load import load_day
+        from rrr_assets.warehouse.load_bars import load_bars_day
+
+        store = load_day if stream == "trades" else load_bars_day
+        return store(self.database(), day, files, run_id, raw_text)
+
+    def refresh_bars(
+        self, interval: str, days: Sequence[date], *, whole_days: bool, instruments: Sequence[str] | None
+    ) -> Iterator[DayRefreshed]:
+        """Bring one bar table in step with what it is made from.
+
+        Raises:
+            RawTradesGone: the day's trades were dropped by retention; its bars stay as they are.
+        """
+        from rrr_assets.warehouse.refresh import refresh_bars
+
+        return refresh_bars(self.database(), interval, days, whole_days=whole_days, instruments=instruments)
+
+    def compare_days(self, days: Sequence[date], *, whole_days: bool, instruments: Sequence[str] | None) -> Iterator[DayCompared]:
+        """Bring the conformance ledger up to date."""
+        from rrr_assets.warehouse.compare import compare_days
+
+        return compare_days(self.database(), days, whole_days=whole_days, instruments=instruments)
+
+    def check(self, rules: str, day: date) -> list[RuleResult]:
+        """Look at one day by the rules of a table; see `warehouse.inspection.check`."""
+        from rrr_assets.warehouse.inspection import check
+
+        return check(self.database(), rules, day)
+
+    def held(self, stream: str, day: date) -> DayHeld:
+        """What is held of a stream's day."""
+        from rrr_assets.warehouse.inspection import held
+
+        return held(self.database(), stream, day)
+
+    def busiest_bars(self, interval: str, day: date) -> tuple[str, pa.Table] | None:
+        """The bars of the instrument with most trades that day; None where there are none."""
+        from rrr_assets.warehouse.inspection import busiest_bars
+
+        return busiest_bars(self.database(), interval, day)

@@ -1,0 +1,119 @@
+"""The assets of what venues sent: raw_trades and venue_bars, one UTC day a partition."""
+
+from collections.abc import Mapping, Sequence
+from datetime import date
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+from pydantic import Field
+
+from rrr_assets.contracts.ticks import RAW_TRADES, VENUE_BARS
+from rrr_assets.resources.partitions import DAYS, days_of
+from rrr_assets.resources.reporting import DayReports, check_specs, contract_metadata, failures_told
+from rrr_assets.resources.warehouse import Warehouse
+
+if TYPE_CHECKING:
+    from rrr_assets.calc.outcomes import DayLoaded
+    from rrr_assets.warehouse.staging import StagedFile
+
+
+class IngestConfig(dg.Config):
+    """How a day is taken in."""
+
+    read_again: bool = Field(default=False, description="Read all landed files of the days again, not only those that wait; known rows stay as they are.")
+
+
+landing_files = dg.AssetSpec(
+    "landing_files",
+    group_name="ticks",
+    kinds={"file"},
+    owners=["team:market-data"],
+    description="Files of venues, verified whole and kept as they came. `rrr ingest` brings them in; so does the folder landing/inbox.",
+)
+
+
+@dg.asset(
+    partitions_def=DAYS,
+    backfill_policy=dg.BackfillPolicy.single_run(),
+    deps=[landing_files],
+    group_name="ticks",
+    kinds={"postgres", "python"},
+    owners=[RAW_TRADES.owner],
+    tags={"exact": "yes", "tier": "hot"},
+    description=RAW_TRADES.description,
+    metadata=contract_metadata(RAW_TRADES),
+    code_version="1",
+    pool="ticks",
+    check_specs=check_specs(
+        "raw_trades",
+        "Each trade once, positive, of one identity space, and as many as the coverage ledger says.",
+        "Nothing missing, nothing in quarantine, times in order, every expected instrument there.",
+    ),
+)
+def raw_trades(context: dg.AssetExecutionContext, config: IngestConfig, warehouse: Warehouse) -> dg.MaterializeResult:  # type: ignore[type-arg]  # Dagster takes no parameter here
+    """Take in the landed trades of each day."""
+    return _take_in(context, config, warehouse, "trades", "raw_trades")
+
+
+@dg.asset(
+    partitions_def=DAYS,
+    backfill_policy=dg.BackfillPolicy.single_run(),
+    deps=[landing_files],
+    group_name="ticks",
+    kinds={"postgres", "python"},
+    owners=[VENUE_BARS.owner],
+    tags={"exact": "yes", "tier": "hot"},
+    description=VENUE_BARS.description,
+    metadata=contract_metadata(VENUE_BARS),
+    code_version="1",
+    pool="ticks",
+    check_specs=check_specs(
+        "venue_bars",
+        "High and low bound open and close, prices are positive, taker volume is within volume.",
+        "Nothing in quarantine, and every bar was captured closed.",
+    ),
+)
+def venue_bars(context: dg.AssetExecutionContext, config: IngestConfig, warehouse: Warehouse) -> dg.MaterializeResult:  # type: ignore[type-arg]  # Dagster takes no parameter here
+    """Take in the venues' own candles of each day."""
+    return _take_in(context, config, warehouse, "venue_bars", "venue_bars")
+
+
+def _take_in(context: dg.AssetExecutionContext, config: IngestConfig, warehouse: Warehouse, stream: str, table: str) -> dg.MaterializeResult:  # type: ignore[type-arg]  # Dagster takes no parameter here
+    from rrr_assets.ticks.landing import raw_lines
+    from rrr_assets.ticks.waiting import forget_staged, waiting_files
+
+    days = days_of(context)
+    reports = DayReports(context)
+    with failures_told(context, days, reports):
+        files = waiting_files(warehouse.database(), stream, days, all_files=config.read_again)
+        for day in days:
+            loaded = None
+            if day in files:
+                loaded = warehouse.load_day(stream, day, files[day], context.run_id, raw_lines)
+                forget_staged(warehouse.database(), files[day])
+            reports.tell(day, _metadata(warehouse, stream, day, loaded, files.get(day, ())), warehouse.check(table, day))
+    return reports.result()
+
+
+def _metadata(
+    warehouse: Warehouse, stream: str, day: date, loaded: "DayLoaded | None", files: "Sequence[StagedFile]"
+) -> Mapping[str, Any]:
+    held = warehouse.held(stream, day)
+    metadata: dict[str, Any] = {
+        "dagster/partition_row_count": held.rows,
+        "instruments": held.instruments,
+        "missing_instruments": list(held.missing),
+        "files": len(files),
+    }
+    if loaded is not None:
+        taken = loaded.files
+        metadata |= {
+            "rows_read": sum(file.rows_read for file in taken),
+            "rows_stored": loaded.rows_stored,
+            "rows_revised": sum(file.rows_revised for file in taken),
+            "duplicates": sum(file.duplicates for file in taken),
+            "quarantined": sum(file.quarantined for file in taken),
+            "refused_files": [file.refused for file in taken if file.refused],
+            "seconds": round(loaded.seconds, 3),
+        }
+    return metadata

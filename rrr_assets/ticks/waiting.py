@@ -1,0 +1,42 @@
+"""What waits in the landing zone of this home, and what is no longer needed of it.
+
+Belongs here: the books' view of landed files, by day. Does not: accepting files (landing.py).
+"""
+
+from collections.abc import Sequence
+from datetime import date, timedelta
+
+from rrr_assets.ticks import landing
+from rrr_assets.warehouse.connect import Database, Role
+from rrr_assets.warehouse.home import Home
+from rrr_assets.warehouse.sqlfiles import query
+from rrr_assets.warehouse.staging import StagedFile, drop_staged
+
+
+def waiting_files(database: Database, stream: str, days: Sequence[date], *, all_files: bool) -> dict[date, list[StagedFile]]:
+    """The landed files of some days that wait to be taken in, or all of them."""
+    with database.connect(Role.WRITER, autocommit=True) as connection:
+        return landing.files_of_days(Home.current(), connection, stream, days, all_files)
+
+
+def forget_staged(database: Database, files: Sequence[StagedFile]) -> None:
+    """Drop the staged rows of files of which no day waits any more; the files themselves are kept."""
+    with database.connect(Role.WRITER, autocommit=True) as connection:
+        waiting = connection.execute(
+            "select distinct file_id from landing_days where is_pending and file_id = any(%s)", ([file.file_id for file in files],)
+        ).fetchall()
+    still = {file_id for (file_id,) in waiting}
+    for file in files:
+        if file.file_id not in still:
+            drop_staged(file.folder)
+
+
+def days_waiting(database: Database, settled_for: timedelta) -> list[tuple[date, str]]:
+    """Days with landed files that wait, each with a mark that changes whenever more is asked for.
+
+    Args:
+        settled_for: only days of which nothing was asked for since so long: a run may be under way for the others.
+    """
+    with database.connect(Role.WRITER, autocommit=True) as connection:
+        rows = connection.execute(query("landing_days_waiting"), {"settled_for": settled_for}).fetchall()
+    return [(day, f"{mark.isoformat()}/{files}") for day, mark, files in rows]

@@ -1,0 +1,69 @@
+"""Looking at a day: the rules of each table, what is held, what is missing. Reads only.
+
+Belongs here: running the rule queries and counting. Does not: what follows from a broken rule (checks of the stations).
+"""
+
+from datetime import UTC, date, datetime, timedelta
+from typing import Any, Final
+
+import pyarrow as pa
+from psycopg import sql
+
+from rrr_assets.calc.numbers import NOTIONAL_READ, PRICE, SIZE
+from rrr_assets.calc.outcomes import DayHeld, RuleResult
+from rrr_assets.contracts.bars import INTERVALS
+from rrr_assets.contracts.parsed import UTC_MICROSECONDS
+from rrr_assets.warehouse.connect import Database, Role
+from rrr_assets.warehouse.refresh import SOURCES
+from rrr_assets.warehouse.sqlfiles import query
+
+_ONE_DAY: Final = timedelta(days=1)
+
+
+def check(database: Database, table: str, day: date) -> list[RuleResult]:
+    """Look at a table's day by all its rules in one query.
+
+    Args:
+        table: raw_trades, venue_bars, bars_1m to bars_1d, or bar_conformance.
+        day: UTC day.
+
+    Returns:
+        One result per rule, in the order of the query.
+    """
+    start = datetime(day.year, day.month, day.day, tzinfo=UTC)
+    values: dict[str, Any] = {"day": day, "from_time": start, "to_time": start + _ONE_DAY}
+    statement: Any = query(f"check_{table}") if not table.startswith("bars_") else _bars_rules(table.removeprefix("bars_"), values)
+    with database.connect(Role.WRITER, autocommit=True) as connection:
+        rows = connection.execute(statement, values).fetchall()
+    return [RuleResult(rule, is_blocking, broken, looked_at, tuple(examples)) for rule, is_blocking, broken, looked_at, examples in rows]
+
+
+def held(database: Database, stream: str, day: date) -> DayHeld:
+    """What is held of 'trades' or 'venue_bars' on a day, by the coverage ledger."""
+    with database.connect(Role.WRITER, autocommit=True) as connection:
+        rows, instruments, missing = connection.execute(query("held_day"), {"stream": stream, "day": day}).fetchone() or (0, 0, [])
+    return DayHeld(rows=rows, instruments=instruments, missing=tuple(missing))
+
+
+def busiest_bars(database: Database, interval: str, day: date) -> tuple[str, pa.Table] | None:
+    """The bars of the instrument with most trades that day, ready to be drawn; None where there are none."""
+    start = datetime(day.year, day.month, day.day, tzinfo=UTC)
+    with database.connect(Role.WRITER, autocommit=True) as connection:
+        statement = sql.SQL(query("busiest_bars")).format(bars=sql.Identifier(f"bars_{interval}"))
+        rows = connection.execute(statement, {"from_time": start, "to_time": start + _ONE_DAY}).fetchall()
+    if not rows:
+        return None
+    names = ("bar_start", "open", "high", "low", "close", "volume", "quote_volume", "is_complete")
+    types = (UTC_MICROSECONDS, PRICE, PRICE, PRICE, PRICE, SIZE, NOTIONAL_READ, pa.bool_())
+    columns = list(zip(*[row[1:] for row in rows], strict=True))
+    arrays = [pa.array(column, kind) for column, kind in zip(columns, types, strict=True)]
+    return rows[0][0], pa.Table.from_arrays(arrays, names=list(names))
+
+
+def _bars_rules(interval: str, values: dict[str, Any]) -> sql.Composed:
+    values["grid"] = INTERVALS[interval]
+    shorter = SOURCES[interval]
+    source: sql.Composable = sql.SQL(query("check_source_trades"))
+    if shorter != "raw_trades":
+        source = sql.SQL(query("check_source_bars")).format(shorter=sql.Identifier(shorter))
+    return sql.SQL(query("check_bars")).format(bars=sql.Identifier(f"bars_{interval}"), source=source)
