@@ -17,7 +17,8 @@ class BeyondHorizon(ValueError):
     def __init__(self, asked: datetime, horizon: datetime) -> None:
         self.asked, self.horizon = asked, horizon
         super().__init__(
-            f"what was known at {asked.isoformat()} is not final yet: ask for a time before {horizon.isoformat()}, or wait for the load in flight"
+            f"what was known at {asked.isoformat()} is not final yet: ask for a time before {horizon.isoformat()}, "
+            "or wait for the load in flight"
         )
 
 

@@ -18,7 +18,8 @@ class RawTradesGone(PermanentFailure):
 
     def __init__(self, instrument: str, day: date) -> None:
         super().__init__(
-            f"the trades of {instrument} on {day} were dropped by retention: its bars are not refreshed from what is left. Restore the trades first"
+            f"the trades of {instrument} on {day} were dropped by retention: its bars are not refreshed from what is left. "
+            "Restore the trades first"
         )
 
 

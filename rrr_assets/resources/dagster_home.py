@@ -15,6 +15,7 @@ from dagster_postgres import DagsterPostgresStorage
 
 from rrr_assets.warehouse.connect import Database
 from rrr_assets.warehouse.home import Home
+from rrr_assets.warehouse.migrate import migrate
 
 _PACKAGE: Final = Path(__file__).resolve().parent.parent
 _STATEMENT_TIMEOUT_MS: Final = 600_000
@@ -36,7 +37,10 @@ class PlatformStorage(DagsterPostgresStorage):
     @classmethod
     def from_config_value(cls, inst_data: ConfigurableClassData | None, config_value: Any) -> Self:
         """Called by Dagster in every process that opens the instance."""
-        storage = cls(postgres_url=_with_driver(Database.current().dagster_url), inst_data=inst_data)
+        database = Database.current()
+        if database.ensure_dagster_database() and database.is_embedded:
+            migrate(database)  # a new home entered through Dagster, not through `rrr up`
+        storage = cls(postgres_url=_with_driver(database.dagster_url), inst_data=inst_data)
         storage.hold_connections()
         return storage
 

@@ -7,12 +7,14 @@ A file is accepted in steps that each may be the last: copied and verified under
 """
 
 import errno
+import fcntl
 import hashlib
 import json
 import os
 import shutil
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -26,14 +28,12 @@ from rrr_assets.venues import registry
 from rrr_assets.venues.base import Source, SourceFacts, SourceRefused
 from rrr_assets.warehouse.books import Connection
 from rrr_assets.warehouse.faultpoints import reach
-from rrr_assets.warehouse.home import Home
+from rrr_assets.warehouse.home import Home, sync_folder
 from rrr_assets.warehouse.sqlfiles import query
 from rrr_assets.warehouse.staging import StagedFile, Stager
 
 _LEAST_FREE_MB: Final = 256
 _OFFSET_QUANTILE: Final = 0.99
-
-Progress = Callable[[str, int], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +61,7 @@ class Accepted:
     days: dict[date, int]
     rows_read: int
     passed_over: int
+    instruments: tuple[str, ...]
 
 
 def accept(home: Home, connection: Connection, path: Path, format_name: str, instrument: str | None, day: date | None) -> Accepted:
@@ -74,28 +75,26 @@ def accept(home: Home, connection: Connection, path: Path, format_name: str, ins
     """
     if not path.is_file():
         raise SourceRefused(str(path), "there is no such file", "Name a file that exists")
-    incoming = home.landing / "incoming" / uuid.uuid4().hex
     try:
         _require_space(home, path)
-        landed = LandingFile(incoming, path.name, format_name, instrument, day)
-        _copy_in(path, incoming / "original")
-        reach("accept.copied")
-        facts = registry.get(format_name).inspect(landed.source)
-        folder = home.landing / "files" / _key(facts.sha256, landed)
-        known = _notes(folder)
-        if known is None:
-            known = _stage(landed, facts, incoming)
-            reach("accept.staged")
-            folder = _settle(incoming, folder)
-            reach("accept.settled")
-        elif not (folder / "staged").is_dir():
-            restage(LandingFile(folder, known["name"], format_name, instrument, day))
+        with workspace(home) as incoming:
+            landed = LandingFile(incoming, path.name, format_name, instrument, day)
+            _copy_in(path, incoming / "original")
+            reach("accept.copied")
+            facts = registry.get(format_name).inspect(landed.source)
+            folder = home.landing / "files" / _key(facts.sha256, landed)
+            known = _notes(folder)
+            if known is None:
+                known = stage(landed, facts, incoming)
+                reach("accept.staged")
+                _settle(incoming, folder)
+                reach("accept.settled")
+            elif not (folder / "staged").is_dir():
+                known = restage(home, LandingFile(folder, known["name"], format_name, instrument, day))
     except OSError as error:
         if error.errno in {errno.ENOSPC, errno.EDQUOT}:
             raise NoSpaceLeft(f"{path.name}: the disk of {home.landing} is full, nothing of the file was kept. Free space and ingest it again") from error
         raise
-    finally:
-        shutil.rmtree(incoming, ignore_errors=True)
     accepted = _register(connection, landed, facts, known)
     reach("accept.registered")
     return accepted
@@ -108,7 +107,7 @@ def files_of_days(home: Home, connection: Connection, stream: str, days: Sequenc
     for day, file_id, name, sha256, format_name, given_instrument, given_day, stream_name, space, unit, offset, since, until in rows:
         landed = landing_file(home, sha256, name, format_name, given_instrument, given_day)
         if not (landed.folder / "staged").is_dir():
-            restage(landed)
+            restage(home, landed)
         declared = None if since is None else (since, until)
         found.setdefault(day, []).append(StagedFile(file_id, name, landed.folder, stream_name, space, unit, offset, declared))
     return found
@@ -125,19 +124,61 @@ def landing_file(home: Home, sha256: str, name: str, format_name: str, given_ins
     return LandingFile(folder, str(notes["name"]), format_name, given_instrument or None, day)
 
 
-def restage(landed: LandingFile) -> None:
-    """Parse a landed file again and lay its rows down by day."""
-    spare = landed.folder / f"staged-{uuid.uuid4().hex}"
-    facts = registry.get(landed.format).inspect(landed.source)
-    _stage(landed, facts, spare)
+def restage(home: Home, landed: LandingFile) -> dict[str, Any]:
+    """Parse a landed file again and lay its rows down by day; returns the notes on it, which are written anew."""
+    with workspace(home) as spare:
+        notes = stage(landed, registry.get(landed.format).inspect(landed.source), spare)
+        try:
+            (spare / "staged").rename(landed.folder / "staged")
+        except OSError as error:
+            if error.errno not in {errno.ENOTEMPTY, errno.EEXIST}:
+                raise
+            # Another process staged it in the meantime, from the same bytes.
+        (spare / "notes.json").replace(landed.folder / "notes.json")
+    return notes
+
+
+@contextmanager
+def workspace(home: Home) -> Iterator[Path]:
+    """A new folder under `incoming/`, removed at the end; those whose processes died are removed first.
+
+    A folder's owner holds a lock on the file beside it, which the system frees when the owner dies: that tells
+    the dead from the living also where they cannot see each other's processes.
+    """
+    incoming = home.landing / "incoming"
+    incoming.mkdir(exist_ok=True)
+    mine = incoming / uuid.uuid4().hex
+    held = mine.with_suffix(".lock")
+    # No lock file is made between a sweep's looking and its trying.
+    with home.lock("landing-incoming"):
+        for left in incoming.glob("*.lock"):
+            _sweep(left)
+        fd = os.open(held, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        fcntl.flock(fd, fcntl.LOCK_EX)
     try:
-        (spare / "staged").rename(landed.folder / "staged")
-    except OSError as error:
-        if error.errno not in {errno.ENOTEMPTY, errno.EEXIST}:
-            raise
-        # Another process staged it in the meantime, from the same bytes.
+        mine.mkdir()
+        yield mine
     finally:
-        shutil.rmtree(spare, ignore_errors=True)
+        shutil.rmtree(mine, ignore_errors=True)
+        held.unlink()
+        os.close(fd)
+
+
+def _sweep(lock_file: Path) -> None:
+    """Remove the folder beside a lock file that nobody holds."""
+    try:
+        fd = os.open(lock_file, os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return
+    else:
+        shutil.rmtree(lock_file.with_suffix(""), ignore_errors=True)
+        lock_file.unlink(missing_ok=True)
+    finally:
+        os.close(fd)
 
 
 def raw_lines(staged: StagedFile, lines: Sequence[int]) -> Mapping[int, str]:
@@ -151,7 +192,7 @@ def raw_lines(staged: StagedFile, lines: Sequence[int]) -> Mapping[int, str]:
 
 def _copy_in(path: Path, folder: Path) -> None:
     """Copy a file and the checksum beside it, durably: the copy is what is verified, so that nobody changes it after."""
-    folder.mkdir(parents=True)
+    folder.mkdir()
     for name in (path.name, f"{path.name}.CHECKSUM"):
         origin = path.with_name(name)
         if origin.is_file():
@@ -160,8 +201,8 @@ def _copy_in(path: Path, folder: Path) -> None:
                 os.fsync(copied.fileno())
 
 
-def _stage(landed: LandingFile, facts: SourceFacts, folder: Path) -> dict[str, Any]:
-    """Parse a file into `folder/staged` and note beside it what was found."""
+def stage(landed: LandingFile, facts: SourceFacts, folder: Path) -> dict[str, Any]:
+    """Parse a file into `folder/staged`, and note beside it what was found; durable when it returns."""
     fallback = landed.given_day or (facts.declared[0] if facts.declared else datetime.now(UTC).date())
     rows_read = passed_over = 0
     lags: list[np.ndarray[Any, np.dtype[np.int64]]] = []
@@ -182,12 +223,18 @@ def _stage(landed: LandingFile, facts: SourceFacts, folder: Path) -> dict[str, A
         "passed_over": passed_over,
         "clock_offset_us": _clock_offset(np.concatenate(lags) if lags else np.empty(0, np.int64)),
         "days": {day.isoformat(): rows for day, rows in sorted(stager.days.items())},
+        "instruments": sorted(stager.instruments),
     }
     (folder / "notes.json").write_text(json.dumps(notes, indent=1), "utf-8")
+    for written in (folder / "notes.json", *(folder / "staged").iterdir()):
+        with written.open("rb") as file:
+            os.fsync(file.fileno())
+    for changed in (folder / "staged", folder):
+        sync_folder(changed)
     return notes
 
 
-def _settle(incoming: Path, folder: Path) -> Path:
+def _settle(incoming: Path, folder: Path) -> None:
     """Give a finished folder its final name in one step; where another process was faster, its folder stands."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     try:
@@ -195,7 +242,7 @@ def _settle(incoming: Path, folder: Path) -> Path:
     except OSError as error:
         if error.errno not in {errno.ENOTEMPTY, errno.EEXIST}:
             raise
-    return folder
+    sync_folder(folder.parent)
 
 
 def _register(connection: Connection, landed: LandingFile, facts: SourceFacts, notes: Mapping[str, Any]) -> Accepted:
@@ -216,7 +263,7 @@ def _register(connection: Connection, landed: LandingFile, facts: SourceFacts, n
             return _register(connection, landed, facts, notes)
         file_id: int = row[0]
         connection.execute(query("landing_request_days"), {"file_id": file_id, "days": list(days), "rows": list(days.values())})
-    return Accepted(file_id, landed.name, facts.stream, days, notes["rows_read"], notes["passed_over"])
+    return Accepted(file_id, landed.name, facts.stream, days, notes["rows_read"], notes["passed_over"], tuple(notes["instruments"]))
 
 
 def _lags(rows: pa.RecordBatch) -> np.ndarray[Any, np.dtype[np.int64]]:

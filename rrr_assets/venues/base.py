@@ -114,7 +114,7 @@ class Format(Protocol):
         ...
 
     def raw_lines(self, source: Source, lines: Sequence[int]) -> Mapping[int, str]:
-        """The raw text of some physical lines, or elements of a JSON list, as refused rows keep it; those that are not there are left out."""
+        """The raw text of some physical lines, or elements of a JSON list, as refused rows keep it; none for a line that is not there."""
         ...
 
 

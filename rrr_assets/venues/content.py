@@ -281,7 +281,7 @@ class Block:
     def count(self) -> int:
         """Number of lines."""
         # Several times faster than bytes.count.
-        return np.count_nonzero(self.octets == ord("\n")) + (not self.data.endswith(b"\n"))
+        return int(np.count_nonzero(self.octets == ord("\n"))) + (not self.data.endswith(b"\n"))
 
     def line(self, number: int) -> bytes:
         """The bytes of a physical line, with its end."""

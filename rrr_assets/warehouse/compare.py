@@ -20,12 +20,18 @@ from rrr_assets.warehouse.sqlfiles import query
 
 _ONE_DAY: Final = timedelta(days=1)
 _EXAMPLES: Final = 10
+_UPSTREAM: Final = tuple(f"bars_{interval}" for interval in INTERVALS)
+_OPENS_AT_CLOSE_BEFORE: Final = ("gemini",)
+"""Venues whose bars look back: the first verdict of a day hangs on the day before."""
 
 
-def compare_days(database: Database, days: Sequence[date], *, whole_days: bool, instruments: Sequence[str] | None = None) -> Iterator[DayCompared]:
+def compare_days(
+    database: Database, days: Sequence[date], *, whole_days: bool, instruments: Sequence[str] | None = None
+) -> Iterator[DayCompared]:
     """Bring the ledger up to date, one transaction a day, yielding as each commits.
 
     Args:
+        database: whose bars; entered as the writer.
         days: UTC days.
         whole_days: judge every instrument of the day again; otherwise only those of which something changed.
         instruments: only these; None for all.
@@ -39,37 +45,49 @@ def compare_days(database: Database, days: Sequence[date], *, whole_days: bool, 
 
 def _compare_day(connection: Connection, day: date, whole_days: bool, instruments: Sequence[str] | None) -> DayCompared:
     enter(connection)
-    start = datetime(day.year, day.month, day.day, tzinfo=UTC)
     listed = connection.execute("select distinct instrument from coverage where day = %s order by instrument", (day,)).fetchall()
-    names = [name for (name,) in listed if instruments is None or name in instruments]
-    lock_days(connection, VERDICTS, names, [day])
+    on_day = [name for (name,) in listed]
+    names = [name for name in on_day if instruments is None or name in instruments]
+    lock_days(connection, VERDICTS, names, [day, day + _ONE_DAY])
     known_at = draw_stamp(connection)
-    pending = read_pending(connection, VERDICTS, VERDICTS_FOLLOW, _ONE_DAY, day, names)
+    pending = read_pending(connection, VERDICTS, VERDICTS_FOLLOW, _ONE_DAY, day, names, _UPSTREAM)
     for name in names if whole_days else pending:
-        for interval, grid in INTERVALS.items():
-            connection.execute(
-                sql.SQL(query("conformance_day")).format(bars=sql.Identifier(f"bars_{interval}")),
-                {
-                    "instrument": name, "venue": name.partition(":")[0], "interval": interval, "grid": grid, "day": day,
-                    "look_back": start - _ONE_DAY, "from_time": start, "to_time": start + _ONE_DAY, "known_at": known_at,
-                },
-            )  # fmt: skip
+        _judge(connection, name, day, known_at)
+        if name.partition(":")[0] in _OPENS_AT_CLOSE_BEFORE:
+            _judge(connection, name, day + _ONE_DAY, known_at)
     note_applied(connection, VERDICTS, day, pending)
-    return _told(connection, day, start)
+    return _told(connection, day, on_day)
 
 
-def _told(connection: Connection, day: date, start: datetime) -> DayCompared:
-    """The day's counts by interval and status, with some of the unexplained bars."""
-    bounds = (start, start + _ONE_DAY)
+def _judge(connection: Connection, name: str, day: date, known_at: datetime) -> None:
+    """Judge one instrument's bars of a day at every interval."""
+    start = datetime(day.year, day.month, day.day, tzinfo=UTC)
+    for interval, grid in INTERVALS.items():
+        table = f"bars_{interval}"
+        connection.execute(
+            sql.SQL(query("conformance_day")).format(bars=sql.Identifier(table)),
+            {
+                "instrument": name, "venue": name.partition(":")[0], "interval": interval, "grid": grid, "day": day, "consumer": table,
+                "look_back": start - _ONE_DAY, "from_time": start, "to_time": start + _ONE_DAY, "known_at": known_at,
+            },
+        )  # fmt: skip
+
+
+def _told(connection: Connection, day: date, names: Sequence[str]) -> DayCompared:
+    """The day's counts by interval and status, with some of the unexplained bars. By instrument, as the key is."""
+    start = datetime(day.year, day.month, day.day, tzinfo=UTC)
+    bounds = (list(names), start, start + _ONE_DAY)
     counts = {interval: dict.fromkeys(STATUSES, 0) for interval in INTERVALS}
     rows = connection.execute(
-        "select interval, status, count(*) from bar_conformance where bar_start >= %s and bar_start < %s group by interval, status", bounds
+        "select interval, status, count(*) from bar_conformance "
+        "where instrument = any(%s) and bar_start >= %s and bar_start < %s group by interval, status",
+        bounds,
     ).fetchall()
     for interval, status, count in rows:
         counts[interval][status] = count
     examples = connection.execute(
         "select format('%%s %%s %%s', instrument, interval, bar_start) from bar_conformance "
-        "where bar_start >= %s and bar_start < %s and status = 'unexplained' order by bar_start limit %s",
+        "where instrument = any(%s) and bar_start >= %s and bar_start < %s and status = 'unexplained' order by bar_start limit %s",
         (*bounds, _EXAMPLES),
     ).fetchall()
     return DayCompared(day=day, counts=counts, unexplained=tuple(text for (text,) in examples))

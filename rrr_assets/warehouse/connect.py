@@ -127,6 +127,30 @@ class Database:
                     f"the user of RRR_DATABASE_URL may not prepare database {self.name}: {_first_line(error)}. Let a superuser run `rrr migrate` once"
                 ) from error
 
+    def ensure_dagster_database(self) -> bool:
+        """Make the database of Dagster's storage where it is not there, and say whether it had to be made.
+
+        Raises:
+            DatabaseUnusable: the given address may not make databases.
+        """
+        if os.environ.get("RRR_DAGSTER_DATABASE_URL"):
+            return False
+        name = unquote(urlsplit(self.dagster_url).path.lstrip("/"))
+        with self.connect_admin() as connection:
+            if connection.execute("select 1 from pg_database where datname = %s", (name,)).fetchone():
+                return False
+            self.bootstrap()
+            try:
+                connection.execute(sql.SQL("create database {} owner rrr_owner").format(sql.Identifier(name)))
+            except psycopg.errors.DuplicateDatabase:
+                return False  # another process made it at the same moment
+            except psycopg.errors.InsufficientPrivilege as error:
+                raise DatabaseUnusable(
+                    f"the user of RRR_DATABASE_URL may not make the database {name}, where Dagster keeps its runs. "
+                    "Give it CREATEDB, or make one and set RRR_DAGSTER_DATABASE_URL"
+                ) from error
+        return True
+
     def _make_role(self, connection: psycopg.Connection[tuple[Any, ...]], role: Role) -> None:
         exists = connection.execute("select 1 from pg_roles where rolname = %s", (role.value,)).fetchone()
         given = bool(os.environ.get(f"RRR_{role.name}_URL"))

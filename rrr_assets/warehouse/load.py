@@ -10,6 +10,7 @@ backstop of both.
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
+from itertools import chain
 from time import perf_counter
 from typing import Any, Final
 
@@ -67,10 +68,13 @@ def load_day(database: Database, day: date, files: Sequence[StagedFile], run_id:
     """
     begun = perf_counter()
     try:
-        with database.connect(Role.WRITER) as connection, connection.transaction():
-            connection.execute("set local synchronous_commit = on")
-            outcome = _Day(connection, day, run_id, raw_text, is_replay).load(files)
-            reach("load.before_commit")
+        with database.connect(Role.WRITER, autocommit=True) as connection:
+            # In a transaction of its own: making a partition shuts everybody out of the whole table until it commits.
+            connection.execute("select ensure_day_partition('raw_trades', %s)", (day,))
+            with connection.transaction():
+                connection.execute("set local synchronous_commit = on")
+                outcome = _Day(connection, day, run_id, raw_text, is_replay).load(files)
+                reach("load.before_commit")
     except psycopg.errors.DiskFull as error:
         raise NoSpaceLeft(f"the database's disk is full: nothing of {day} was stored. Free space and materialise the day again") from error
     reach("load.after_commit")
@@ -94,7 +98,6 @@ class _Day:
         enter(self._connection)
         register_instruments(self._connection, instruments)
         lock_days(self._connection, "raw_trades", instruments, [self._day - _ONE_DAY, self._day, self._day + _ONE_DAY])
-        self._connection.execute("select ensure_day_partition('raw_trades', %s)", (self._day,))
         reach("load.locked")
         self._known_at = draw_stamp(self._connection)
         self._coverage = tapes.read_coverage(self._connection, "trades", instruments, self._day)
@@ -128,7 +131,7 @@ class _Day:
         log_invalidations(self._connection, "raw_trades", [(name, self._day, a, b) for name, a, b in windows], "load", batch_id)
         for summary in summaries:
             fresh = summary if summary.instrument in direct and self._held(summary.instrument) is None else None
-            self._cover(file, batch_id, summary, fresh, refused)
+            self._cover(file, batch_id, summary, fresh)
         self._connection.execute(
             query("load_insert_batch"),
             {
@@ -243,7 +246,7 @@ class _Day:
         connection.execute(query("load_judge_copies"))
         if file.space == "ordinal" and not self._is_replay:
             connection.execute(query("load_judge_groups"), bounds)
-        verdicts = dict(connection.execute("select verdict, count(*) from judged group by verdict").fetchall())
+        verdicts: dict[str, int] = dict(connection.execute("select verdict, count(*) from judged group by verdict").fetchall())
         if verdicts.get("finer"):
             connection.execute(query("load_revise"), bounds)
         connection.execute(query("load_insert_judged"), bounds)
@@ -297,13 +300,15 @@ class _Day:
             refused.append((line, verdict, detail, raw.get(line, ""), instrument, event_time, sequence))
         return refused_table(refused)
 
-    def _cover(self, file: StagedFile, batch_id: int, summary: DaySummary, fresh: DaySummary | None, refused: pa.Table) -> None:
+    def _cover(self, file: StagedFile, batch_id: int, summary: DaySummary, fresh: DaySummary | None) -> None:
         """Bring the coverage of one instrument up to date, here and at the edges of the days beside."""
-        held, changes = tapes.cover_trades(self._connection, self._day, file, summary, fresh, refused, self._coverage)
+        held, changes = tapes.cover_trades(self._connection, self._day, file, summary, fresh, self._coverage)
         self._coverage.update(held)
         log_invalidations(self._connection, "raw_trades", changes, "coverage", batch_id)
 
     def _settle(self, file: StagedFile, refused: str | None) -> None:
+        if self._is_replay:
+            return  # of the file's other lines nothing was taken in
         self._connection.execute(
             "update landing_days set is_pending = false, refused = %s where file_id = %s and day = %s", (refused, file.file_id, self._day)
         )
@@ -318,7 +323,12 @@ def write_quarantine(connection: Connection, file: StagedFile, day: date, stamps
         for name in ("raw", "detail"):
             columns[name] = [text.replace("\x00", "\\x00") for text in columns[name]]
         connection.execute(query("load_quarantine"), {**columns, **place})
-    connection.execute(query("load_release_quarantine"), {**place, "refused_lines": columns["line"]})
+    waiting = connection.execute("select line from quarantine where file_id = %s and state = 'quarantined'", (file.file_id,)).fetchall()
+    candidates = pa.array(sorted({line for (line,) in waiting}.difference(columns["line"])), pa.int64())
+    if len(candidates):
+        lines = (batch.column("line") for batch in file.rows(day))
+        taken = [line for some in lines for line in some.filter(pc.is_in(some, candidates)).to_pylist()]
+        connection.execute(query("load_release_quarantine"), {**place, "taken_lines": taken})
 
 
 def register_instruments(connection: Connection, instruments: Sequence[str]) -> None:
@@ -364,20 +374,20 @@ def copy_batches(connection: Connection, table: str, columns: Sequence[str], bat
     """Copy Arrow batches in, in PostgreSQL's binary form; a thread sends while the next batch is encoded. Returns the rows sent."""
     import pgpq
 
+    batches = iter(batches)
+    first = next(batches, None)
+    if first is None:
+        return 0
     rows = 0
     statement = sql.SQL("copy {} ({}) from stdin (format binary)").format(sql.Identifier(table), sql.SQL(", ").join(map(sql.Identifier, columns)))
-    encoder = None
+    encoder = pgpq.ArrowToPostgresBinaryEncoder(first.select(list(columns)).schema)
     with connection.cursor() as cursor, cursor.copy(statement, writer=QueuedLibpqWriter(cursor)) as copy:
-        for batch in batches:
-            chosen = batch.select(list(columns))
-            if encoder is None:
-                encoder = pgpq.ArrowToPostgresBinaryEncoder(chosen.schema)
-                copy.write(encoder.write_header())
-            copy.write(encoder.write_batch(chosen))
-            rows += len(chosen)
+        copy.write(encoder.write_header())
+        for batch in chain([first], batches):
+            copy.write(encoder.write_batch(batch.select(list(columns))))
+            rows += len(batch)
             reach("load.copying")
-        if encoder is not None:
-            copy.write(encoder.finish())
+        copy.write(encoder.finish())
     return rows
 
 
@@ -394,7 +404,7 @@ def _needs_more(numbers: pa.Array, scale: int) -> bool:
 
 def refused_table(rows: Sequence[tuple[Any, ...]]) -> pa.Table:
     """Refused rows as (line, reason, detail, raw, instrument, event_time, sequence), schema REFUSED_STAGED."""
-    columns = list(zip(*rows, strict=True)) if rows else [[]] * 7
+    columns: list[Sequence[Any]] = list(zip(*rows, strict=True)) if rows else [()] * 7
     padding: list[list[None]] = [[None] * len(rows)] * 2
     return pa.Table.from_arrays(
         [pa.array(list(values), kind.type) for values, kind in zip([*columns, *padding], REFUSED_STAGED, strict=True)], schema=REFUSED_STAGED

@@ -34,6 +34,7 @@ def load_bars_day(database: Database, day: date, files: Sequence[StagedFile], ru
     begun = perf_counter()
     try:
         with database.connect(Role.WRITER) as connection, connection.transaction():
+            connection.execute("set local synchronous_commit = on")
             enter(connection)
             names = sorted({summary.instrument for file in files for summary in file.summaries(day)})
             register_instruments(connection, names)
@@ -55,7 +56,7 @@ def _take_in(connection: Connection, day: date, file: StagedFile, known_at: Any,
     batches = list(file.rows(day))
     copy_batches(connection, "incoming_bars", VENUE_BARS.names, batches)
     connection.execute(query("load_bars_judge"))
-    counts = dict(connection.execute("select verdict, count(*) from judged_bars group by verdict").fetchall())
+    counts: dict[str, int] = dict(connection.execute("select verdict, count(*) from judged_bars group by verdict").fetchall())
     stamps = {"known_at": known_at, "batch_id": batch_id}
     connection.execute(query("load_bars_store"), stamps)
     if counts.get("conflict"):
@@ -66,7 +67,7 @@ def _take_in(connection: Connection, day: date, file: StagedFile, known_at: Any,
     ).fetchall()
     log_invalidations(connection, "venue_bars", [(name, day, a, b) for name, a, b in windows], "load", batch_id)
     _cover(connection, day, file, batches)
-    counted = {
+    counted: dict[str, Any] = {
         "rows_read": sum(s.rows for s in summaries) + len(file.refused(day)),
         "rows_stored": counts.get("new", 0),
         "rows_revised": counts.get("closed", 0),
@@ -77,7 +78,8 @@ def _take_in(connection: Connection, day: date, file: StagedFile, known_at: Any,
         query("load_insert_batch"),
         {**counted, **stamps, "file_id": file.file_id, "day": day, "stream": "venue_bars", "time_unit": file.time_unit, "run_id": run_id},
     )
-    connection.execute("update landing_days set is_pending = false, refused = null where file_id = %s and day = %s", (file.file_id, day))
+    if not is_replay:
+        connection.execute("update landing_days set is_pending = false, refused = null where file_id = %s and day = %s", (file.file_id, day))
     return FileTakenIn(file_id=file.file_id, name=file.name, batch_id=batch_id, instruments=tuple(s.instrument for s in summaries), **counted)
 
 
@@ -93,7 +95,8 @@ def _cover(connection: Connection, day: date, file: StagedFile, batches: Sequenc
             times = of_interval.filter(pc.equal(of_interval.column("instrument"), name)).column("bar_start").cast(pa.int64())
             listed = (pc.min(times).as_py(), min(pc.max(times).as_py() + length, end))
             known = tapes.read_coverage(connection, stream, [name], day)
-            windows = tapes.cover_bars(connection, stream, day, (start, end) if is_declared else listed, is_declared, [name], known)
+            span = (start, end) if is_declared else listed
+            windows = tapes.cover_bars(connection, stream, day, file, span, length, is_declared, [name], known)
             if interval in INTERVALS:
                 log_invalidations(connection, "venue_bars", windows, "coverage", None)
 

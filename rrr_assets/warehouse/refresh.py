@@ -21,6 +21,7 @@ from rrr_assets.warehouse.load import statements
 from rrr_assets.warehouse.sqlfiles import query
 
 _ONE_DAY: Final = timedelta(days=1)
+_MOST_WINDOWS: Final = 16
 SOURCES: Final = {"1m": "raw_trades", "5m": "bars_1m", "1h": "bars_5m", "1d": "bars_1h"}
 """What each interval's bars are made from."""
 
@@ -45,27 +46,38 @@ def refresh_bars(
     """Refresh one bar table, one transaction a day, yielding as each commits.
 
     Args:
+        database: whose bars; entered as the writer.
         interval: '1m', '5m', '1h' or '1d'.
         days: UTC days.
         whole_days: recompute the days whole; otherwise only what the invalidation log says has changed.
         instruments: only these; None for all.
 
     Raises:
-        RawTradesGone: trades that a changed bar is made from were dropped by retention; its bars stay as they are.
+        RawTradesGone: trades that a changed bar is made from were dropped by retention; its bars stay as they are. Raised at
+            the end: the other instruments of such a day are refreshed, though it is not yielded, and so are the other days.
+            The first is raised, the others are its notes. What waits of them goes on waiting in the log.
     """
+    gone: list[RawTradesGone] = []
     with database.connect(Role.WRITER, autocommit=True) as connection:
         for day in days:
             with connection.transaction():
-                done = _refresh_day(connection, interval, day, whole_days, instruments)
+                done, dropped = _refresh_day(connection, interval, day, whole_days, instruments)
                 reach("bars.before_commit")
             reach("bars.after_commit")
-            yield done
+            gone += [RawTradesGone(name, day) for name in dropped]
+            if not dropped:
+                yield done
+    if gone:
+        for another in gone[1:]:
+            gone[0].add_note(str(another))
+        raise gone[0]
 
 
 def days_behind(database: Database, most: int, settled_for: timedelta) -> dict[date, int]:
     """Days on which bars or verdicts lag behind the log, oldest first, with the number of the last entry.
 
     Args:
+        database: whose log.
         most: at most so many days.
         settled_for: only days that did not change since so long: a run may be under way for the others.
     """
@@ -80,7 +92,10 @@ def days_behind(database: Database, most: int, settled_for: timedelta) -> dict[d
     return dict(sorted(behind.items())[:most])
 
 
-def _refresh_day(connection: Connection, interval: str, day: date, whole_days: bool, instruments: Sequence[str] | None) -> DayRefreshed:
+def _refresh_day(
+    connection: Connection, interval: str, day: date, whole_days: bool, instruments: Sequence[str] | None
+) -> tuple[DayRefreshed, list[str]]:
+    """One day's transaction, and the instruments that were left because their trades were dropped."""
     consumer = f"bars_{interval}"
     enter(connection)
     names = _instruments_of(connection, day, instruments)
@@ -88,32 +103,41 @@ def _refresh_day(connection: Connection, interval: str, day: date, whole_days: b
     known_at = draw_stamp(connection)
     # Completeness is judged per interval from the coverage, which logs its changes as changes of raw_trades.
     relations = sorted({SOURCES[interval], "raw_trades"})
-    pending = read_pending(connection, consumer, relations, INTERVALS[interval], day, names)
+    upstream = [SOURCES[interval]] if SOURCES[interval] != "raw_trades" else []
+    pending = read_pending(connection, consumer, relations, INTERVALS[interval], day, names, upstream)
+    whole = (_midnight(day), _midnight(day) + _ONE_DAY)
+    to_do = {name: [whole] for name in names} if whole_days else _windows(pending)
+    held = connection.execute(
+        "select instrument, space, is_dropped from coverage "
+        "where stream = 'trades' and day = %s and instrument = any(%s) order by instrument",
+        (day, list(to_do)),
+    ).fetchall()
+    dropped = [name for name, _, is_dropped in held if is_dropped]
     changed = windows = 0
-    for name in names:
-        spans = [(_midnight(day), _midnight(day) + _ONE_DAY)] if whole_days else [(r.lower, r.upper) for r in pending[name].windows] if name in pending else []
-        if not spans:
+    for name, space, is_dropped in held:
+        if is_dropped:
             continue
-        held = connection.execute(
-            "select space, is_dropped from coverage where instrument = %s and stream = 'trades' and day = %s", (name, day)
-        ).fetchone()
-        if held is None:
-            continue
-        if held[1]:
-            raise RawTradesGone(name, day)
-        for span in spans:
-            moved = _refresh_window(connection, interval, name, held[0], day, span, known_at)
+        for span in to_do[name]:
+            moved = _refresh_window(connection, interval, name, space, day, span, known_at)
             windows += 1
             changed += len(moved)
             if moved:
                 log_invalidations(connection, consumer, [(name, day, moved[0], moved[-1] + timedelta(microseconds=1))], "refresh", None)
-    note_applied(connection, consumer, day, pending)
+    note_applied(connection, consumer, day, {name: found for name, found in pending.items() if name not in dropped})
     reach("bars.computed")
-    row = connection.execute(
-        sql.SQL("select count(*) from {} where bar_start >= %s and bar_start < %s").format(sql.Identifier(consumer)),
-        (_midnight(day), _midnight(day) + _ONE_DAY),
-    ).fetchone()
-    return DayRefreshed(day=day, interval=interval, bars=row[0] if row else 0, changed=changed, windows=windows)
+    # By instrument, as the key is: by time alone it would be a scan of the whole table.
+    count = sql.SQL("select count(*) from {} where instrument = any(%s) and bar_start >= %s and bar_start < %s")
+    row = connection.execute(count.format(sql.Identifier(consumer)), (_instruments_of(connection, day, None), *whole)).fetchone()
+    return DayRefreshed(day=day, interval=interval, bars=row[0] if row else 0, changed=changed, windows=windows), dropped
+
+
+def _windows(pending: Mapping[str, Pending]) -> dict[str, list[Window]]:
+    """What to refresh by instrument. Many windows are made one: each costs a search of the day, all of them no more than the day."""
+    found: dict[str, list[Window]] = {}
+    for name, waiting in pending.items():
+        spans = [(span.lower, span.upper) for span in waiting.windows if span.lower and span.upper]
+        found[name] = spans if len(spans) <= _MOST_WINDOWS else [(spans[0][0], spans[-1][1])]
+    return found
 
 
 def _instruments_of(connection: Connection, day: date, instruments: Sequence[str] | None) -> list[str]:
@@ -122,12 +146,36 @@ def _instruments_of(connection: Connection, day: date, instruments: Sequence[str
 
 
 def read_pending(
-    connection: Connection, consumer: str, relations: Sequence[str], grid: timedelta, day: date, instruments: Sequence[str]
+    connection: Connection,
+    consumer: str,
+    relations: Sequence[str],
+    grid: timedelta,
+    day: date,
+    instruments: Sequence[str],
+    upstream: Sequence[str],
 ) -> dict[str, Pending]:
-    """What a consumer has to refresh of some instruments on one day."""
+    """What a consumer has to refresh of some instruments on one day.
+
+    Args:
+        connection: the transaction that refreshes.
+        consumer: its name in the log's books.
+        relations: the tables that it follows.
+        grid: windows are widened to multiples of it.
+        day: UTC day.
+        instruments: only these.
+        upstream: the consumers whose tables it is made from. It learns of changed trades when all of these show them: a verdict
+            on a bar that waits for its trades, or a bar made from such bars, would be wrong until the next time.
+    """
     rows = connection.execute(
         query("refresh_pending"),
-        {"grid": grid, "consumer": consumer, "relations": list(relations), "day": day, "instruments": list(instruments)},
+        {
+            "grid": grid,
+            "consumer": consumer,
+            "relations": list(relations),
+            "day": day,
+            "instruments": list(instruments),
+            "upstream": list(upstream),
+        },
     ).fetchall()
     return {name: Pending(tuple(windows), tuple(zip(followed, last_ids, strict=True))) for name, windows, followed, last_ids in rows}
 
@@ -142,11 +190,12 @@ def note_applied(connection: Connection, consumer: str, day: date, pending: Mapp
 
 
 def _refresh_window(
-    connection: Connection, interval: str, name: str, space: str, day: date, span: Window, known_at: datetime
+    connection: Connection, interval: str, name: str, space: str | None, day: date, span: Window, known_at: datetime
 ) -> list[datetime]:
     """Recompute one window and write what differs; the starts of the bars that changed, in order."""
     values = {
-        "instrument": name, "space": space, "day": day, "from_time": span[0], "to_time": span[1], "known_at": known_at, "grid": INTERVALS[interval],
+        "instrument": name, "space": space, "day": day, "from_time": span[0], "to_time": span[1], "known_at": known_at,
+        "grid": INTERVALS[interval], "source": SOURCES[interval],
     }  # fmt: skip
     for statement in statements("bars_make_fresh"):
         connection.execute(statement)
@@ -159,6 +208,4 @@ def _refresh_window(
 
 
 def _midnight(day: date) -> datetime:
-
-
     return datetime(day.year, day.month, day.day, tzinfo=UTC)

@@ -7,7 +7,7 @@ A folder appears whole, by one rename, or not at all.
 
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -59,7 +59,9 @@ class StagedFile:
 
     def summaries(self, day: date) -> list[DaySummary]:
         """What it holds of a day, by instrument."""
-        found = json.loads((self.folder / "staged" / f"{day.isoformat()}.json").read_text("utf-8"))
+        path = self.folder / "staged" / f"{day.isoformat()}.json"
+        # Parsed anew, a file may have nothing of a day any more.
+        found = json.loads(path.read_text("utf-8")) if path.is_file() else []
         return [DaySummary(**{**entry, "holes": tuple(Hole(*hole) for hole in entry["holes"])}) for entry in found]
 
     def rows(self, day: date) -> Iterator[pa.RecordBatch]:
@@ -72,23 +74,36 @@ class StagedFile:
 
 
 class Stager:
-    """Lays a file's batches down by day. Use as a context manager; `days` is final when it closed."""
+    """Lays a file's batches down by day. Use as a context manager; `days` is final when it closed.
 
-    def __init__(self, folder: Path, stream: str) -> None:
+    With `only_lines` (ascending), only these lines are laid down and counted. What is said of the file's ends and of
+    a refused row's neighbours is said of the whole file all the same.
+    """
+
+    def __init__(self, folder: Path, stream: str, only_lines: pa.Array | None = None) -> None:
         self._folder = folder
+        self._only_lines = only_lines
+        self._laid: dict[tuple[date, str], int] = {}
         self._schema = TRADES if stream == "trades" else VENUE_BARS
         self._time = "event_time" if stream == "trades" else "bar_start"
         self._writers: dict[tuple[date, str], Any] = {}
         self._tapes: dict[date, dict[str, TapeBuilder]] = {}
-        self._pending_refused: list[pa.RecordBatch] = []
+        self._waiting: list[tuple[pa.RecordBatch, list[int | None], date]] = []
         self._last_time: int | None = None
         self.days: dict[date, int] = {}
+
+    @property
+    def instruments(self) -> set[str]:
+        """The instruments of the good rows so far."""
+        return {name for tapes in self._tapes.values() for name in tapes}
 
     def __enter__(self) -> Self:
         self._folder.mkdir(parents=True)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        if kind is None:
+            self._end_wait(None)
         for writer in self._writers.values():
             writer.close()
         if kind is None:
@@ -96,12 +111,14 @@ class Stager:
                 for part in ("rows", "refused"):
                     if (day, part) not in self._writers:
                         self._writer(day, part).close()
-                entries = [_summary(name, tape) for name, tape in sorted(tapes.items())]
+                entries = [_summary(name, tape, self._laid.get((day, name), 0)) for name, tape in sorted(tapes.items())]
                 (self._folder / f"{day.isoformat()}.json").write_text(json.dumps(entries), "utf-8")
 
     def add(self, rows: pa.RecordBatch, refused: pa.RecordBatch, fallback_day: date) -> None:
         """Lay down one batch. A refused row without a time goes to the day of the good row before it, else after it, else the fallback."""
         times = _us(rows.column(self._time))
+        if len(times):
+            self._end_wait(int(times[0]))
         self._add_refused(rows, refused, times, fallback_day)
         if len(times) == 0:
             return
@@ -119,8 +136,6 @@ class Stager:
         self._last_time = int(times[-1])
 
     def _add_day(self, day: date, rows: pa.RecordBatch, times: np.ndarray[Any, np.dtype[np.int64]]) -> None:
-        self._writer(day, "rows").write_batch(rows)
-        self.days[day] = self.days.get(day, 0) + len(times)
         tapes = self._tapes.setdefault(day, {})
         ids = rows.column("sequence").to_numpy() if "sequence" in rows.schema.names else times
         instruments = rows.column("instrument")
@@ -128,26 +143,45 @@ class Stager:
         for name in names:
             mask = None if len(names) == 1 else pc.equal(instruments, name).to_numpy(zero_copy_only=False)
             tapes.setdefault(name, TapeBuilder()).add(ids if mask is None else ids[mask], times if mask is None else times[mask])
+        laid = self._wanted(rows)
+        if len(laid):
+            self._writer(day, "rows").write_batch(laid)
+            self.days[day] = self.days.get(day, 0) + len(laid)
+            for entry in pc.value_counts(laid.column("instrument")).to_pylist():
+                self._laid[day, entry["values"]] = self._laid.get((day, entry["values"]), 0) + entry["counts"]
+
+    def _wanted(self, rows: pa.RecordBatch) -> pa.RecordBatch:
+        return rows if self._only_lines is None else rows.filter(pc.is_in(rows.column("line"), self._only_lines))
 
     def _add_refused(
         self, rows: pa.RecordBatch, refused: pa.RecordBatch, times: np.ndarray[Any, np.dtype[np.int64]], fallback_day: date
     ) -> None:
         if len(refused) == 0:
             return
-        lines = rows.column("line").to_numpy() if len(rows) else np.empty(0, np.int64)
-        at = np.searchsorted(lines, refused.column("line").to_numpy())
-        event = refused.column("event_time").cast(pa.int64()).to_pylist()
+        at = np.searchsorted(rows.column("line").to_numpy(), refused.column("line").to_numpy())
         after = [int(times[i - 1]) if i > 0 else self._last_time for i in at]
-        before = [int(times[i]) if i < len(times) else None for i in at]
+        inside = int(np.searchsorted(at, len(times)))
+        self._lay_refused(refused.slice(0, inside), after[:inside], [int(times[i]) for i in at[:inside]], fallback_day)
+        # The good row after the others comes with a later batch, or never.
+        self._waiting.append((refused.slice(inside), after[inside:], fallback_day))
+
+    def _end_wait(self, before: int | None) -> None:
+        for refused, after, fallback_day in self._waiting:
+            self._lay_refused(refused, after, [before] * len(refused), fallback_day)
+        self._waiting.clear()
+
+    def _lay_refused(self, refused: pa.RecordBatch, after: list[int | None], before: Sequence[int | None], fallback_day: date) -> None:
+        event = refused.column("event_time").cast(pa.int64()).to_pylist()
         known = [next((t for t in three if t is not None), None) for three in zip(event, after, before, strict=True)]
         days = [fallback_day if t is None else _day(t // DAY_US) for t in known]
         columns = [*refused.columns, pa.array(after, UTC_MICROSECONDS), pa.array(before, UTC_MICROSECONDS)]
         full = pa.RecordBatch.from_arrays(columns, schema=REFUSED_STAGED)
         for day in sorted(set(days)):
-            mask = [d == day for d in days]
-            self._writer(day, "refused").write_batch(full.filter(pa.array(mask)))
-            self.days[day] = self.days.get(day, 0) + sum(mask)
-            self._tapes.setdefault(day, {})
+            laid = self._wanted(full.filter(pa.array([d == day for d in days])))
+            if len(laid):
+                self._writer(day, "refused").write_batch(laid)
+                self.days[day] = self.days.get(day, 0) + len(laid)
+                self._tapes.setdefault(day, {})
 
     def _writer(self, day: date, part: str) -> Any:
         if (day, part) not in self._writers:
@@ -162,10 +196,10 @@ def drop_staged(folder: Path) -> None:
     shutil.rmtree(folder / "staged", ignore_errors=True)
 
 
-def _summary(name: str, tape: TapeBuilder) -> dict[str, Any]:
+def _summary(name: str, tape: TapeBuilder, rows: int) -> dict[str, Any]:
     return {
         "instrument": name,
-        "rows": tape.rows,
+        "rows": rows,
         "is_increasing": tape.is_increasing,
         "first_id": tape.first_id,
         "last_id": tape.last_id,
@@ -180,6 +214,8 @@ def _summary(name: str, tape: TapeBuilder) -> dict[str, Any]:
 
 
 def _read(path: Path) -> Iterator[pa.RecordBatch]:
+    if not path.is_file():
+        return
     with pa.memory_map(str(path)) as source:
         reader = pa.ipc.open_file(source)
         for number in range(reader.num_record_batches):
@@ -187,7 +223,8 @@ def _read(path: Path) -> Iterator[pa.RecordBatch]:
 
 
 def _us(times: pa.Array) -> np.ndarray[Any, np.dtype[np.int64]]:
-    return times.cast(pa.int64()).to_numpy()
+    microseconds: np.ndarray[Any, np.dtype[np.int64]] = times.cast(pa.int64()).to_numpy()
+    return microseconds
 
 
 def _day(number: int) -> date:

@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from typing import Final
 
-import pyarrow as pa
 from psycopg.types.multirange import Multirange
 from psycopg.types.range import Range
 
@@ -68,14 +67,12 @@ def cover_trades(
     file: StagedFile,
     summary: DaySummary,
     fresh: DaySummary | None,
-    refused: pa.Table,
     known: Mapping[Key, Held],
 ) -> tuple[dict[Key, Held], list[Window]]:
-    """Bring one instrument's coverage up to date after a file's rows of a day were stored.
+    """Bring one instrument's coverage up to date after a file's rows of a day were stored, or put into quarantine.
 
     Args:
         fresh: the summary, where these rows are all that is held of the day; otherwise the table is read.
-        refused: the file's refused rows of that day.
         known: coverage before, of the day and the days beside it.
 
     Returns:
@@ -89,12 +86,14 @@ def cover_trades(
         return {}, []
     span = day_interval(day)
     yesterday, tomorrow = known.get((name, day - _ONE_DAY)), known.get((name, day + _ONE_DAY))
+    waiting = _waiting(connection, name, day, file)
     if file.space == "ordinal":
-        claimed = covered_by_claim(span, summary.lowest_time, summary.highest_time, _declares(file, day), _doubts(refused, name, span))
+        claimed = covered_by_claim(span, summary.lowest_time, summary.highest_time, _declares(file, day), [row.interval(span) for row in waiting])
         covered = union([*claimed, *(before.covered if before else ())])
         missing: list[Interval] = []
     else:
         covered = covered_by_ids(span, tape, is_declared, _last_id(yesterday, file), _first_id(tomorrow, file))
+        covered = subtract(covered, _unproven_edges(span, tape, file, day, before, waiting, yesterday, tomorrow))
         missing = [hole.missing_ids for hole in tape.holes]
     now = Held(
         space=file.space, row_count=row_count, first_time=lowest_time, last_time=highest_time, first_sequence=tape.first_id,
@@ -103,17 +102,24 @@ def cover_trades(
     changes: dict[Key, Held] = {(name, day): now}
     if file.space != "ordinal":
         if yesterday is not None and yesterday.row_count and yesterday.space == file.space:
-            changes[name, day - _ONE_DAY] = _with_edge(yesterday, day - _ONE_DAY, meets=yesterday.last_sequence + 1 == tape.first_id, at_end=True)
+            meets = yesterday.last_sequence + 1 == tape.first_id
+            changes[name, day - _ONE_DAY] = _with_edge(connection, name, yesterday, day - _ONE_DAY, meets, at_end=True)
         if tomorrow is not None and tomorrow.row_count and tomorrow.space == file.space:
-            changes[name, day + _ONE_DAY] = _with_edge(tomorrow, day + _ONE_DAY, meets=tomorrow.first_sequence == tape.last_id + 1, at_end=False)
+            meets = tomorrow.first_sequence == tape.last_id + 1
+            changes[name, day + _ONE_DAY] = _with_edge(connection, name, tomorrow, day + _ONE_DAY, meets, at_end=False)
     return _write(connection, "trades", changes, known)
 
 
-def cover_bars(connection: Connection, stream: str, day: date, span: Interval, is_declared: bool, names: Iterable[str], known: Mapping[Key, Held]) -> list[Window]:
-    """Bring the coverage of venue bars up to date: the venue's list is whole from its first to its last bar."""
+def cover_bars(
+    connection: Connection, stream: str, day: date, file: StagedFile, span: Interval, bar_us: int, is_declared: bool, names: Iterable[str],
+    known: Mapping[Key, Held],
+) -> list[Window]:  # fmt: skip
+    """Bring the coverage of venue bars up to date: the venue's list is whole from its first to its last bar, less the bars refused."""
     changes: dict[Key, Held] = {}
     for name in names:
         before = known.get((name, day))
+        refused = [row.interval(day_interval(day)) for row in _waiting(connection, name, day, file)]
+        listed = subtract([span], [(start, max(end, start + bar_us)) for start, end in refused])
         count, first, last = connection.execute(
             "select count(*), min(bar_start), max(bar_start) from venue_bars where instrument = %s and interval = %s and bar_start >= %s and bar_start < %s",
             (name, stream.removeprefix("venue_bars_"), from_us(day_interval(day)[0]), from_us(day_interval(day)[1])),
@@ -121,7 +127,7 @@ def cover_bars(connection: Connection, stream: str, day: date, span: Interval, i
         changes[name, day] = Held(
             space=None, row_count=count, first_time=_us(first), last_time=_us(last), first_sequence=0, last_sequence=0,
             is_declared=is_declared or (before is not None and before.is_declared),
-            covered=tuple(union([span, *(before.covered if before else ())])), missing_ids=(),
+            covered=tuple(union([*listed, *(before.covered if before else ())])), missing_ids=(),
         )  # fmt: skip
     return _write(connection, stream, changes, known)[1]
 
@@ -140,10 +146,15 @@ def _tape(connection: Connection, name: str, day: date, file: StagedFile, fresh:
     return tape, count, to_us(first_time), to_us(last_time)
 
 
-def _with_edge(held: Held, day: date, meets: bool, at_end: bool) -> Held:
+def _with_edge(connection: Connection, name: str, held: Held, day: date, meets: bool, at_end: bool) -> Held:
     """A neighbour's coverage, where the ids across midnight now tell whether its edge is whole."""
     start, end = day_interval(day)
-    edge = (held.last_time, end) if at_end else (start, held.first_time + 1)
+    sequence = held.last_sequence if at_end else held.first_sequence
+    bounds = {"instrument": name, "space": held.space, "sequence": sequence, "from_time": day, "to_time": day + _ONE_DAY}
+    # Where a venue's clock stepped back, the first id is not the earliest time.
+    row = connection.execute(query("coverage_id_time"), bounds).fetchone()
+    at = (held.last_time if at_end else held.first_time) if row is None else to_us(row[0])
+    edge = (at, end) if at_end else (start, at + 1)
     covered = union([*held.covered, edge]) if meets else subtract(held.covered, [edge])
     return replace(held, covered=tuple(covered))
 
@@ -184,20 +195,54 @@ def _first_id(held: Held | None, file: StagedFile) -> int | None:
     return held.first_sequence if held is not None and held.row_count and held.space == file.space else None
 
 
-def _doubts(refused: pa.Table, name: str, day: Interval) -> list[Interval]:
-    """Where refused rows may have been traded: at their time where it was readable, else between their neighbours."""
-    found: list[Interval] = []
-    for row in refused.select(["instrument", "event_time", "after_time", "before_time"]).to_pylist():
-        if row["instrument"] not in {None, name}:
-            continue
-        if row["event_time"] is not None:
-            at = to_us(row["event_time"])
-            found.append((at, at + 1))
-        else:
-            start = to_us(row["after_time"]) if row["after_time"] is not None else day[0]
-            end = to_us(row["before_time"]) + 1 if row["before_time"] is not None else day[1]
-            found.append((start, end))
-    return found
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    """A refused row, as far as it was understood; times in microseconds since 1970 UTC."""
+
+    sequence: int | None
+    at: int | None
+    after: int | None
+    before: int | None
+
+    def interval(self, day: Interval) -> Interval:
+        """Where it may have been traded: at its time where it was readable, else between its neighbours in the file."""
+        if self.at is not None:
+            return (self.at, self.at + 1)
+        return (day[0] if self.after is None else self.after, day[1] if self.before is None else self.before + 1)
+
+    def may_precede(self, first_id: int, day: Interval) -> bool:
+        """Whether it may be an id below the first one stored of a day."""
+        return self.sequence < first_id if self.sequence is not None else self.after is None or self.after < day[0]
+
+    def may_follow(self, last_id: int, day: Interval) -> bool:
+        """Whether it may be an id above the last one stored of a day."""
+        return self.sequence > last_id if self.sequence is not None else self.before is None or self.before >= day[1]
+
+
+def _waiting(connection: Connection, name: str, day: date, file: StagedFile) -> list[_Waiting]:
+    values = {"file_id": file.file_id, "day": day, "instrument": name}
+    rows = connection.execute(query("coverage_waiting"), values).fetchall()
+    return [_Waiting(row[0], *(None if at is None else to_us(at) for at in row[1:])) for row in rows]
+
+
+def _unproven_edges(
+    span: Interval, tape: Tape, file: StagedFile, day: date, before: Held | None, waiting: Sequence[_Waiting],
+    yesterday: Held | None, tomorrow: Held | None,
+) -> list[Interval]:  # fmt: skip
+    """The ends of a day that only a claim could cover, where no source's claim does: its own first or last line was refused.
+
+    An earlier claim stands: what it covered reaches to the end of the day.
+    """
+    declares = _declares(file, day)
+    held = before.covered if before is not None and before.is_declared else ()
+    edges: list[Interval] = []
+    head_claimed = declares and not any(row.may_precede(tape.first_id, span) for row in waiting)
+    if _last_id(yesterday, file) is None and not head_claimed and not (held and held[0][0] == span[0]):
+        edges.append((span[0], tape.first_time + 1))
+    tail_claimed = declares and not any(row.may_follow(tape.last_id, span) for row in waiting)
+    if _first_id(tomorrow, file) is None and not tail_claimed and not (held and held[-1][1] == span[1]):
+        edges.append((tape.last_time, span[1]))
+    return edges
 
 
 def _us(at: datetime | None) -> int:

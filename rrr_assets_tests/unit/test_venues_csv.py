@@ -2,6 +2,7 @@
 
 import gzip
 import hashlib
+import random
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -177,7 +178,10 @@ def test_written_trades_come_back_exactly(
         (f"{i},{plain(p)},{plain(q)},1,{t},{'True' if m else 'False'},True", (i, p, q, t, m)) for i, p, q, t, m in trades
     ]
     for place, text in junk:
-        lines.insert(min(place, len(lines) - 1), (text, None))
+        at = min(place, len(lines) - 1)
+        # At the start of a file a byte order mark is none of the row.
+        if at or not text.startswith("\ufeff"):
+            lines.insert(at, (text, None))
     end = "\r\n" if crlf else "\n"
     text = end.join(line for line, _ in lines) + (end if ending else "")
     with TemporaryDirectory() as folder, small_blocks():
@@ -211,6 +215,45 @@ def test_line_numbers_hold_whatever_the_lines(data: list[bytes]) -> None:
     )
     assert len(found.misfits) + found.passed_over + len(whole) == len(data)
     assert all(found.rows.raw(line).encode() == raw for line, raw in whole.items())
+
+
+@settings(max_examples=60)
+@given(
+    data=st.lists(st.sampled_from([b"", b"\r", SPOT_ROW.encode(), b"\xff\x00", b"x" * 600, "\u0664".encode()]), min_size=1, max_size=20),
+    wanted=st.lists(st.integers(-1, 25)),
+    ending=st.booleans(),
+    bom=st.booleans(),
+)
+def test_raw_lines(data: list[bytes], wanted: list[int], ending: bool, bom: bool) -> None:
+    data = [*data, b"last"]
+    text = b"\n".join(data) + (b"\n" if ending else b"")
+    with TemporaryDirectory() as folder, small_blocks():
+        source = Source(write(Path(folder), "a", (b"\xef\xbb\xbf" if bom else b"") + text), "a")
+        found = registry.get("binance-vision-klines").raw_lines(source, wanted)
+    assert found == {n: content.raw_text(data[n - 1]) for n in wanted if 1 <= n <= len(data)}
+
+
+def test_raw_lines_are_those_of_refused_rows(tmp_path: Path) -> None:
+    files = {
+        "binance-vision-trades": (SPOT, "\n".join([SPOT_ROW, *BAD_ROWS, SPOT_ROW])),
+        "binance-vision-klines": ("BTCUSDT-1m-2023-04-05.csv", "\n".join([BAR, BAR + ",1", "junk"])),
+        "ccapi": (CCAPI, "\n".join([CCAPI_HEADER, "1625097621.647,x,0.0409,1", "1625097621.647,1"])),
+    }
+    for fmt, (name, text) in files.items():
+        path = write(tmp_path, name, text + "\n")
+        raws = {row["line"]: row["raw"] for row in refused(read(fmt, path)[1])}
+        assert len(raws) > 1
+        assert registry.get(fmt).raw_lines(Source(path, name), sorted(raws)) == raws
+
+
+def test_raw_lines_are_read_no_further_than_they_lie(tmp_path: Path) -> None:
+    noise = random.Random(7)
+    text = b"".join(b"%d,%s\n" % (n, noise.randbytes(500).hex().encode()) for n in range(1, 2001))
+    path = write(tmp_path, "a.gz", gzip.compress(text)[:-100])
+    with small_blocks():
+        assert set(content.raw_lines(Source(path, "a.gz"), [3, 1])) == {1, 3}
+        with pytest.raises(SourceRefused, match="truncated"):
+            content.raw_lines(Source(path, "a.gz"), [2000])
 
 
 def test_packing_does_not_matter(tmp_path: Path) -> None:

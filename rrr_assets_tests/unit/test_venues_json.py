@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from rrr_assets.calc.numbers import plain
 from rrr_assets.contracts.parsed import REFUSED_ROWS, TRADES, VENUE_BARS
-from rrr_assets.venues import registry
+from rrr_assets.venues import binance_ws, json_text, registry
 from rrr_assets.venues.base import ParsedBatch, Source, SourceFacts, SourceRefused
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -342,7 +342,7 @@ def test_receive_time_by_magnitude(tmp_path: Path, clock: str, microseconds: int
 def test_futures_carry_their_kind(tmp_path: Path) -> None:
     lines = [line(message(X="MARKET")), line(message(X="INSURANCE_FUND", T=1680652799999123)), line(message(X="ADL", s="BTCUSD_PERP"))]
     facts, batches = read("binance-ws", write(tmp_path, "a", "\n".join(lines)))
-    assert (facts.time_unit, facts.instrument) == ("us", None)
+    assert (facts.time_unit, facts.instrument) == ("ms", None)
     assert [(row["instrument"], row["conditions"]) for row in rows(batches)] == [
         ("binance-usdm:BTCUSDT", None),
         ("binance-usdm:BTCUSDT", ["insurance_fund"]),
@@ -362,6 +362,35 @@ def test_a_given_instrument_takes_its_trades_alone(tmp_path: Path) -> None:
         read("binance-ws", path, "binance:XRPUSDT")
 
 
+@pytest.mark.parametrize(
+    ("times", "unit"),
+    [
+        ([1680652799999, 1680652799999123], "ms"),
+        ([1680652799999000, 1680652799999], "us"),
+        ([5, None, 1680652799999123], "us"),
+        ([5], "ms"),
+    ],
+)
+def test_unit_of_a_capture_is_that_of_its_first_good_trade(tmp_path: Path, times: list[int | None], unit: str) -> None:
+    text = "\n".join([OTHERS[1], *(line(message(T=time)) for time in times)]) + "\n"
+    assert read("binance-ws", write(tmp_path, "a", text))[0].time_unit == unit
+
+
+@pytest.mark.parametrize("instrument", [None, BTC])
+def test_inspection_of_a_capture_does_not_parse_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, instrument: str | None) -> None:
+    decoded = []
+
+    def decode(text: str) -> json_text.Json:
+        decoded.append(text)
+        return json_text.decode(text)
+
+    monkeypatch.setattr(binance_ws, "decode", decode)
+    monkeypatch.setattr(binance_ws, "_FEW_LINES", 2)
+    path = write(tmp_path, "a", "\n".join([OTHERS[1], *(line(message(t=n)) for n in range(100))]) + "\n")
+    facts = registry.get("binance-ws").inspect(Source(path, "a", instrument))
+    assert (facts.instrument, len(decoded)) == (instrument, 1)
+
+
 @pytest.mark.parametrize("cut", [1, 5, 60])
 def test_a_cut_capture_is_refused(tmp_path: Path, cut: int) -> None:
     whole = line(message()) + "\n" + line(message())
@@ -379,6 +408,23 @@ def test_captures_of_others_are_refused(tmp_path: Path) -> None:
 
 
 # What holds for every format
+
+
+def test_raw_lines_are_those_of_refused_rows(tmp_path: Path) -> None:
+    captured = [line(message()), *(text for text, _ in JUNK), line(message())]
+    bars = [[1616662800 + 300 * n, "1.0", "2.0", "0.5", "x", "1.23", "10.5", 4] for n in range(3)]
+    files = {
+        "binance-ws": "\n".join(captured).encode("utf-8", "surrogateescape"),
+        "binance-rest": json.dumps([rest_trade(), rest_trade(price="x"), 5, [1.50, "\ud800"], {"id": None}]).encode(),
+        "kraken-rest": kraken(bars, "XBTUSDT").encode(),
+    }
+    for fmt, data in files.items():
+        path = write(tmp_path, fmt, data)
+        raws = {row["line"]: row["raw"] for row in refused(read(fmt, path, BTC if fmt == "binance-rest" else None)[1])}
+        found = registry.get(fmt).raw_lines(Source(path, path.name), [*raws, *raws, -1, 0, 1, 10_000])
+        assert len(raws) > 2
+        assert {n: text for n, text in found.items() if n in raws} == raws
+        assert set(found) == {1, *raws}
 
 
 GARBAGE = [

@@ -1,22 +1,47 @@
 -- Computes the longer bars of one instrument inside a window from the shorter ones: equal to those straight from trades.
+-- Where trades changed and the shorter bars do not show it yet, the longer ones are not complete, whatever coverage says by now.
 insert into fresh_bars (
     instrument, bar_start, open, high, low, close, volume, quote_volume, trade_count, taker_buy_volume, taker_buy_quote_volume,
-    first_sequence, last_sequence
+    first_sequence, last_sequence, is_complete
 )
+with waiting as (
+    select range_agg(tstzrange(l.from_time, l.to_time)) as windows
+    from invalidation_log as l
+    where
+        l.relation = 'raw_trades' and l.instrument = %(instrument)s and l.day = %(day)s
+        and l.invalidation_id > coalesce((
+            select a.applied_through from invalidations_applied as a
+            where a.consumer = %(source)s and a.relation = 'raw_trades' and a.instrument = %(instrument)s and a.day = %(day)s
+        ), 0)
+),
+
+tape as (
+    select c.covered + c.accepted - coalesce(waiting.windows, '{{}}'::tstzmultirange) as whole
+    from coverage as c
+    cross join waiting
+    where c.instrument = %(instrument)s and c.stream = 'trades' and c.day = %(day)s
+),
+
+shorter as (
+    select s.*, date_bin(%(grid)s::interval, s.bar_start, timestamptz '2000-01-01 00:00:00+00') as longer_start
+    from {source} as s
+    where s.instrument = %(instrument)s and s.bar_start >= %(from_time)s and s.bar_start < %(to_time)s
+)
+
 select
     s.instrument,
-    date_bin(%(grid)s::interval, s.bar_start, timestamptz '2000-01-01 00:00:00+00'),
+    s.longer_start,
     (array_agg(s.open order by s.bar_start))[1],
     max(s.high),
     min(s.low),
-    (array_agg(s.close order by s.bar_start desc))[1],
+    (array_agg(s.close order by s.bar_start))[count(*)],
     trim_scale(sum(s.volume)),
     trim_scale(sum(s.quote_volume)),
     sum(s.trade_count)::bigint,
     trim_scale(sum(s.taker_buy_volume)),
     trim_scale(sum(s.taker_buy_quote_volume)),
     (array_agg(s.first_sequence order by s.bar_start))[1],
-    (array_agg(s.last_sequence order by s.bar_start desc))[1]
-from {source} as s
-where s.instrument = %(instrument)s and s.bar_start >= %(from_time)s and s.bar_start < %(to_time)s
-group by s.instrument, date_bin(%(grid)s::interval, s.bar_start, timestamptz '2000-01-01 00:00:00+00');
+    (array_agg(s.last_sequence order by s.bar_start))[count(*)],
+    coalesce((select tape.whole from tape) @> tstzrange(s.longer_start, s.longer_start + %(grid)s::interval), false)
+from shorter as s
+group by s.instrument, s.longer_start;

@@ -1,8 +1,14 @@
 -- Computes the 1-minute bars of one instrument inside some windows from its trades: exact, ordered by (event_time, sequence).
+-- Completeness is told in the same statement: what one snapshot shows of the tape is true of the trades that it shows.
 insert into fresh_bars (
     instrument, bar_start, open, high, low, close, volume, quote_volume, trade_count, taker_buy_volume, taker_buy_quote_volume,
-    first_sequence, last_sequence
+    first_sequence, last_sequence, is_complete
 )
+with tape as (
+    select c.covered + c.accepted as whole from coverage as c
+    where c.instrument = %(instrument)s and c.stream = 'trades' and c.day = %(day)s
+)
+
 select
     t.instrument,
     t.bar_start,
@@ -17,7 +23,8 @@ select
     trim_scale(coalesce(sum(t.size) filter (where t.side = 'buy'), 0)),
     trim_scale(coalesce(sum(t.price * t.size) filter (where t.side = 'buy'), 0)),
     (array_agg(t.sequence order by t.event_time, t.sequence))[1],
-    (array_agg(t.sequence order by t.event_time, t.sequence))[count(*)]
+    (array_agg(t.sequence order by t.event_time, t.sequence))[count(*)],
+    coalesce((select tape.whole from tape) @> tstzrange(t.bar_start, t.bar_start + interval '1 minute'), false)
 from (
     select
         r.*,

@@ -12,6 +12,7 @@ create temporary table if not exists fresh_bars (
     taker_buy_volume numeric not null,
     taker_buy_quote_volume numeric not null,
     first_sequence bigint not null,
-    last_sequence bigint not null
+    last_sequence bigint not null,
+    is_complete boolean not null
 ) on commit drop;
 truncate fresh_bars;

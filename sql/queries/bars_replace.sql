@@ -8,15 +8,6 @@ with gone as (
     returning b.bar_start
 ),
 
-tape as (
-    select coalesce(
-        (
-            select c.covered + c.accepted from coverage as c
-            where c.instrument = %(instrument)s and c.stream = 'trades' and c.day = %(day)s
-        ), '{{}}'::tstzmultirange
-    ) as whole
-),
-
 written as (
     insert into {target} (
         instrument, bar_start, open, high, low, close, volume, quote_volume, vwap, trade_count, taker_buy_volume,
@@ -25,9 +16,8 @@ written as (
     select
         f.instrument, f.bar_start, trim_scale(f.open), trim_scale(f.high), trim_scale(f.low), trim_scale(f.close), f.volume, f.quote_volume,
         exact_vwap(f.quote_volume, f.volume), f.trade_count, f.taker_buy_volume, f.taker_buy_quote_volume, f.first_sequence, f.last_sequence,
-        tape.whole @> tstzrange(f.bar_start, f.bar_start + %(grid)s::interval), %(known_at)s
+        f.is_complete, %(known_at)s
     from fresh_bars as f
-    cross join tape
     where f.instrument = %(instrument)s
     on conflict (instrument, bar_start) do update
     set
@@ -38,11 +28,13 @@ written as (
         known_at = excluded.known_at
     where
         (
-            {target}.open, {target}.high, {target}.low, {target}.close, {target}.volume, {target}.quote_volume, {target}.trade_count,
-            {target}.taker_buy_volume, {target}.taker_buy_quote_volume, {target}.first_sequence, {target}.last_sequence, {target}.is_complete
+            {target}.open, {target}.high, {target}.low, {target}.close, {target}.volume, {target}.quote_volume, {target}.vwap,
+            {target}.trade_count, {target}.taker_buy_volume, {target}.taker_buy_quote_volume, {target}.first_sequence, {target}.last_sequence,
+            {target}.is_complete
         ) is distinct from (
-            excluded.open, excluded.high, excluded.low, excluded.close, excluded.volume, excluded.quote_volume, excluded.trade_count,
-            excluded.taker_buy_volume, excluded.taker_buy_quote_volume, excluded.first_sequence, excluded.last_sequence, excluded.is_complete
+            excluded.open, excluded.high, excluded.low, excluded.close, excluded.volume, excluded.quote_volume, excluded.vwap,
+            excluded.trade_count, excluded.taker_buy_volume, excluded.taker_buy_quote_volume, excluded.first_sequence, excluded.last_sequence,
+            excluded.is_complete
         )
     returning bar_start
 )

@@ -1,9 +1,13 @@
 -- Compares one instrument's bars of one interval and day with the venue's, over all fields that the venue gives, and writes
 -- the verdicts that changed. A day without venue bars has no rows.
 with ours as (
-    select b.*, lag(b.close) over (order by b.bar_start) as close_before
+    select
+        b.*,
+        lag(b.close) over by_time as close_before,
+        lag(b.bar_start) over by_time as start_before
     from {bars} as b
     where b.instrument = %(instrument)s and b.bar_start >= %(look_back)s and b.bar_start < %(to_time)s
+    window by_time as (order by b.bar_start)
 ),
 
 theirs as (
@@ -11,16 +15,37 @@ theirs as (
     where v.instrument = %(instrument)s and v.interval = %(interval)s and v.bar_start >= %(from_time)s and v.bar_start < %(to_time)s
 ),
 
+-- Where trades changed and our bars do not show it yet, the tape does not speak for them.
+waiting as (
+    select range_agg(tstzrange(l.from_time, l.to_time)) as windows
+    from invalidation_log as l
+    left join invalidations_applied as a
+        on a.consumer = %(consumer)s and l.relation = a.relation and l.instrument = a.instrument and l.day = a.day
+    where
+        l.relation = 'raw_trades' and l.instrument = %(instrument)s and l.day between %(day)s::date - 1 and %(day)s
+        and l.invalidation_id > coalesce(a.applied_through, 0)
+),
+
 spans as (
     select
         coalesce((
-            select c.covered + c.accepted from coverage as c
-            where c.instrument = %(instrument)s and c.stream = 'trades' and c.day = %(day)s
-        ), '{{}}'::tstzmultirange) as our_span,
+            select range_agg(c.covered + c.accepted) from coverage as c
+            where c.instrument = %(instrument)s and c.stream = 'trades' and c.day between %(day)s::date - 1 and %(day)s
+        ), '{{}}'::tstzmultirange) - coalesce(w.windows, '{{}}'::tstzmultirange) as our_span,
         coalesce((
             select c.covered from coverage as c
             where c.instrument = %(instrument)s and c.stream = 'venue_bars_' || %(interval)s and c.day = %(day)s
         ), '{{}}'::tstzmultirange) as their_span
+    from waiting as w
+),
+
+-- A venue cuts vwap off at a number of decimals of its own; it shows in the whole day, not in one number that may end in zeros.
+decimals as (
+    select max(greatest(scale(v.open), scale(v.high), scale(v.low), scale(v.close), scale(v.vwap))) as vwap_scale
+    from venue_bars as v
+    where
+        %(venue)s = 'kraken' and v.instrument = %(instrument)s and v.interval in ('1m', '5m', '1h', '1d')
+        and v.bar_start >= %(from_time)s and v.bar_start < %(to_time)s
 ),
 
 paired as (
@@ -28,11 +53,13 @@ paired as (
         coalesce(o.bar_start, t.bar_start) as bar_start,
         o.instrument is not null as has_ours,
         t.instrument is not null as has_theirs,
-        coalesce(s.our_span @> tstzrange(coalesce(o.bar_start, t.bar_start), coalesce(o.bar_start, t.bar_start) + %(grid)s::interval), false) as we_span,
-        coalesce(s.their_span @> tstzrange(coalesce(o.bar_start, t.bar_start), coalesce(o.bar_start, t.bar_start) + %(grid)s::interval), false) as they_span,
+        coalesce(o.is_complete, true)
+        and s.our_span @> tstzrange(coalesce(o.bar_start, t.bar_start), coalesce(o.bar_start, t.bar_start) + %(grid)s::interval) as we_span,
+        s.their_span @> tstzrange(coalesce(o.bar_start, t.bar_start), coalesce(o.bar_start, t.bar_start) + %(grid)s::interval) as they_span,
+        coalesce(s.our_span @> tstzrange(o.start_before, o.bar_start), false) as we_reach_back,
         t.is_closed,
         o.close_before,
-        max(scale(t.vwap)) over () as vwap_scale,
+        d.vwap_scale,
         o.open, o.high, o.low, o.close, o.volume, o.quote_volume, o.vwap, o.trade_count, o.taker_buy_volume, o.taker_buy_quote_volume,
         t.open as their_open, t.high as their_high, t.low as their_low, t.close as their_close, t.volume as their_volume,
         t.quote_volume as their_quote_volume, t.vwap as their_vwap, t.trade_count as their_trade_count,
@@ -40,6 +67,7 @@ paired as (
     from (select * from ours where bar_start >= %(from_time)s) as o
     full outer join theirs as t on o.bar_start = t.bar_start
     cross join spans as s
+    cross join decimals as d
 ),
 
 differing as (
@@ -68,15 +96,21 @@ judged as (
             when d.has_theirs and not d.is_closed then 'uncovered: the venue''s bar was captured before it closed'
             when not d.we_span then 'uncovered: our tape does not span the bar'
             when not d.they_span and not d.has_theirs then 'uncovered: the venue''s bars do not span it'
-            when not d.has_ours and d.their_volume = 0 then 'explained: the venue lists bars without trades'
+            when not d.has_ours and d.their_volume = 0 and coalesce(d.their_trade_count, 0) = 0
+                then 'explained: the venue lists bars without trades'
             when
                 %(venue)s = 'kraken' and d.fields = array['vwap']
-                and trunc(d.vwap, d.vwap_scale) = d.their_vwap
+                -- From the sums: our vwap is rounded, and cutting that off could give another digit.
+                and div(d.quote_volume * power(10::numeric, d.vwap_scale), d.volume) = d.their_vwap * power(10::numeric, d.vwap_scale)
                 then 'explained: the venue cuts vwap off'
             when
-                %(venue)s = 'gemini' and d.fields <@ array['open', 'high', 'low'] and d.their_open = d.close_before
-                and d.their_high = greatest(d.high, d.close_before) and d.their_low = least(d.low, d.close_before)
-                then 'explained: the venue opens a bar at the close before'
+                %(venue)s = 'gemini' and d.fields <@ array['open', 'high', 'low']
+                and d.their_high = greatest(d.high, d.their_open) and d.their_low = least(d.low, d.their_open)
+                then case
+                    when d.their_open = d.close_before then 'explained: the venue opens a bar at the close before'
+                    when not d.we_reach_back then 'uncovered: our tape does not reach back to the close before'
+                    else 'unexplained'
+                end
             else 'unexplained'
         end as verdict
     from differing as d

@@ -6,7 +6,7 @@ with numbered as (
         row_number() over same_bar as copy,
         jsonb_build_array(i.open, i.high, i.low, i.close, i.volume, i.quote_volume, i.vwap, i.trade_count, i.taker_buy_volume, i.taker_buy_quote_volume) as told
     from incoming_bars as i
-    window same_bar as (partition by i.instrument, i.interval, i.bar_start order by i.line)
+    window same_bar as (partition by i.instrument, i.interval, i.bar_start order by i.is_closed desc, i.line)
 ),
 
 compared as (
@@ -25,7 +25,7 @@ compared as (
 select
     c.*,
     case
-        when c.copy > 1 then case when c.told = c.first_told then 'duplicate' else 'conflict' end
+        when c.copy > 1 then case when c.told = c.first_told or not c.is_closed then 'duplicate' else 'conflict' end
         when not c.is_stored then 'new'
         when c.told = c.stored_told and c.is_closed = c.stored_closed then 'duplicate'
         when c.is_closed and not c.stored_closed then 'closed'

@@ -20,8 +20,11 @@ stored as (
 ),
 
 ended as (
-    select r.*
+    select
+        r.*,
+        coalesce(b.time_unit, 'us') as told_unit
     from trade_revisions as r
+    left join ingest_batches as b on r.batch_id = b.batch_id
     where
         r.instrument = any(%(instruments)s) and r.space = %(space)s and r.kind <> 'undo'
         and r.sequence between %(lowest_sequence)s and %(highest_sequence)s
@@ -49,7 +52,7 @@ compared as (
                     e.kind = 'cancellation'
                     or (
                         e.price = n.price and e.size = n.size and e.side is not distinct from n.side
-                        and floor_time(e.event_time, %(time_unit)s) = floor_time(n.event_time, %(time_unit)s)
+                        and floor_time(e.event_time, %(time_unit)s) = floor_time(n.event_time, e.told_unit)
                     )
                 )
         ) as was_ended
@@ -61,7 +64,7 @@ compared as (
 select
     c.*,
     case
-        when c.copy > 1 then 'again'
+        when c.copy > 1 and not (c.is_stored and c.same_values and c.same_time) then 'again'
         when not c.is_stored then case when c.was_ended then 'duplicate' else 'new' end
         when c.same_values and c.same_time then 'duplicate'
         when c.same_values and c.adds_nanoseconds then 'finer'

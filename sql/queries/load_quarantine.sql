@@ -10,5 +10,10 @@ from unnest(
     %(event_time)s::timestamptz [], %(sequence)s::bigint [], %(after_time)s::timestamptz [], %(before_time)s::timestamptz []
 ) as r (line, reason, detail, raw, instrument, event_time, sequence, after_time, before_time)
 on conflict on constraint quarantine_place do update
-set reason = excluded.reason, detail = excluded.detail, state = 'quarantined', replayed_at = null
-where (quarantine.reason, quarantine.detail, quarantine.state) is distinct from (excluded.reason, excluded.detail, 'quarantined');
+set
+    day = excluded.day, reason = excluded.reason, detail = excluded.detail, instrument = excluded.instrument,
+    event_time = excluded.event_time, sequence = excluded.sequence, after_time = excluded.after_time, before_time = excluded.before_time,
+    state = 'quarantined', replayed_at = null
+where
+    (quarantine.day, quarantine.reason, quarantine.detail, quarantine.state)
+    is distinct from (excluded.day, excluded.reason, excluded.detail, 'quarantined');

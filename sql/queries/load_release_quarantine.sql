@@ -1,4 +1,4 @@
--- Lines of this file and day that are refused no more have been taken in after all.
+-- Lines of this file that were refused before and now are stored, or were found known.
 update quarantine
 set state = 'replayed', replayed_at = %(known_at)s
-where file_id = %(file_id)s and day = %(day)s and state = 'quarantined' and not (line = any(%(refused_lines)s));
+where file_id = %(file_id)s and state = 'quarantined' and line = any(%(taken_lines)s);

@@ -1,0 +1,143 @@
+"""Running the graph from the command line: Dagster runs in this process, which the UI shows like any other.
+
+Belongs here: one run per contiguous range of days, its progress, what became of it. Does not: what the assets do.
+"""
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import date
+from typing import TYPE_CHECKING, Any, Final
+
+from rrr_assets.warehouse.home import Home, HomeUnusable, hold_lock
+
+if TYPE_CHECKING:
+    from dagster import DagsterInstance, EventLogEntry
+
+RUN_LOCK_TAG: Final = "rrr/lock"
+_QUIET: Final = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+
+Progress = Callable[[str, int, int], None]
+"""Told (asset, days done, days in all) as each day commits."""
+
+
+@dataclass
+class RunTold:
+    """What became of one run: seconds by asset, checks, and what failed."""
+
+    run_id: str
+    days: tuple[date, ...]
+    seconds: dict[str, float] = field(default_factory=dict)
+    checks_passed: int = 0
+    checks_failed: list[str] = field(default_factory=list)
+    failure: str | None = None
+
+
+@contextmanager
+def dagster_instance() -> Iterator["DagsterInstance"]:
+    """The platform's Dagster instance; runs of command lines that died are closed first."""
+    from dagster import DagsterInstance
+
+    from rrr_assets.resources.dagster_home import prepare_dagster_home
+
+    prepare_dagster_home()
+    # Dagster counts the first start-up of an instance as news; a command line has its own words.
+    os.environ.setdefault("DAGSTER_DISABLE_TELEMETRY", "1")
+    with DagsterInstance.get() as instance:
+        _close_dead_runs(instance)
+        yield instance
+
+
+def materialize(instance: "DagsterInstance", days: Sequence[date], progress: Progress) -> Iterator[RunTold]:
+    """Materialise the main job's assets for some days, in one run per contiguous range, telling each as it ends."""
+    from rrr_assets.resources.partitions import contiguous
+
+    for first, last in contiguous(days):
+        chosen = tuple(day for day in sorted(set(days)) if first <= day <= last)
+        yield _run(instance, chosen, progress)
+
+
+def _run(instance: "DagsterInstance", days: tuple[date, ...], progress: Progress) -> RunTold:
+    from dagster._core.utils import make_new_run_id
+
+    from rrr_assets.definitions import defs
+    from rrr_assets.resources.partitions import range_tags
+    from rrr_assets.ticks.sensors import changed_only
+
+    run_id = make_new_run_id()
+    told = RunTold(run_id, days)
+    lock = Home.current().logs / f"run-{run_id}.lock"
+    with hold_lock(lock):
+        instance.add_event_listener(run_id, _listener(told, progress))
+        job = defs.resolve_job_def("venues_to_bars")
+        result = job.execute_in_process(
+            instance=instance,
+            run_id=run_id,
+            tags={**range_tags(days[0], days[-1]), RUN_LOCK_TAG: lock.name, "rrr/kind": "command line"},
+            run_config={**_QUIET, **changed_only()},
+            raise_on_error=False,
+        )
+    lock.unlink(missing_ok=True)
+    if not result.success and told.failure is None:
+        told.failure = "the run failed; its log in the UI says why"
+    return told
+
+
+def _listener(told: RunTold, progress: Progress) -> Callable[["EventLogEntry"], None]:
+    """Follow a run's events: each day counts once, when it commits; each check once, rolled up over the run."""
+    seen: set[tuple[str, str]] = set()
+    in_all = len(told.days)
+
+    def listen(entry: "EventLogEntry") -> None:
+        event = entry.dagster_event
+        if event is None:
+            return
+        if event.is_step_materialization and event.partition and event.asset_key:
+            asset = event.asset_key.to_user_string()
+            seen.add((asset, event.partition))
+            progress(asset, sum(1 for name, _ in seen if name == asset), in_all)
+        elif event.event_type_value == "ASSET_CHECK_EVALUATION":
+            check: Any = event.event_specific_data
+            if check.partition is None:
+                name = f"{check.asset_key.to_user_string()}: {check.check_name}"
+                if check.passed:
+                    told.checks_passed += 1
+                else:
+                    told.checks_failed.append(f"{name} ({_broken(check.metadata)})")
+        elif event.is_step_success:
+            told.seconds[str(event.step_key)] = event.step_success_data.duration_ms / 1000
+        elif event.is_step_failure:
+            error = event.step_failure_data.error
+            cause = event.step_failure_data.user_failure_data
+            told.failure = f"{event.step_key}: {cause.description if cause and cause.description else _last(error)}"
+
+    return listen
+
+
+def _broken(metadata: Any) -> str:
+    return "; ".join(f"{rule}: {value.value}" for rule, value in metadata.items() if str(value.value).startswith("broken"))
+
+
+def _last(error: Any) -> str:
+    while error is not None and error.cause is not None:
+        error = error.cause
+    return str(error.message).strip() if error is not None else "unknown"
+
+
+def _close_dead_runs(instance: "DagsterInstance") -> None:
+    """Mark runs failed whose command line was killed: nobody else watches them, and the UI would show them running for ever."""
+    from dagster import DagsterRunStatus, RunsFilter
+
+    logs = Home.current().logs
+    for run in instance.get_runs(RunsFilter(statuses=[DagsterRunStatus.STARTED, DagsterRunStatus.STARTING, DagsterRunStatus.NOT_STARTED])):
+        name = run.tags.get(RUN_LOCK_TAG)
+        if name is None:
+            continue
+        try:
+            # The system freed the lock if its holder died.
+            with hold_lock(logs / name, timeout_seconds=0):
+                instance.report_run_failed(run, message="The command line that ran this was killed. The days that it reported are kept.")
+        except HomeUnusable:
+            continue
+        (logs / name).unlink(missing_ok=True)
