@@ -104,7 +104,7 @@ class Checks:
     def decimals(self, column: str, to: pa.Decimal128Type, sign: Sign) -> pa.Decimal128Array:
         """Exact decimals of the wanted sign."""
         texts = self.rows.columns[column]
-        numbers = _decimals(texts, to)
+        numbers = parse_decimals(texts, to)
         if numbers.null_count:
             self.refuse(pc.is_null(numbers), lambda index: self._no_decimal(column, index, to))
         zero = pa.scalar(Decimal(0), to)
@@ -128,14 +128,14 @@ class Checks:
 
     def integers(self, column: str, missing: Reason = Reason.NOT_A_NUMBER) -> Int64s:
         """Whole numbers that are not negative, 0 where refused (for the reason `missing`)."""
-        numbers = _integers(self.rows.columns[column])
+        numbers = parse_integers(self.rows.columns[column])
         values: Int64s = numbers.fill_null(-1).to_numpy(zero_copy_only=False)
         self.refuse(values < 0, lambda index: (missing, f"{self.holds(column, index)}, which is no whole number from 0 to 2^63-1."))
         return np.maximum(values, 0)
 
     def milli_or_microseconds(self, column: str) -> Int64s:
         """Times since the epoch as microseconds, each in the unit that its own magnitude says."""
-        values: Int64s = _integers(self.rows.columns[column]).fill_null(0).to_numpy(zero_copy_only=False)
+        values: Int64s = parse_integers(self.rows.columns[column]).fill_null(0).to_numpy(zero_copy_only=False)
         is_ms = (values >= FIRST_TIME // 1000) & (values <= self.latest // 1000)
         is_us = (values >= FIRST_TIME) & (values <= self.latest)
         self.refuse(~(is_ms | is_us), lambda index: self._no_time(column, index, "milliseconds or microseconds"))
@@ -186,7 +186,7 @@ def nanoseconds_of(texts: pa.StringArray, latest: int) -> Int64s:
     """Seconds since the epoch as nanoseconds, exactly; -1 where a text is no time between 2009 and `latest`."""
     if not len(texts):
         return np.zeros(0, np.int64)
-    numbers = _decimals(texts, _NANOSECOND_DECIMALS).fill_null(Decimal(-1))
+    numbers = parse_decimals(texts, _NANOSECOND_DECIMALS).fill_null(Decimal(-1))
     # A decimal of 9 decimals is the count of nanoseconds as a 128-bit integer: two words, the low one first.
     words = np.frombuffer(numbers.buffers()[1], np.int64, 2 * len(numbers), 16 * numbers.offset).reshape(-1, 2)
     low, high = words[:, 0], words[:, 1]
@@ -335,30 +335,3 @@ def _kept(arrays: list[pa.Array], schema: pa.Schema, kept: pa.BooleanArray | Non
     if kept is not None:
         arrays = [array.filter(kept) for array in arrays]
     return pa.RecordBatch.from_arrays(arrays, schema=schema)
-
-
-def _consists_of(texts: pa.StringArray, alphabet: bytes) -> bool:
-    """Whether no text holds any other byte or is longer than 38; a cheap proof that spares a regular expression per value."""
-    if texts.null_count or not len(texts):
-        return False
-    _, offsets, data = texts.buffers()
-    bounds = np.frombuffer(offsets, np.int32, len(texts) + 1, 4 * texts.offset)
-    return data is not None and int(np.diff(bounds).max()) <= 38 and not bytes(data[bounds[0] : bounds[-1]]).translate(None, alphabet)
-
-
-def _decimals(texts: pa.StringArray, to: pa.Decimal128Type) -> pa.Decimal128Array:
-    if _consists_of(texts, b"0123456789."):
-        try:
-            return pc.cast(texts, to)
-        except pa.ArrowInvalid:
-            pass
-    return parse_decimals(texts, to)
-
-
-def _integers(texts: pa.StringArray) -> pa.Int64Array:
-    if _consists_of(texts, b"0123456789"):
-        try:
-            return pc.cast(texts, pa.int64())
-        except pa.ArrowInvalid:
-            pass
-    return parse_integers(texts)

@@ -237,7 +237,7 @@ def test_raw_lines_are_those_of_refused_rows(tmp_path: Path) -> None:
     files = {
         "binance-vision-trades": (SPOT, "\n".join([SPOT_ROW, *BAD_ROWS, SPOT_ROW])),
         "binance-vision-klines": ("BTCUSDT-1m-2023-04-05.csv", "\n".join([BAR, BAR + ",1", "junk"])),
-        "ccapi": (CCAPI, "\n".join([CCAPI_HEADER, "1625097621.647,x,0.0409,1", "1625097621.647,1"])),
+        "ccapi": (CCAPI, f"{CCAPI_HEADER}\n1625097621.647,x,0.0409,1\n1625097621.647,1"),
     }
     for fmt, (name, text) in files.items():
         path = write(tmp_path, name, text + "\n")

@@ -1,4 +1,4 @@
--- The rules of a day of our bars of one interval; {source} is what they are made from, with what it says of the same day.
+-- The rules of a day of our bars of one interval, held against what they are made from: trades or shorter bars of the same day.
 with of_day as (
     select * from {bars} as b where b.bar_start >= %(from_time)s and b.bar_start < %(to_time)s
 ),
