@@ -14,6 +14,7 @@ from rrr_assets.contracts.bars import BARS
 from rrr_assets.quality.assets import bar_conformance
 from rrr_assets.resources.warehouse import Warehouse
 from rrr_assets.ticks.assets import landing_files, raw_trades, venue_bars
+from rrr_assets.ticks.schedules import daily_close
 from rrr_assets.ticks.sensors import accept_landing_files, landing_sensor
 
 
@@ -30,18 +31,10 @@ def build_defs(overrides: Mapping[str, Any] | None = None) -> dg.Definitions:
         dg.AssetSelection.assets(*bars, bar_conformance),
         description="Bars and verdicts of the days, from the trades that are stored.",
     )
-    daily_close = dg.build_schedule_from_partitioned_job(
-        main_job,
-        name="daily_close",
-        hour_of_day=0,
-        minute_of_hour=15,
-        default_status=dg.DefaultScheduleStatus.RUNNING,
-        description="Closes yesterday: takes in what landed of it, and makes its bars and verdicts whole.",
-    )
     return dg.Definitions(
         assets=[landing_files, raw_trades, venue_bars, *bars, bar_conformance],
         jobs=[main_job, refresh_job, accept_landing_files],
-        schedules=[daily_close],
+        schedules=[daily_close(main_job)],
         sensors=[landing_sensor(main_job), invalidation_sensor(refresh_job)],
         resources={"warehouse": Warehouse(), **(overrides or {})},
         # The work is vectorised and inside engines: a process per step would cost seconds and gain nothing.

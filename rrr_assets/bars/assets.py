@@ -52,7 +52,7 @@ def bars_asset(interval: str) -> dg.AssetsDefinition:
         with failures_told(context, days, reports):
             for done in warehouse.refresh_bars(interval, days, whole_days=config.whole_days, instruments=chosen):
                 metadata: dict[str, Any] = {"dagster/partition_row_count": done.bars, "changed": done.changed, "windows": done.windows}
-                if done.day == days[-1]:
+                if done.day == days[-1] and (done.changed or config.whole_days):
                     metadata |= _picture(warehouse, interval, done.day)
                 reports.tell(done.day, metadata, warehouse.check(table.name, done.day))
         return reports.result()

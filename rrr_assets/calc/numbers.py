@@ -6,6 +6,7 @@ A price has at most 12 decimals and a size at most 18; nothing is rounded on the
 more decimals than its type holds is refused, by mask, and the caller quarantines the row.
 """
 
+import re
 from decimal import ROUND_HALF_UP, Context, Decimal
 from typing import Final
 
@@ -29,9 +30,8 @@ NOTIONAL_READ: Final = pa.decimal128(38, 20)
 # Wide enough for any sum of NOTIONAL values: Python's default context of 28 digits rounds silently.
 EXACT: Final = Context(prec=400, rounding=ROUND_HALF_UP)
 
-# Exponents are held to two digits because Arrow's parser dies (SIGSEGV) on '1e-999999999', and digits
-# to 60 because nothing longer fits any type here.
-_DECIMAL_TEXT: Final = r"^[+-]?([0-9]{1,60}(\.[0-9]{0,60})?|\.[0-9]{1,60})([eE][+-]?[0-9]{1,2})?$"
+# Exponents are held to two digits and digits to 60, because nothing longer fits any type here.
+_DECIMAL_TEXT: Final = re.compile(r"[+-]?(0*[0-9]{1,60}(\.[0-9]{0,60})?|\.[0-9]{1,60})([eE][+-]?[0-9]{1,2})?")
 _SMALL_TEXT: Final = r"^(?P<sign>-?)(?P<lead>[0-9])(?:\.(?P<rest>[0-9]+))?E-(?P<exponent>[0-9]+)$"
 _INTEGER_TEXT: Final = r"^-?[0-9]{1,19}$"
 
@@ -47,32 +47,42 @@ def parse_decimals(texts: pa.StringArray, to: pa.Decimal128Type) -> pa.Decimal12
         An array of `to`, as long as `texts`; null where the text is null, is no number, has more
         decimals than `to` (trailing zeros do not count), or does not fit its precision.
     """
-    return _cast_or_null(_shaped(texts, b"0123456789.", _DECIMAL_TEXT), to)
+    # Arrow's cast cannot be trusted with every text: it dies (SIGSEGV) on '1e-999999999', and a number too large
+    # for the type may wrap round into another one. It gets texts without exponent whose whole digits fit.
+    whole_digits = to.precision - to.scale
+    if _consists_of(texts, b"0123456789.", whole_digits):
+        return _cast_or_null(texts, to)
+    is_simple = pc.match_substring_regex(texts, rf"^[+-]?0*[0-9]{{0,{whole_digits}}}(\.[0-9]{{0,{to.scale}}})?$")
+    numbers = _cast_or_null(pc.if_else(is_simple, texts, pa.scalar(None, texts.type)), to)
+    if pc.all(is_simple).as_py() is not False:
+        return numbers
+    others = pc.invert(is_simple).fill_null(False)
+    return pc.replace_with_mask(numbers, others, pa.array([_read(text, to) for text in texts.filter(others).to_pylist()], to))
+
+
+def _read(text: str, to: pa.Decimal128Type) -> Decimal | None:
+    """One decimal text as `parse_decimals` reads it."""
+    if not _DECIMAL_TEXT.fullmatch(text):
+        return None
+    scaled = EXACT.scaleb(Decimal(text), to.scale)
+    whole = int(scaled)
+    return EXACT.scaleb(Decimal(whole), -to.scale) if whole == scaled and abs(whole) < 10**to.precision else None
 
 
 def parse_integers(texts: pa.StringArray) -> pa.Int64Array:
     """Read whole numbers into int64; null where the text is null, is no integer or does not fit 64 bits."""
-    return _cast_or_null(_shaped(texts, b"0123456789", _INTEGER_TEXT), pa.int64())
+    if not _consists_of(texts, b"0123456789", 19):
+        texts = pc.if_else(pc.match_substring_regex(texts, _INTEGER_TEXT), texts, pa.scalar(None, texts.type))
+    return _cast_or_null(texts, pa.int64())
 
 
-def _shaped(texts: pa.StringArray, harmless: bytes, shape: str) -> pa.StringArray:
-    """The texts that Arrow's cast can be trusted with, null in place of the others.
-
-    A regular expression per text costs more than the cast. Texts of harmless characters alone, none of them
-    long, are all safe to cast; it fails on those that are no number.
-    """
-    if _consists_of(texts, harmless):
-        return texts
-    return pc.if_else(pc.match_substring_regex(texts, shape), texts, pa.scalar(None, texts.type))
-
-
-def _consists_of(texts: pa.StringArray, alphabet: bytes) -> bool:
-    """Whether there are texts, all of at most 38 characters, and all of this alphabet."""
+def _consists_of(texts: pa.StringArray, alphabet: bytes, longest: int) -> bool:
+    """Whether there are texts, none longer than so many characters, and all of this alphabet: cheaper than a regular expression on each."""
     _, offsets, data = texts.buffers()
     if data is None or not len(texts):
         return False
     bounds = np.frombuffer(offsets, np.int32, len(texts) + 1, 4 * texts.offset)
-    return int(np.diff(bounds).max()) <= 38 and not bytes(data[bounds[0] : bounds[-1]]).translate(None, alphabet)
+    return int(np.diff(bounds).max()) <= longest and not bytes(data[bounds[0] : bounds[-1]]).translate(None, alphabet)
 
 
 def _cast_or_null(texts: pa.Array, to: pa.DataType) -> pa.Array:

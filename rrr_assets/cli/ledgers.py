@@ -1,5 +1,6 @@
 """Commands for the platform's books: instruments, source formats, quarantine."""
 
+import json
 import sys
 from dataclasses import asdict
 from datetime import date
@@ -121,12 +122,34 @@ def list_quarantine(
 
 
 @quarantine_app.command()
-def replay(instrument: OnlyInstrument = None, reason: Reason = None) -> None:
-    """Take refused rows in, once their cause is mended."""
-    from rrr_assets.ticks.replay import replay as replay_rows
+def replay(instrument: OnlyInstrument = None, reason: Reason = None, as_json: JsonFlag = False) -> None:
+    """Take refused rows in, once their cause is mended.
 
-    done = asdict(replay_rows(instrument=instrument, reason=reason))
-    sys.stdout.write(", ".join(f"{name.replace('_', ' ')} {value}" for name, value in done.items()) + "\n")
+    The days that changed are materialised then, so that bars and verdicts follow.
+    """
+    from rrr_assets.cli.failures import CommandFailed
+    from rrr_assets.cli.ingest import ready_database
+    from rrr_assets.cli.runs import dagster_instance, materialize
+    from rrr_assets.ticks.replay import replay as replay_rows
+    from rrr_assets.warehouse.home import Home
+
+    outcome = replay_rows(ready_database(), Home.current(), instrument=instrument, reason=reason)
+    failures: list[str] = []
+    if outcome.days:
+        with dagster_instance() as instance:
+            runs = list(materialize(instance, outcome.days, lambda asset, done, total: None))
+        failures = [run.failure for run in runs if run.failure]
+    told = {**asdict(outcome), "days": [day.isoformat() for day in outcome.days]}
+    if as_json:
+        sys.stdout.write(json.dumps(told) + "\n")
+    else:
+        sys.stdout.write(", ".join(f"{name.replace('_', ' ')} {_listed(value)}" for name, value in told.items()) + "\n")
+    if failures:
+        raise CommandFailed("; ".join(failures))
+
+
+def _listed(value: object) -> str:
+    return (", ".join(value) or "none") if isinstance(value, list) else str(value)
 
 
 def formats(chosen: FormatOption = None, as_json: JsonFlag = False, out: Out = None) -> None:

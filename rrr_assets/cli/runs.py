@@ -15,7 +15,6 @@ from rrr_assets.warehouse.home import Home, HomeUnusable, hold_lock
 if TYPE_CHECKING:
     from dagster import DagsterInstance, EventLogEntry
 
-RUN_LOCK_TAG: Final = "rrr/lock"
 _QUIET: Final = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 Progress = Callable[[str, int, int], None]
@@ -62,8 +61,9 @@ def _run(instance: "DagsterInstance", days: tuple[date, ...], progress: Progress
     from dagster._core.utils import make_new_run_id
 
     from rrr_assets.definitions import defs
+    from rrr_assets.resources.launcher import RUN_LOCK_TAG
     from rrr_assets.resources.partitions import range_tags
-    from rrr_assets.ticks.sensors import changed_only
+    from rrr_assets.resources.requests import changed_only
 
     run_id = make_new_run_id()
     told = RunTold(run_id, days)
@@ -74,7 +74,7 @@ def _run(instance: "DagsterInstance", days: tuple[date, ...], progress: Progress
         result = job.execute_in_process(
             instance=instance,
             run_id=run_id,
-            tags={**range_tags(days[0], days[-1]), RUN_LOCK_TAG: lock.name, "rrr/kind": "command line"},
+            tags={**range_tags(days[0], days[-1]), RUN_LOCK_TAG: lock.name, "dagster/max_retries": "0", "rrr/kind": "command line"},
             run_config={**_QUIET, **changed_only()},
             raise_on_error=False,
         )
@@ -128,6 +128,8 @@ def _last(error: Any) -> str:
 def _close_dead_runs(instance: "DagsterInstance") -> None:
     """Mark runs failed whose command line was killed: nobody else watches them, and the UI would show them running for ever."""
     from dagster import DagsterRunStatus, RunsFilter
+
+    from rrr_assets.resources.launcher import RUN_LOCK_TAG
 
     logs = Home.current().logs
     for run in instance.get_runs(RunsFilter(statuses=[DagsterRunStatus.STARTED, DagsterRunStatus.STARTING, DagsterRunStatus.NOT_STARTED])):

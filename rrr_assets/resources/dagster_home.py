@@ -5,7 +5,6 @@ Does not: the platform's database (warehouse/connect).
 """
 
 import os
-import shutil
 from pathlib import Path
 from typing import Any, Final, Self, cast
 
@@ -14,7 +13,7 @@ from dagster._serdes import ConfigurableClassData
 from dagster_postgres import DagsterPostgresStorage
 
 from rrr_assets.warehouse.connect import Database
-from rrr_assets.warehouse.home import Home
+from rrr_assets.warehouse.home import Home, write_private
 from rrr_assets.warehouse.migrate import migrate
 
 _PACKAGE: Final = Path(__file__).resolve().parent.parent
@@ -31,7 +30,8 @@ class PlatformStorage(DagsterPostgresStorage):
     """
 
     @classmethod
-    def config_type(cls) -> dict[str, Field]:  # type: ignore[override]  # no setting: all comes from the environment
+    def config_type(cls) -> dict[str, Field]:
+        """No setting: all comes from the environment."""
         return {}
 
     @classmethod
@@ -61,9 +61,15 @@ def prepare_dagster_home(home: Home | None = None) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     settings = folder / "dagster.yaml"
     if not given or not settings.exists():
-        shutil.copyfile(settings_file(), settings)
+        _lay_down(settings_file().read_text("utf-8"), settings)
     os.environ["DAGSTER_HOME"] = str(folder)
     return folder
+
+
+def _lay_down(text: str, path: Path) -> None:
+    # Half a file would be read by another process as other settings: an instance without the platform's storage.
+    if not path.exists() or path.read_text("utf-8") != text:
+        write_private(path, text)
 
 
 def settings_file() -> Path:

@@ -1,15 +1,16 @@
 """The one partitioning of the platform: UTC days. Instruments are rows, not partitions."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from datetime import date, timedelta
 from typing import Final
 
 import dagster as dg
 
-FIRST_DAY: Final = date(2010, 1, 1)
+FIRST_DAY: Final = date(2009, 1, 1)
 
-# end_offset=1 holds today, which is loaded while it lasts.
-DAYS: Final = dg.DailyPartitionsDefinition(start_date=FIRST_DAY.isoformat(), timezone="UTC", end_offset=1)
+# Every day that a parser believes has a partition: from 2009 to tomorrow, for today is loaded while it lasts and a venue's
+# clock may run ahead. An end_offset of 1 would end with today.
+DAYS: Final = dg.DailyPartitionsDefinition(start_date=FIRST_DAY.isoformat(), timezone="UTC", end_offset=2)
 
 RANGE_START: Final = "dagster/asset_partition_range_start"
 RANGE_END: Final = "dagster/asset_partition_range_end"
@@ -36,6 +37,6 @@ def contiguous(days: Iterable[date]) -> list[tuple[date, date]]:
     return ranges
 
 
-def outside(days: Sequence[date]) -> list[date]:
-    """Days that the platform has no partition for."""
-    return [day for day in days if day < FIRST_DAY]
+def days_between(first: date, last: date) -> list[date]:
+    """Every day from first to last, both inclusive."""
+    return [first + timedelta(days=number) for number in range((last - first).days + 1)]

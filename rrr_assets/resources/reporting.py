@@ -110,20 +110,30 @@ class RuleTotals:
 def failures_told(context: dg.AssetExecutionContext, days: Sequence[date], reports: DayReports) -> Iterator[None]:
     """Turn failures into Dagster's two kinds: permanent ones are never retried, transient ones after a wait.
 
-    Either way the run's log says which days are kept and which remain.
+    A database that cannot be entered may be restarting, which nobody can tell from one that is gone: that is transient.
+    Whatever it is, the run's log says which days are kept and which remain.
     """
     import psycopg
 
     from rrr_assets.calc.outcomes import PermanentFailure
+    from rrr_assets.venues.base import SourceRefused
     from rrr_assets.warehouse.connect import DatabaseUnusable
 
+    is_told = False
     try:
         yield
-    except (PermanentFailure, DatabaseUnusable) as error:
-        raise dg.Failure(_remaining(str(error), days, reports), allow_retries=False) from error
-    except (psycopg.OperationalError, psycopg.InterfaceError) as error:
-        context.log.warning(_remaining(str(error), days, reports))
-        raise dg.RetryRequested(max_retries=_RETRIES, seconds_to_wait=_WAIT_SECONDS) from error
+        is_told = True
+    except (PermanentFailure, SourceRefused, DatabaseUnusable, psycopg.OperationalError, psycopg.InterfaceError) as error:
+        is_told = True
+        told = _remaining(str(error), days, reports)
+        cause = error.__cause__ if isinstance(error, DatabaseUnusable) else error
+        if isinstance(cause, psycopg.OperationalError | psycopg.InterfaceError):
+            context.log.warning(told)
+            raise dg.RetryRequested(max_retries=_RETRIES, seconds_to_wait=_WAIT_SECONDS) from error
+        raise dg.Failure(told, allow_retries=False) from error
+    finally:
+        if not is_told:
+            context.log.error(_remaining("not foreseen, see the failure of the step", days, reports))
 
 
 def contract_metadata(table: Table) -> dict[str, Any]:

@@ -30,12 +30,12 @@ LOGGER: Final = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class ReplayOutcome:
-    """What a replay did, in lines: looked_at = taken_in + still_refused. `days` counts the days that were loaded."""
+    """What a replay did, in lines: looked_at = taken_in + still_refused. `days` are those that were loaded."""
 
     looked_at: int
     taken_in: int
     still_refused: int
-    days: int
+    days: tuple[date, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +84,7 @@ def replay(
                 taken_in += taken[0]
                 # What was laid down before the cause was mended would have these lines refused again.
                 drop_staged(landed.folder)
-    return ReplayOutcome(looked_at, taken_in, looked_at - taken_in, len(days))
+    return ReplayOutcome(looked_at, taken_in, looked_at - taken_in, tuple(sorted(days)))
 
 
 def _replay_file(database: Database, home: Home, waiting: _Waiting, run_id: str | None) -> list[date]:

@@ -1,16 +1,16 @@
 """The sensor of the landing zone: files that lie in the inbox are accepted, days that wait are materialised."""
 
-import hashlib
-import os
+import stat
 import time
 from collections.abc import Iterator
-from datetime import date, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
 
 import dagster as dg
 
-from rrr_assets.resources.partitions import contiguous, range_tags
+from rrr_assets.resources.partitions import contiguous, days_between, range_tags
+from rrr_assets.resources.requests import ASKED_TAG, changed_only, days_under_way, is_under_way, run_key
 from rrr_assets.resources.warehouse import Warehouse
 from rrr_assets.warehouse.home import Home
 
@@ -21,6 +21,7 @@ _MOST_FILES: Final = 200
 @dg.op(description="Verifies the files of the inbox whole and accepts them into the landing zone; what is refused is set aside with the reason.")
 def accept_inbox(context: dg.OpExecutionContext, warehouse: Warehouse) -> None:
     """Accept every settled file of `landing/inbox/<format>/[<venue:SYMBOL>/]`."""
+    from rrr_assets.calc.outcomes import NoSpaceLeft
     from rrr_assets.ticks import landing
     from rrr_assets.venues.base import SourceRefused
     from rrr_assets.warehouse.connect import Role
@@ -28,15 +29,18 @@ def accept_inbox(context: dg.OpExecutionContext, warehouse: Warehouse) -> None:
     home = Home.current()
     refused: list[str] = []
     with warehouse.database().connect(Role.WRITER, autocommit=True) as connection:
-        for path in inbox_files(home):
-            format_name, instrument = _told_by_folder(home, path)
+        for path, _, _ in inbox_files(home):
             try:
+                format_name, instrument = _told_by_folder(home, path)
                 accepted = landing.accept(home, connection, path, format_name, instrument, None)
             except (SourceRefused, ValueError) as error:
                 refused.append(str(error))
                 _set_aside(home, path, str(error))
                 continue
+            except NoSpaceLeft as error:
+                raise dg.Failure(str(error), allow_retries=False) from error
             path.unlink()
+            _checksum(path).unlink(missing_ok=True)
             context.log.info(f"accepted {path.name}: {accepted.rows_read} rows on {len(accepted.days)} days")
     if refused:
         raise dg.Failure(f"{len(refused)} files were refused and set aside in landing/refused: {'; '.join(refused[:5])}", allow_retries=False)
@@ -59,58 +63,65 @@ def landing_sensor(job: Any) -> dg.SensorDefinition:
         description="Accepts files from landing/inbox/<format>/, and materialises the days of landed files that wait.",
     )
     def landing_zone(context: dg.SensorEvaluationContext, warehouse: Warehouse) -> Iterator[dg.RunRequest | dg.SkipReason]:
-        requests = list(_requests(warehouse, job.name))
-        yield from requests or [dg.SkipReason("No file lies in the inbox, and no day of a landed file waits.")]
+        requests = list(_requests(context.instance, warehouse, job.name))
+        yield from requests
+        if not requests:
+            yield dg.SkipReason("No file lies in the inbox and no day of a landed file waits that no run is under way for, or that rests after a failure.")
 
     return landing_zone
 
 
-def inbox_files(home: Home) -> list[Path]:
-    """Files of the inbox that nobody has written to for some seconds, oldest first."""
-    inbox = home.landing / "inbox"
+def inbox_files(home: Home) -> list[tuple[Path, int, int]]:
+    """Files of the inbox that nobody has written to for some seconds, oldest first, with their size and time of change in ns."""
     latest = time.time_ns() - _SETTLED_SECONDS * 1_000_000_000
-    files = [path for path in inbox.rglob("*") if path.is_file() and path.suffix != ".CHECKSUM" and not path.name.startswith(".")]
-    settled = [path for path in files if path.stat().st_mtime_ns <= latest and path.parent != inbox]
-    return sorted(settled, key=lambda path: path.stat().st_mtime_ns)[:_MOST_FILES]
+    found: list[tuple[Path, int, int]] = []
+    for path in (home.landing / "inbox").rglob("*"):
+        if path.suffix == ".CHECKSUM" or path.name.startswith("."):
+            continue
+        try:
+            facts = path.stat()
+        except FileNotFoundError:
+            continue  # accepted, or taken away again, since it was listed
+        if stat.S_ISREG(facts.st_mode) and facts.st_mtime_ns <= latest:
+            found.append((path, facts.st_size, facts.st_mtime_ns))
+    return sorted(found, key=lambda file: (file[2], file[0]))[:_MOST_FILES]
 
 
-def _requests(warehouse: Warehouse, job_name: str) -> Iterator[dg.RunRequest]:
+def _requests(instance: dg.DagsterInstance, warehouse: Warehouse, job_name: str) -> Iterator[dg.RunRequest]:
     from rrr_assets.ticks.waiting import days_waiting
 
     files = inbox_files(Home.current())
-    if files:
+    if files and not is_under_way(instance, accept_landing_files.name):
         # A file that comes back under the same name is another one: its time and size tell.
-        marks = "\n".join(f"{path}|{path.stat().st_size}|{path.stat().st_mtime_ns}" for path in files)
-        yield dg.RunRequest(run_key=hashlib.sha256(marks.encode()).hexdigest(), job_name=accept_landing_files.name)
-    marks_by_day = dict(days_waiting(warehouse.database(), timedelta(seconds=30)))
-    for first, last in contiguous(marks_by_day):
-        mark = "|".join(f"{day}={marks_by_day[day]}" for day in _days(first, last))
-        yield dg.RunRequest(
-            run_key=hashlib.sha256(mark.encode()).hexdigest(),
-            job_name=job_name,
-            tags={**range_tags(first, last), "rrr/kind": "landing"},
-            run_config=changed_only(),
-        )
-
-
-def changed_only() -> dict[str, Any]:
-    """Run config by which bars and verdicts are brought up to date only where something changed."""
-    refreshed = ("bars_1m", "bars_5m", "bars_1h", "bars_1d", "bar_conformance")
-    return {"ops": {name: {"config": {"whole_days": False}} for name in refreshed}}
-
-
-def _days(first: date, last: date) -> list[date]:
-    return [first + timedelta(days=n) for n in range((last - first).days + 1)]
+        found = run_key(instance, ["accept", *(f"{path}|{size}|{mtime_ns}" for path, size, mtime_ns in files)])
+        if found is not None:
+            yield dg.RunRequest(run_key=found[0], job_name=accept_landing_files.name, tags={ASKED_TAG: found[1]})
+    waiting = dict(days_waiting(warehouse.database(), timedelta(seconds=30)))
+    for first, last in contiguous(set(waiting) - days_under_way(instance)):
+        found = run_key(instance, [job_name, *(f"{day}={waiting[day]}" for day in days_between(first, last))])
+        if found is not None:
+            tags = {**range_tags(first, last), ASKED_TAG: found[1], "rrr/kind": "landing"}
+            yield dg.RunRequest(run_key=found[0], job_name=job_name, tags=tags, run_config=changed_only())
 
 
 def _told_by_folder(home: Home, path: Path) -> tuple[str, str | None]:
+    from rrr_assets.venues.names import parse_instrument
+
     parts = path.relative_to(home.landing / "inbox").parts
-    return parts[0], parts[1] if len(parts) > 2 else None
+    if len(parts) == 1:
+        raise ValueError(f"{path.name}: it lies in no folder that names its format. Put it into landing/inbox/<format>/")
+    return parts[0], parse_instrument(parts[1]) if len(parts) > 2 else None
 
 
 def _set_aside(home: Home, path: Path, reason: str) -> None:
     folder = home.landing / "refused"
     folder.mkdir(parents=True, exist_ok=True)
     target = folder / f"{time.time_ns()}-{path.name}"
-    os.replace(path, target)
+    path.replace(target)
+    if _checksum(path).exists():
+        _checksum(path).replace(_checksum(target))
     target.with_name(target.name + ".reason.txt").write_text(reason + "\n", "utf-8")
+
+
+def _checksum(path: Path) -> Path:
+    return path.with_name(path.name + ".CHECKSUM")

@@ -118,7 +118,7 @@ class Database:
                 self._make_role(connection, role)
             try:
                 connection.execute(
-                    sql.SQL(query("bootstrap_database")).format(  # type: ignore[arg-type]  # composed of a project file and an identifier
+                    sql.SQL(query("bootstrap_database")).format(
                         database=sql.Identifier(self.name), timeout=sql.Literal(_ANALYST_TIMEOUT)
                     )
                 )

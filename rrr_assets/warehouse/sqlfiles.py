@@ -5,7 +5,7 @@ Belongs here: finding and reading SQL files. Does not: running them.
 
 from functools import cache
 from pathlib import Path
-from typing import Final, LiteralString, cast
+from typing import Final, LiteralString
 
 _PACKAGE: Final = Path(__file__).resolve().parent.parent
 
@@ -25,6 +25,6 @@ def sql_folder() -> Path:
 @cache
 def query(name: str) -> LiteralString:
     """The text of `sql/queries/<name>.sql`, to be run with bound parameters."""
-    text = (sql_folder() / "queries" / f"{name}.sql").read_text(encoding="utf-8")
     # psycopg types its queries as literals to keep user input out; a file of the project is as good as one.
-    return cast(LiteralString, text)
+    text: LiteralString = (sql_folder() / "queries" / f"{name}.sql").read_text(encoding="utf-8")
+    return text

@@ -44,7 +44,18 @@ ODD = (
     ),
     *("\u0661\u0662", "\uff11", "1\u00a0", "\u22121", "1\x00", "-0", "-0.0", "+1", "1.", ".5", "007", "1.2.3", "1.5e0", "15e-1", "0.15E+1"),
     *("1e-999999999", "1e999999999", "1e-99", "1e99", "0e99", "1e25", "1e26", "1e-12", "1e-13", "0.0000000000010", "0.00000000000100001"),
-    *("9" * 38, "9" * 39, "1" + "0" * 60, "0" * 61, "0." + "0" * 60, "1." + "0" * 59, "0" * 50 + "7", "0.5" + "0" * 55),
+    *(
+        "9" * 38,
+        "9" * 39,
+        "11" + "0" * 22,
+        "1.1e23",
+        "1" + "0" * 60,
+        "0" * 61,
+        "0." + "0" * 60,
+        "1." + "0" * 59,
+        "0" * 50 + "7",
+        "0.5" + "0" * 55,
+    ),
 )
 odd = st.sampled_from(ODD)
 texts = st.one_of(
@@ -57,7 +68,7 @@ def expected_decimal(text: str | None, to: pa.Decimal128Type) -> Decimal | None:
     if text is None or not re.fullmatch(r"[+\-.0-9eE]+", text):
         return None
     mantissa, _, exponent = text.lower().partition("e")
-    if len(exponent.lstrip("+-")) > 2 or any(len(part) > 60 for part in mantissa.lstrip("+-").split(".")):
+    if len(exponent.lstrip("+-")) > 2 or any(len(part) > 60 for part in mantissa.lstrip("+-").lstrip("0").split(".")):
         return None
     try:
         number = Decimal(text)
@@ -73,6 +84,19 @@ def test_decimals_are_read_as_python_reads_them(values: list[str | None], to: pa
     found.validate(full=True)
     assert found.type == to
     assert found.to_pylist() == [expected_decimal(text, to) for text in values[skipped:]]
+
+
+@pytest.mark.parametrize("to", TYPES)
+@pytest.mark.parametrize("text", ODD)
+def test_odd_texts_are_read_as_python_reads_them(text: str, to: pa.Decimal128Type) -> None:
+    for neighbours in ([], ["1.5"], ["1.5", "-1e2", None]):
+        assert parse_decimals(pa.array([text, *neighbours], pa.string()), to)[0].as_py() == expected_decimal(text, to)
+
+
+@given(st.lists(st.tuples(st.integers(1, 99), st.integers(0, 40), st.booleans()), min_size=1), st.sampled_from(TYPES))
+def test_a_number_too_large_is_none_and_never_another(values: list[tuple[int, int, bool]], to: pa.Decimal128Type) -> None:
+    written = [f"{lead}e{zeros}" if has_exponent else f"{lead}{'0' * zeros}" for lead, zeros, has_exponent in values]
+    assert parse_decimals(pa.array(written), to).to_pylist() == [expected_decimal(text, to) for text in written]
 
 
 @given(

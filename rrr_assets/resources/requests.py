@@ -1,0 +1,82 @@
+"""What a sensor asks before it asks for a run: is one under way, how often was it tried, is the day held back.
+
+Belongs here: looking at runs and check results of the instance, and nothing but looking. Does not: what waits (the stations).
+A run key dedups for ever, so a key that never changed would leave a day waiting for ever once its run had failed.
+"""
+
+import hashlib
+import time
+from collections.abc import Iterable
+from datetime import date
+from typing import Any, Final
+
+import dagster as dg
+from dagster import AssetCheckKey, DagsterRun, RunsFilter
+from dagster._core.event_api import PartitionKeyFilter
+from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
+from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES
+
+from rrr_assets.resources.partitions import RANGE_END, RANGE_START, days_between
+from rrr_assets.resources.reporting import INTEGRITY
+
+ASKED_TAG: Final = "rrr/asked"
+"""On a run: what it was asked for, the same for every attempt."""
+
+_PARTITION: Final = "dagster/partition"
+_FIRST_REST_SECONDS: Final = 3600
+_LONGEST_REST_SECONDS: Final = 86_400
+
+
+def days_under_way(instance: dg.DagsterInstance) -> set[date]:
+    """The days of all runs that wait or run: what they leave is asked for when they have ended."""
+    return {day for run in instance.get_runs(RunsFilter(statuses=NOT_FINISHED_STATUSES)) for day in _days_of_run(run)}
+
+
+def is_under_way(instance: dg.DagsterInstance, job_name: str) -> bool:
+    """Whether a run of a job waits or runs."""
+    return bool(instance.get_runs(RunsFilter(job_name=job_name, statuses=NOT_FINISHED_STATUSES), limit=1))
+
+
+def run_key(instance: dg.DagsterInstance, marks: Iterable[str]) -> tuple[str, str] | None:
+    """The run key and the tag of what is asked for; None while a run for it is under way, or rests after a failure.
+
+    Args:
+        instance: whose runs.
+        marks: what is asked for, in order; other marks are another request.
+
+    Each attempt has a key of its own. The rest between two doubles, from an hour to a day.
+    """
+    asked = hashlib.sha256("\n".join(marks).encode()).hexdigest()[:40]
+    records = instance.get_run_records(RunsFilter(tags={ASKED_TAG: asked}))
+    if not records:
+        return asked, asked
+    ended = [record.end_time for record in records]
+    if any(at is None for at in ended):
+        return None
+    # Retries that Dagster makes by itself belong to one attempt.
+    attempts = sum(1 for record in records if record.dagster_run.parent_run_id is None)
+    rest = min(_FIRST_REST_SECONDS * 2 ** (attempts - 1), _LONGEST_REST_SECONDS)
+    if max(at for at in ended if at is not None) + rest > time.time():
+        return None
+    return f"{asked}/{attempts}", asked
+
+
+def held_back(instance: dg.DagsterInstance, assets: Iterable[str], day: date) -> list[str]:
+    """Those of some assets whose blocking check failed when the day was last looked at."""
+    keys = [AssetCheckKey(dg.AssetKey(asset), INTEGRITY) for asset in assets]
+    latest = instance.event_log_storage.get_latest_asset_check_execution_by_key(keys, PartitionKeyFilter(day.isoformat()))
+    return sorted(key.asset_key.to_user_string() for key, record in latest.items() if record.status is AssetCheckExecutionRecordStatus.FAILED)
+
+
+def changed_only() -> dict[str, Any]:
+    """Run config by which bars and verdicts are brought up to date only where something changed."""
+    refreshed = ("bars_1m", "bars_5m", "bars_1h", "bars_1d", "bar_conformance")
+    return {"ops": {name: {"config": {"whole_days": False}} for name in refreshed}}
+
+
+def _days_of_run(run: DagsterRun) -> list[date]:
+    first = run.tags.get(RANGE_START, run.tags.get(_PARTITION))
+    last = run.tags.get(RANGE_END, first)
+    if first is None or last is None:
+        return []
+    return days_between(date.fromisoformat(first), date.fromisoformat(last))
