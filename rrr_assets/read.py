@@ -23,7 +23,7 @@ import pyarrow.compute as pc
 from psycopg import sql as compose
 from pyarrow import csv
 
-from rrr_assets.calc.numbers import NOTIONAL
+from rrr_assets.calc.numbers import NOTIONAL, most_whole_digits
 from rrr_assets.contracts.bars import BARS, INTERVALS
 from rrr_assets.contracts.base import Table, Type
 from rrr_assets.contracts.ledgers import BAR_CONFORMANCE, COVERAGE, INSTRUMENTS, QUARANTINE, STATUSES
@@ -375,12 +375,13 @@ def _as_contract(table: pa.Table, contract: Table) -> pa.Table:
 def _notional(texts: pa.ChunkedArray) -> pa.ChunkedArray:
     """decimal128(38, 20) where every value fits exactly, else decimal256(76, 30)."""
     narrow = Type.NOTIONAL.arrow
+    if most_whole_digits(texts) <= narrow.precision - narrow.scale:
+        try:
+            return pc.cast(texts, narrow)
+        except pa.ArrowInvalid:
+            pass  # more decimals than it holds, if only zeros
+    wide = pc.cast(texts, NOTIONAL)
     try:
-        return pc.cast(texts, narrow)
-    except pa.ArrowInvalid:
-        wide = pc.cast(texts, NOTIONAL)
-    try:
-        # A text of more than 38 digits may fit after all: its last decimals may be zeros.
         return pc.cast(wide, narrow)
     except pa.ArrowInvalid:
         return wide
@@ -419,12 +420,13 @@ def _narrowest_decimals(texts: pa.StringArray) -> pa.Array:
     point = pc.find_substring(texts, ".")
     decimals = pc.if_else(pc.equal(point, -1), 0, pc.subtract(pc.subtract(pc.utf8_length(texts), point), 1))
     scale = pc.max(decimals).as_py() or 0
+    needed = scale + most_whole_digits(texts)
     for width, make in ((38, pa.decimal128), (76, pa.decimal256)):
-        if scale <= width:
+        if needed <= width:
             try:
                 return pc.cast(texts, make(width, scale))
             except pa.ArrowInvalid:
-                continue
+                break  # NaN or infinity: numbers that no decimal type holds
     return texts
 
 

@@ -7,6 +7,7 @@ Does not: what a test expects of them.
 import csv
 import io
 import json
+import os
 import zipfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -62,8 +63,9 @@ def vision(folder: Path, trades: Iterable[Told | str], day: date, suffix: str = 
     ]
     path = folder / f"{symbol}-trades-{day}{suffix}.zip"
     path.parent.mkdir(parents=True, exist_ok=True)
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
-        archive.writestr(f"{path.stem}.csv", "\n".join(lines) + "\n")
+    with zipfile.ZipFile(path, "w", compresslevel=1) as archive:
+        # Stamped the same at whatever time it is written: the same rows are the same file.
+        archive.writestr(zipfile.ZipInfo(f"{path.stem}.csv"), "\n".join(lines) + "\n", zipfile.ZIP_DEFLATED)
     return path
 
 
@@ -154,3 +156,14 @@ def windows(platform: Platform, reason: str, since: int = 0) -> Sequence[tuple]:
         reason,
         since,
     )
+
+
+def ingest(environment: dict[str, str], database: str, landing_home: Path, files: Sequence[tuple[Path, str]], acknowledged: Path) -> None:
+    """Take files in as a process of its own; each batch that was acknowledged is noted, durably, as it is."""
+    os.environ.update(environment)
+    platform = Platform(Database.current(database), Home(landing_home))
+    with acknowledged.open("a") as notes:
+        for path, form in files:
+            for loaded in platform.take_in(path, form):
+                notes.writelines(f"{file.batch_id} {file.rows_stored}\n" for file in loaded.files)
+                notes.flush()

@@ -17,7 +17,9 @@ SOURCES: Final = {"1m": "raw_trades", "5m": "bars_1m", "1h": "bars_5m", "1d": "b
 class RefreshConfig(dg.Config):
     """What of the days is refreshed."""
 
-    whole_days: bool = Field(default=True, description="Recompute the days whole; otherwise only what the invalidation log says has changed.")
+    whole_days: bool = Field(
+        default=True, description="Recompute the days whole; otherwise only what the invalidation log says has changed."
+    )
     instruments: list[str] = Field(default_factory=list, description="Only these instruments, as venue:SYMBOL; empty for all.")
 
 
@@ -96,7 +98,17 @@ def _lineage(interval: str) -> dict[str, Any]:
         }
     else:
         source = SOURCES[interval]
-        summed = ("instrument", "bar_start", "high", "low", "volume", "quote_volume", "trade_count", "taker_buy_volume", "taker_buy_quote_volume")
+        summed = (
+            "instrument",
+            "bar_start",
+            "high",
+            "low",
+            "volume",
+            "quote_volume",
+            "trade_count",
+            "taker_buy_volume",
+            "taker_buy_quote_volume",
+        )
         made_from = {name: [name] for name in summed}
         made_from |= {name: [name, "bar_start"] for name in ("open", "close", "first_sequence", "last_sequence")}
         made_from["vwap"] = ["quote_volume", "volume"]

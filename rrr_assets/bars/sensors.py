@@ -24,7 +24,7 @@ def invalidation_sensor(job: Any) -> dg.SensorDefinition:
         job=job,
         minimum_interval_seconds=15,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Refreshes the bars and verdicts of days on which the invalidation log is ahead of them, at most a month of days a tick.",
+        description="Refreshes the bars and verdicts of days on which the invalidation log is ahead of them, a month of days at a time.",
     )
     def invalidation_log(context: dg.SensorEvaluationContext, warehouse: Warehouse) -> Iterator[dg.RunRequest | dg.SkipReason]:
         from rrr_assets.warehouse.refresh import days_behind

@@ -69,6 +69,16 @@ def _read(text: str, to: pa.Decimal128Type) -> Decimal | None:
     return EXACT.scaleb(Decimal(whole), -to.scale) if whole == scaled and abs(whole) < 10**to.precision else None
 
 
+def most_whole_digits(texts: pa.StringArray | pa.ChunkedArray) -> int:
+    """The longest whole part of plain decimal texts, in digits.
+
+    Arrow casts text to a decimal by scaling first, and where value * 10^scale passes its 128 bits it wraps
+    around without a word: cast only where whole digits and scale together fit the precision.
+    """
+    digits = pc.replace_substring_regex(pc.replace_substring_regex(texts, r"\..*$", ""), "^[+-]", "")
+    return pc.max(pc.utf8_length(digits)).as_py() or 0
+
+
 def parse_integers(texts: pa.StringArray) -> pa.Int64Array:
     """Read whole numbers into int64; null where the text is null, is no integer or does not fit 64 bits."""
     if not _consists_of(texts, b"0123456789", 19):

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from rrr_assets.cli.runs import RunTold
     from rrr_assets.ticks.landing import Accepted
     from rrr_assets.warehouse.connect import Database
+
+BENCH_REPORT: Final = Path("build/reports/bench.json")
 
 
 def register(app: typer.Typer) -> None:
@@ -271,7 +273,9 @@ def run(
 
 def ui(
     port: Annotated[int, typer.Option("--port", help="Of the UI, on this machine alone.")] = 3000,
-    host: Annotated[str, typer.Option("--host", help="The UI has no authentication: keep it to this machine, or behind a proxy.")] = "127.0.0.1",
+    host: Annotated[
+        str, typer.Option("--host", help="It has no authentication: keep it to this machine, or behind a proxy.")
+    ] = "127.0.0.1",
 ) -> None:
     """Start the Dagster UI with its daemon, on the platform's data."""
     from rrr_assets.resources.dagster_home import prepare_dagster_home
@@ -284,12 +288,12 @@ def ui(
 
     os.environ["RRR_HOME"] = str(home_dir())
     os.chdir(folder)
-    os.execv(sys.executable, command)
+    os.execv(sys.executable, command)  # noqa: S606  # there is no shell, and none is wanted: this process becomes Dagster
 
 
 def bench(
     only: Annotated[str | None, typer.Option("--only", help="Parts with commas between them; without it all.")] = None,
-    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="Where the JSON goes.", dir_okay=False)] = Path("build/reports/bench.json"),
+    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="Where the JSON goes.", dir_okay=False)] = BENCH_REPORT,
 ) -> None:
     """Measure the platform against bare engines on the same rows, and print a table."""
     from rrr_assets.cli.failures import CommandFailed

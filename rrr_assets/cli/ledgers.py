@@ -137,7 +137,7 @@ def replay(instrument: OnlyInstrument = None, reason: Reason = None, as_json: Js
     failures: list[str] = []
     if outcome.days:
         with dagster_instance() as instance:
-            runs = list(materialize(instance, outcome.days, lambda asset, done, total: None))
+            runs = list(materialize(instance, outcome.days))
         failures = [run.failure for run in runs if run.failure]
     told = {**asdict(outcome), "days": [day.isoformat() for day in outcome.days]}
     if as_json:

@@ -166,7 +166,7 @@ def _counted(days: list[date]) -> tuple[dict[str, int], dict[str, dict[str, int]
     bounds = {"from_time": _midnight(days[0]), "to_time": _midnight(days[-1]) + timedelta(days=1)}
     with Database.current().connect(Role.ANALYST, autocommit=True) as connection:
         found = connection.execute(query("main_job_counts"), bounds).fetchall()
-    bars = {interval: 0 for interval in INTERVALS}
+    bars = dict.fromkeys(INTERVALS, 0)
     verdicts = {interval: dict.fromkeys(STATUSES, 0) for interval in INTERVALS}
     rows: dict[str, int] = {"raw_trades": 0, "venue_bars": 0}
     for table, interval, status, count in found:

@@ -48,7 +48,11 @@ def dagster_instance() -> Iterator["DagsterInstance"]:
         yield instance
 
 
-def materialize(instance: "DagsterInstance", days: Sequence[date], progress: Progress) -> Iterator[RunTold]:
+def unseen(asset: str, done: int, in_all: int) -> None:
+    """Progress that nobody looks at."""
+
+
+def materialize(instance: "DagsterInstance", days: Sequence[date], progress: Progress = unseen) -> Iterator[RunTold]:
     """Materialise the main job's assets for some days, in one run per contiguous range, telling each as it ends."""
     from rrr_assets.resources.partitions import contiguous
 

@@ -38,7 +38,9 @@ _COLUMNS: Final = (
 def _bars(interval: str, source: str) -> Table:
     return Table(
         name=f"bars_{interval}",
-        description=f"One row per instrument and {interval} interval with trades, made from {source}. Exact; an interval without trades has no row.",
+        description=(
+            f"One row per instrument and {interval} interval with trades, made from {source}. Exact; an interval without trades has no row."
+        ),
         columns=_COLUMNS,
         key=("instrument", "bar_start"),
         owner="team:market-data",

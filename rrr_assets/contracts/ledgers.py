@@ -14,7 +14,10 @@ _OWNER: Final = "team:market-data"
 
 INSTRUMENTS: Final = Table(
     name="instruments",
-    description="What is traded where, with the exact scales that its numbers are held to. Effective-dated: a change closes a row and opens another.",
+    description=(
+        "What is traded where, with the exact scales that its numbers are held to. "
+        "Effective-dated: a change closes a row and opens another."
+    ),
     columns=(
         INSTRUMENT,
         Column("valid_from", Type.TIME, "From when these values hold.", unit="UTC"),
@@ -52,7 +55,10 @@ TRADE_CONDITIONS: Final = Table(
 
 LANDING_FILES: Final = Table(
     name="landing_files",
-    description="Every file that was verified whole and accepted into the landing zone. A file is its content, its format and what the user said of it.",
+    description=(
+        "Every file that was verified whole and accepted into the landing zone. A file is its "
+        "content, its format and what the user said of it."
+    ),
     columns=(
         Column("file_id", Type.BIGINT, "The file's number."),
         Column("sha256", Type.TEXT, "Of the file's bytes."),
@@ -99,7 +105,10 @@ LANDING_DAYS: Final = Table(
 
 INGEST_BATCHES: Final = Table(
     name="ingest_batches",
-    description="One row per file and day taken in, written in the transaction that stored the rows: rows_read = stored + revised + duplicates + quarantined.",
+    description=(
+        "One row per file and day taken in, written in the transaction that stored the rows: "
+        "rows_read = stored + revised + duplicates + quarantined."
+    ),
     columns=(
         Column("batch_id", Type.BIGINT, "The batch's number."),
         Column("file_id", Type.BIGINT, "The file it was read from."),
@@ -121,7 +130,10 @@ INGEST_BATCHES: Final = Table(
 
 COVERAGE: Final = Table(
     name="coverage",
-    description="What is held of each instrument, stream and day, and what is known to be missing. Absent, empty and zero are three different things.",
+    description=(
+        "What is held of each instrument, stream and day, and what is known to be missing. Absent, "
+        "empty and zero are three different things."
+    ),
     columns=(
         INSTRUMENT,
         Column("stream", Type.TEXT, "trades, or venue_bars_<interval>."),
@@ -170,7 +182,9 @@ QUARANTINE: Final = Table(
 
 INVALIDATION_LOG: Final = Table(
     name="invalidation_log",
-    description="Every change of ticks and bars as (relation, instrument, from, to): what is made from them refreshes exactly that. Append-only.",
+    description=(
+        "Every change of ticks and bars as (relation, instrument, from, to): what is made from them refreshes exactly that. Append-only."
+    ),
     columns=(
         Column("invalidation_id", Type.BIGINT, "Order; within a relation, instrument and day it is the order of commits."),
         Column("relation", Type.TEXT, "The table that changed."),

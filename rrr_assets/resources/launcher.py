@@ -7,7 +7,7 @@ one of the few places in the queue.
 
 from typing import Final
 
-import grpc
+import grpc  # type: ignore[import-untyped]  # it comes with dagster, without types
 from dagster import DagsterRun, DefaultRunLauncher
 from dagster._core.errors import DagsterUserCodeUnreachableError
 from dagster._core.launcher.base import CheckRunHealthResult, WorkerStatus
@@ -34,7 +34,7 @@ class PlatformRunLauncher(DefaultRunLauncher):
         lock = run.tags.get(RUN_LOCK_TAG)
         if lock is not None:
             return _by_lock(lock)
-        client = self._get_grpc_client_for_termination(run.run_id)
+        client = self._get_grpc_client_for_termination(run.run_id)  # type: ignore[no-untyped-call]  # Dagster's, untyped
         if client is None:
             return CheckRunHealthResult(WorkerStatus.RUNNING, "Started by neither a code server nor the command line: nobody can tell.")
         try:

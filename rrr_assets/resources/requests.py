@@ -64,8 +64,10 @@ def run_key(instance: dg.DagsterInstance, marks: Iterable[str]) -> tuple[str, st
 def held_back(instance: dg.DagsterInstance, assets: Iterable[str], day: date) -> list[str]:
     """Those of some assets whose blocking check failed when the day was last looked at."""
     keys = [AssetCheckKey(dg.AssetKey(asset), INTEGRITY) for asset in assets]
-    latest = instance.event_log_storage.get_latest_asset_check_execution_by_key(keys, PartitionKeyFilter(day.isoformat()))
-    return sorted(key.asset_key.to_user_string() for key, record in latest.items() if record.status is AssetCheckExecutionRecordStatus.FAILED)
+    latest = instance.event_log_storage.get_latest_asset_check_execution_by_key(keys, PartitionKeyFilter(key=day.isoformat()))
+    return sorted(
+        key.asset_key.to_user_string() for key, record in latest.items() if record.status is AssetCheckExecutionRecordStatus.FAILED
+    )
 
 
 def changed_only() -> dict[str, Any]:

@@ -89,7 +89,7 @@ def _take_in(context: dg.AssetExecutionContext, config: IngestConfig, warehouse:
         for day in days:
             loaded = None
             if day in files:
-                loaded = warehouse.load_day(stream, day, files[day], context.run_id, raw_lines)
+                loaded = warehouse.load_day(stream, day, files[day], context.run.run_id, raw_lines)
                 forget_staged(warehouse.database(), files[day])
             reports.tell(day, _metadata(warehouse, stream, day, loaded, files.get(day, ())), warehouse.check(table, day))
     return reports.result()

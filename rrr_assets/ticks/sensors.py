@@ -18,7 +18,7 @@ _SETTLED_SECONDS: Final = 5
 _MOST_FILES: Final = 200
 
 
-@dg.op(description="Verifies the files of the inbox whole and accepts them into the landing zone; what is refused is set aside with the reason.")
+@dg.op(description="Verifies the files of the inbox whole and accepts them; what is refused is set aside with the reason.")
 def accept_inbox(context: dg.OpExecutionContext, warehouse: Warehouse) -> None:
     """Accept every settled file of `landing/inbox/<format>/[<venue:SYMBOL>/]`."""
     from rrr_assets.calc.outcomes import NoSpaceLeft
@@ -41,9 +41,11 @@ def accept_inbox(context: dg.OpExecutionContext, warehouse: Warehouse) -> None:
                 raise dg.Failure(str(error), allow_retries=False) from error
             path.unlink()
             _checksum(path).unlink(missing_ok=True)
-            context.log.info(f"accepted {path.name}: {accepted.rows_read} rows on {len(accepted.days)} days")
+            context.log.info("accepted %s: %d rows on %d days", path.name, accepted.rows_read, len(accepted.days))
     if refused:
-        raise dg.Failure(f"{len(refused)} files were refused and set aside in landing/refused: {'; '.join(refused[:5])}", allow_retries=False)
+        raise dg.Failure(
+            f"{len(refused)} files were refused and set aside in landing/refused: {'; '.join(refused[:5])}", allow_retries=False
+        )
 
 
 @dg.job(description="Accepts the files that lie in the landing zone's inbox.", tags={"rrr/kind": "accept"})
@@ -66,7 +68,9 @@ def landing_sensor(job: Any) -> dg.SensorDefinition:
         requests = list(_requests(context.instance, warehouse, job.name))
         yield from requests
         if not requests:
-            yield dg.SkipReason("No file lies in the inbox and no day of a landed file waits that no run is under way for, or that rests after a failure.")
+            yield dg.SkipReason(
+                "Nothing lies in the inbox and no day waits, but for what a run is under way for, or what rests after a failure."
+            )
 
     return landing_zone
 

@@ -7,7 +7,7 @@ the order of their keys, whoever takes them, so that writers wait for each other
 
 from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import psycopg
 
@@ -35,10 +35,8 @@ def lock_days(connection: Connection, table: str, instruments: Iterable[str], da
 
 def draw_stamp(connection: Connection) -> datetime:
     """The known_at of this batch: the database's clock, after all locks are held."""
-    row = connection.execute("select clock_timestamp()").fetchone()
-    assert row is not None
-    stamp: datetime = row[0]
-    return stamp
+    ((stamp,),) = connection.execute("select clock_timestamp()").fetchall()
+    return cast(datetime, stamp)
 
 
 def log_invalidations(

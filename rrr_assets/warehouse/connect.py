@@ -124,7 +124,8 @@ class Database:
                 )
             except psycopg.errors.InsufficientPrivilege as error:
                 raise DatabaseUnusable(
-                    f"the user of RRR_DATABASE_URL may not prepare database {self.name}: {_first_line(error)}. Let a superuser run `rrr migrate` once"
+                    f"the user of RRR_DATABASE_URL may not prepare database {self.name}: {_first_line(error)}. "
+                    "Let a superuser run `rrr migrate` once"
                 ) from error
 
     def ensure_dagster_database(self) -> bool:

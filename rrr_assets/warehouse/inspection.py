@@ -24,6 +24,7 @@ def check(database: Database, table: str, day: date) -> list[RuleResult]:
     """Look at a table's day by all its rules in one query.
 
     Args:
+        database: where it stands.
         table: raw_trades, venue_bars, bars_1m to bars_1d, or bar_conformance.
         day: UTC day.
 
@@ -61,9 +62,10 @@ def busiest_bars(database: Database, interval: str, day: date) -> tuple[str, pa.
 
 
 def _bars_rules(interval: str, values: dict[str, Any]) -> sql.Composed:
+    """The rules of one bar table: what it is made from stands in them as a query of its own."""
     values["grid"] = INTERVALS[interval]
     shorter = SOURCES[interval]
-    source: sql.Composable = sql.SQL(query("check_source_trades"))
-    if shorter != "raw_trades":
-        source = sql.SQL(query("check_source_bars")).format(shorter=sql.Identifier(shorter))
+    made_from = "check_source_trades" if shorter == "raw_trades" else "check_source_bars"
+    totals = sql.SQL(query(made_from).rstrip().removesuffix(";")).format(shorter=sql.Identifier(shorter))
+    source = sql.SQL("({})").format(totals)
     return sql.SQL(query("check_bars")).format(bars=sql.Identifier(f"bars_{interval}"), source=source)

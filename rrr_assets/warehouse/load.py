@@ -4,7 +4,8 @@ Belongs here: the day's transaction for trades, from staged rows to rows, batch,
 invalidations. Does not: venue bars (load_bars.py), files (staging.py), what a run reports (ticks/).
 Rows whose ids lie outside all that is stored are copied straight in; the others are staged beside the
 table and judged one by one: new, known, told more precisely, or in conflict. The unique index is the
-backstop of both.
+backstop of both. A day that has no partition yet is copied into a table beside, which is indexed once
+it is full and attached before anything has to read it.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -69,8 +70,6 @@ def load_day(database: Database, day: date, files: Sequence[StagedFile], run_id:
     begun = perf_counter()
     try:
         with database.connect(Role.WRITER, autocommit=True) as connection:
-            # In a transaction of its own: making a partition shuts everybody out of the whole table until it commits.
-            connection.execute("select ensure_day_partition('raw_trades', %s)", (day,))
             with connection.transaction():
                 connection.execute("set local synchronous_commit = on")
                 outcome = _Day(connection, day, run_id, raw_text, is_replay).load(files)
@@ -96,12 +95,16 @@ class _Day:
         summaries = {file.file_id: file.summaries(self._day) for file in files}
         instruments = sorted({summary.instrument for found in summaries.values() for summary in found})
         enter(self._connection)
+        # Before the locks of days: who waits for another writer of the same new day holds nothing that others want.
+        row = self._connection.execute("select begin_day_partition('raw_trades', %s)", (self._day,)).fetchone()
+        self._beside: str | None = row[0] if row else None
         register_instruments(self._connection, instruments)
         lock_days(self._connection, "raw_trades", instruments, [self._day - _ONE_DAY, self._day, self._day + _ONE_DAY])
         reach("load.locked")
         self._known_at = draw_stamp(self._connection)
         self._coverage = tapes.read_coverage(self._connection, "trades", instruments, self._day)
         taken = [self._take_in(file, summaries[file.file_id]) for file in files]
+        self._attach()
         reach("load.ledgered")
         return DayLoaded(day=self._day, files=tuple(taken), known_at=self._known_at, seconds=0.0)
 
@@ -115,22 +118,29 @@ class _Day:
             return FileTakenIn(file.file_id, file.name, None, rows_read + len(refused), 0, 0, 0, 0, names, refused=blocker)
         batch_id = next_batch(self._connection)
         counts = _Counts()
-        overflowing = self._overflowing(file, summaries)
-        direct = {s.instrument for s in summaries if s.instrument not in overflowing and self._is_apart(file, s)}
+        held_to = self._scales(summaries)
+        direct = {s.instrument for s in summaries if self._is_apart(file, s)}
         judged = [s for s in summaries if s.instrument not in direct]
+        over_scale: list[pa.Table] = []
         windows: list[tuple[str, datetime, datetime]] = []
         if direct:
-            counts.stored += self._copy_in(file, batch_id, direct)
+            counts.stored += self._copy_in(file, batch_id, direct, held_to, over_scale)
             windows += [(s.instrument, from_us(s.lowest_time), from_us(s.highest_time + 1)) for s in summaries if s.instrument in direct]
         reach("load.copied")
+        in_part = {name for table in over_scale for name in table.column("instrument").to_pylist()}
         if judged:
-            refused = pa.concat_tables([refused, self._judge(file, batch_id, judged, overflowing, counts, windows)])
+            self._attach()
+            refused = pa.concat_tables([refused, self._judge(file, batch_id, judged, held_to, counts, windows)])
+        refused = pa.concat_tables([refused, *over_scale])
         counts.quarantined = len(refused)
         stamps = {"known_at": self._known_at, "batch_id": batch_id}
         write_quarantine(self._connection, file, self._day, stamps, refused)
         log_invalidations(self._connection, "raw_trades", [(name, self._day, a, b) for name, a, b in windows], "load", batch_id)
         for summary in summaries:
-            fresh = summary if summary.instrument in direct and self._held(summary.instrument) is None else None
+            is_whole = summary.instrument in direct and summary.instrument not in in_part
+            fresh = summary if is_whole and self._held(summary.instrument) is None else None
+            if fresh is None:
+                self._attach()
             self._cover(file, batch_id, summary, fresh)
         self._connection.execute(
             query("load_insert_batch"),
@@ -152,6 +162,12 @@ class _Day:
             quarantined=counts.quarantined,
             instruments=tuple(summary.instrument for summary in summaries),
         )
+
+    def _attach(self) -> None:
+        """Make what was copied beside the table its partition, if that is still to be done."""
+        if self._beside is not None:
+            self._connection.execute("select attach_day_partition('raw_trades', %s)", (self._day,))
+            self._beside = None
 
     def _held(self, instrument: str) -> tapes.Held | None:
         held = self._coverage.get((instrument, self._day))
@@ -183,24 +199,13 @@ class _Day:
         ).fetchone()
         return ended is None
 
-    def _overflowing(self, file: StagedFile, summaries: list[DaySummary]) -> dict[str, tuple[int, int]]:
-        """Instruments with a number of more decimals than they are held to, with their scales."""
-        held_to = {
-            name: (price_scale, size_scale)
-            for name, price_scale, size_scale in self._connection.execute(
-                "select instrument, price_scale, size_scale from instruments where valid_to is null and instrument = any(%s)",
-                ([summary.instrument for summary in summaries],),
-            )
-        }
-        found: dict[str, tuple[int, int]] = {}
-        for batch in file.rows(self._day):
-            for name in pc.unique(batch.column("instrument")).to_pylist():
-                if name in found:
-                    continue
-                mine = batch if len(held_to) == 1 else batch.filter(pc.equal(batch.column("instrument"), name))
-                if any(_needs_more(mine.column(column), scale) for column, scale in zip(("price", "size"), held_to[name], strict=True)):
-                    found[name] = held_to[name]
-        return found
+    def _scales(self, summaries: list[DaySummary]) -> dict[str, tuple[int, int]]:
+        """The decimals of price and size that each instrument is held to."""
+        rows = self._connection.execute(
+            "select instrument, price_scale, size_scale from instruments where valid_to is null and instrument = any(%s)",
+            ([summary.instrument for summary in summaries],),
+        )
+        return {name: (price_scale, size_scale) for name, price_scale, size_scale in rows}
 
     def _batches(self, file: StagedFile, only: set[str]) -> Iterator[pa.RecordBatch]:
         """The file's rows of the day as they are stored, less the stamps, in slices that keep memory small."""
@@ -211,13 +216,16 @@ class _Day:
             for start in range(0, len(kept), _COPY_ROWS):
                 yield _stored_columns(kept.slice(start, _COPY_ROWS), file)
 
-    def _copy_in(self, file: StagedFile, batch_id: int, instruments: set[str]) -> int:
+    def _copy_in(
+        self, file: StagedFile, batch_id: int, instruments: set[str], held_to: Mapping[str, tuple[int, int]], refusals: list[pa.Table]
+    ) -> int:
         stamps = {"known_at": (self._known_at, pa.timestamp("us", "UTC")), "batch_id": (batch_id, pa.int64())}
-        rows = (_with_constants(batch, stamps) for batch in self._batches(file, instruments))
-        return copy_batches(self._connection, "raw_trades", (*_STORED, *stamps), rows)
+        kept = (self._within_scale(file, batch, held_to, refusals) for batch in self._batches(file, instruments))
+        rows = (_with_constants(batch, stamps) for batch in kept)
+        return copy_batches(self._connection, self._beside or "raw_trades", (*_STORED, *stamps), rows)
 
     def _judge(
-        self, file: StagedFile, batch_id: int, judged: list[DaySummary], overflowing: Mapping[str, tuple[int, int]],
+        self, file: StagedFile, batch_id: int, judged: list[DaySummary], held_to: Mapping[str, tuple[int, int]],
         counts: _Counts, windows: list[tuple[str, datetime, datetime]],
     ) -> pa.Table:  # fmt: skip
         """Stage the rows beside the table, judge them, store what is new or finer; returns the rows refused."""
@@ -225,7 +233,7 @@ class _Day:
         for statement in statements("load_make_incoming"):
             connection.execute(statement)
         refusals: list[pa.Table] = []
-        kept = (self._within_scale(file, batch, overflowing, refusals) for batch in self._batches(file, {s.instrument for s in judged}))
+        kept = (self._within_scale(file, batch, held_to, refusals) for batch in self._batches(file, {s.instrument for s in judged}))
         copy_batches(connection, "incoming", ("line", *_STORED), kept)
         connection.execute("analyze incoming")
         # The day's partition has no statistics yet: taken for empty, it is joined row by row, for minutes. A hash is always right here.
@@ -259,22 +267,23 @@ class _Day:
         return pa.concat_tables(refusals) if refusals else REFUSED_STAGED.empty_table()
 
     def _within_scale(
-        self, file: StagedFile, batch: pa.RecordBatch, overflowing: Mapping[str, tuple[int, int]], refusals: list[pa.Table]
+        self, file: StagedFile, batch: pa.RecordBatch, held_to: Mapping[str, tuple[int, int]], refusals: list[pa.Table]
     ) -> pa.RecordBatch:
         """The rows that their instrument's scales hold; the others are added to the refusals."""
+        overflowing = _overflowing(batch, held_to)
+        if not overflowing:
+            return batch
         over = pa.array([False] * len(batch))
         details: dict[int, str] = {}
-        for name, held_to in overflowing.items():
+        for name in overflowing:
             is_name = pc.equal(batch.column("instrument"), name)
-            for column, scale in zip(("price", "size"), held_to, strict=True):
+            for column, scale in zip(("price", "size"), held_to[name], strict=True):
                 needed = scales(batch.column(column))
                 breaks = pc.and_(is_name, pc.greater(needed, scale))
                 over = pc.or_(over, breaks)
                 for at in pc.indices_nonzero(breaks).to_pylist():
                     value = plain(batch.column(column)[at].as_py())
                     details[at] = f"{column} {value} has {needed[at]} decimals, but {name} is held to {scale}: `rrr instruments set` widens it"
-        if not details:
-            return batch
         lines = batch.column("line").to_pylist()
         raw = self._raw_text(file, [lines[at] for at in details])
         refusals.append(
@@ -389,6 +398,17 @@ def copy_batches(connection: Connection, table: str, columns: Sequence[str], bat
             reach("load.copying")
         copy.write(encoder.finish())
     return rows
+
+
+def _overflowing(batch: pa.RecordBatch, held_to: Mapping[str, tuple[int, int]]) -> list[str]:
+    """Instruments with a number of more decimals than they are held to."""
+    found = []
+    names = pc.unique(batch.column("instrument")).to_pylist()
+    for name in names:
+        mine = batch if len(names) == 1 else batch.filter(pc.equal(batch.column("instrument"), name))
+        if any(_needs_more(mine.column(column), scale) for column, scale in zip(("price", "size"), held_to[name], strict=True)):
+            found.append(name)
+    return found
 
 
 def _needs_more(numbers: pa.Array, scale: int) -> bool:

@@ -5,6 +5,7 @@ Belongs here: which files belong to which engine, running them with yoyo. Does n
 """
 
 import re
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
@@ -62,14 +63,15 @@ def migrate(database: Database, engine: Engine = "postgresql") -> Migrated:
 
     database.bootstrap()
     files = migration_files(engine)
-    with database.connect(Role.OWNER, autocommit=True) as connection:
+    with ExitStack() as stack:
+        connection = stack.enter_context(database.connect(Role.OWNER, autocommit=True))
         # yoyo's own lock is a row that outlives a killed process; this one dies with its holder.
         connection.execute("select pg_advisory_lock(%s)", (_LOCK,))
         _refuse_other_engine(connection, engine)
         uri = parse_uri(re.sub(r"^postgres(ql)?:", "postgresql+psycopg:", database.role_urls[Role.OWNER]))
         backend = PostgresqlPsycopgBackend(uri, "schema_migrations")
+        stack.callback(backend.connection.close)
         backend.init_database()
-        backend.break_lock()
         by_id = {migration.id: migration for migration in yoyo.read_migrations(str(sql_folder() / "migrations"))}
         ordered = MigrationList([by_id[path.stem] for path in files])
         applied_before = set(backend.get_applied_migration_hashes())
@@ -77,12 +79,13 @@ def migrate(database: Database, engine: Engine = "postgresql") -> Migrated:
         if applied_before - known:
             raise DatabaseUnusable("this database was migrated by a newer version of the platform. Install that version or a later one")
         fresh = MigrationList([migration for migration in ordered if migration.hash not in applied_before])
-        with backend.lock():
-            for migration in fresh:
-                # In our order: yoyo's own is by dependency, and these files are one line.
-                backend.apply_one(migration)
+        for migration in fresh:
+            # In our order: yoyo's own is by dependency, and these files are one line. And in one transaction with its
+            # mark: yoyo's own way has two, and a migration killed between them would be applied again, and fail for ever.
+            with backend.transaction():
+                migration.process_steps(backend, "apply")
+                backend.mark_one(migration)
         connection.execute("insert into schema_engine (engine) values (%s) on conflict do nothing", (engine,))
-        backend.connection.close()
     return Migrated(engine=engine, applied=tuple(migration.id for migration in fresh))
 
 

@@ -132,6 +132,11 @@ def test_the_oldest_batch_in_flight_is_the_horizon() -> None:
         check_final(datetime(2024, 1, 1), at(3))  # noqa: DTZ001  # what is refused
 
 
+def test_a_version_is_believed_from_its_stamp_until_its_successors() -> None:
+    assert [is_believed(at(tick), at(2), at(4)) for tick in range(1, 6)] == [False, True, True, False, False]
+    assert [is_believed(at(tick), at(2), None) for tick in range(1, 6)] == [False, True, True, True, True]
+
+
 @given(st.lists(st.integers(0, 10), min_size=1))
 def test_stamps_increase_whatever_the_clock_does(clocks: list[int]) -> None:
     stamps: list[datetime] = []

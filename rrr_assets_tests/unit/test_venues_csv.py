@@ -241,7 +241,7 @@ def test_raw_lines_are_those_of_refused_rows(tmp_path: Path) -> None:
     }
     for fmt, (name, text) in files.items():
         path = write(tmp_path, name, text + "\n")
-        raws = {row["line"]: row["raw"] for row in refused(read(fmt, path)[1])}
+        raws = {int(str(row["line"])): str(row["raw"]) for row in refused(read(fmt, path)[1])}
         assert len(raws) > 1
         assert registry.get(fmt).raw_lines(Source(path, name), sorted(raws)) == raws
 

@@ -420,7 +420,7 @@ def test_raw_lines_are_those_of_refused_rows(tmp_path: Path) -> None:
     }
     for fmt, data in files.items():
         path = write(tmp_path, fmt, data)
-        raws = {row["line"]: row["raw"] for row in refused(read(fmt, path, BTC if fmt == "binance-rest" else None)[1])}
+        raws = {int(str(row["line"])): str(row["raw"]) for row in refused(read(fmt, path, BTC if fmt == "binance-rest" else None)[1])}
         found = registry.get(fmt).raw_lines(Source(path, path.name), [*raws, *raws, -1, 0, 1, 10_000])
         assert len(raws) > 2
         assert {n: text for n, text in found.items() if n in raws} == raws

@@ -1,6 +1,6 @@
 -- The rules of a day of our bars of one interval, held against what they are made from: trades or shorter bars of the same day.
 with of_day as (
-    select * from {bars} as b where b.bar_start >= %(from_time)s and b.bar_start < %(to_time)s
+    select b.* from {bars} as b where b.bar_start >= %(from_time)s and b.bar_start < %(to_time)s
 ),
 
 totals as (
@@ -16,7 +16,7 @@ totals as (
 ),
 
 source as (
-    {source}
+    select * from {source} as made_from
 ),
 
 compared as (

@@ -8,4 +8,4 @@ select
     min(s.low) as low
 from {shorter} as s
 where s.bar_start >= %(from_time)s and s.bar_start < %(to_time)s
-group by s.instrument
+group by s.instrument;

@@ -16,4 +16,4 @@ where
             where c.venue = split_part(r.instrument, ':', 1) and c.condition = any(r.conditions) and not c.counts
         )
     )
-group by r.instrument
+group by r.instrument;

@@ -1,6 +1,6 @@
 -- The rules of a day of the venues' bars.
 with of_day as (
-    select * from venue_bars as v where v.bar_start >= %(from_time)s and v.bar_start < %(to_time)s
+    select v.* from venue_bars as v where v.bar_start >= %(from_time)s and v.bar_start < %(to_time)s
 )
 
 select rule, is_blocking, broken::bigint, looked_at::bigint, examples

@@ -16,17 +16,21 @@ theirs as (
 ),
 
 -- Where trades changed and our bars do not show it yet, the tape does not speak for them.
-waiting as (
-    select range_agg(tstzrange(l.from_time, l.to_time)) as windows
-    from invalidation_log as l
+waiting as materialized (
+    select range_agg(changed.windows) as windows
+    from unnest(array[%(day)s::date - 1, %(day)s::date]) as looked_at (day)
     left join invalidations_applied as a
-        on a.consumer = %(consumer)s and l.relation = a.relation and l.instrument = a.instrument and l.day = a.day
-    where
-        l.relation = 'raw_trades' and l.instrument = %(instrument)s and l.day between %(day)s::date - 1 and %(day)s
-        and l.invalidation_id > coalesce(a.applied_through, 0)
+        on a.consumer = %(consumer)s and a.relation = 'raw_trades' and a.instrument = %(instrument)s and looked_at.day = a.day
+    cross join lateral (
+        select range_agg(tstzrange(l.from_time, l.to_time)) as windows
+        from invalidation_log as l
+        where
+            l.relation = 'raw_trades' and l.instrument = %(instrument)s and l.day = looked_at.day
+            and l.invalidation_id > coalesce(a.applied_through, 0)
+    ) as changed
 ),
 
-spans as (
+spans as materialized (
     select
         coalesce((
             select range_agg(c.covered + c.accepted) from coverage as c
@@ -40,7 +44,7 @@ spans as (
 ),
 
 -- A venue cuts vwap off at a number of decimals of its own; it shows in the whole day, not in one number that may end in zeros.
-decimals as (
+decimals as materialized (
     select max(greatest(scale(v.open), scale(v.high), scale(v.low), scale(v.close), scale(v.vwap))) as vwap_scale
     from venue_bars as v
     where

@@ -1,34 +1,49 @@
 -- What waits to be refreshed on one day: per instrument the merged windows on the grid of the bars, and for each relation that
 -- is followed the last entry seen. Changes of trades wait until those that this consumer is made from show them.
-with reach as (
+with followed as (
     select
         named.instrument,
-        min(coalesce(a.applied_through, 0)) as applied_through
+        source.relation,
+        coalesce(a.applied_through, 0) as applied_through,
+        case when source.relation = 'raw_trades' then (
+            select min(coalesce(u.applied_through, 0))
+            from unnest(%(upstream)s::text []) as above (consumer)
+            left join invalidations_applied as u
+                on above.consumer = u.consumer and u.relation = 'raw_trades' and u.instrument = named.instrument and u.day = %(day)s
+        ) end as shown_through
     from unnest(%(instruments)s::text []) as named (instrument)
-    cross join unnest(%(upstream)s::text []) as followed (consumer)
+    cross join unnest(%(relations)s::text []) as source (relation)
     left join invalidations_applied as a
-        on followed.consumer = a.consumer and a.relation = 'raw_trades' and named.instrument = a.instrument and a.day = %(day)s
-    group by named.instrument
+        on a.consumer = %(consumer)s and source.relation = a.relation and named.instrument = a.instrument and a.day = %(day)s
 ),
 
 pending as (
     select
-        l.instrument,
-        l.relation,
-        range_agg(tstzrange(
-            date_bin(%(grid)s::interval, l.from_time, timestamptz '2000-01-01 00:00:00+00'),
-            date_bin(%(grid)s::interval, l.to_time - interval '1 microsecond', timestamptz '2000-01-01 00:00:00+00') + %(grid)s::interval
-        )) as windows,
-        max(l.invalidation_id) as last_id
-    from invalidation_log as l
-    left join invalidations_applied as a
-        on a.consumer = %(consumer)s and l.relation = a.relation and l.instrument = a.instrument and l.day = a.day
-    left join reach as r on l.instrument = r.instrument
-    where
-        l.relation = any(%(relations)s) and l.day = %(day)s and l.instrument = any(%(instruments)s)
-        and l.invalidation_id > coalesce(a.applied_through, 0)
-        and (l.relation <> 'raw_trades' or l.invalidation_id <= coalesce(r.applied_through, l.invalidation_id))
-    group by l.instrument, l.relation
+        f.instrument,
+        f.relation,
+        waiting.windows,
+        waiting.last_id
+    from followed as f
+    -- Entry by entry from where the consumer stands: what it has worked off is not read again.
+    cross join lateral (
+        select
+            range_agg(tstzrange(touched.from_time, touched.to_time)) as windows,
+            max(touched.last_id) as last_id
+        from (
+            select
+                date_bin(%(grid)s::interval, l.from_time, timestamptz '2000-01-01 00:00:00+00') as from_time,
+                date_bin(%(grid)s::interval, l.to_time - interval '1 microsecond', timestamptz '2000-01-01 00:00:00+00')
+                + %(grid)s::interval as to_time,
+                max(l.invalidation_id) as last_id
+            from invalidation_log as l
+            where
+                l.relation = f.relation and l.day = %(day)s and l.instrument = f.instrument
+                and l.invalidation_id > f.applied_through
+                and l.invalidation_id <= coalesce(f.shown_through, 9223372036854775807)
+            group by 1, 2
+        ) as touched
+    ) as waiting
+    where waiting.last_id is not null
 )
 
 select

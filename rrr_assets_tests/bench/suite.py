@@ -1,0 +1,45 @@
+"""The whole benchmark: which parts there are, in which order, and what is written of them."""
+
+import json
+import os
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+from rrr_assets_tests.bench import ground
+from rrr_assets_tests.bench.figures import Figure, print_figures
+
+ROWS = int(os.environ.get("RRR_BENCH_ROWS", "1000000"))
+PAIRS = int(os.environ.get("RRR_BENCH_PAIRS", "3"))
+IS_FULL = os.environ.get("RRR_BENCH_FULL") == "1"
+
+
+def main(only: list[str] | None, out: Path) -> None:
+    """Measure the parts named, or all; print a table, and write the figures as JSON.
+
+    Raises:
+        SystemExit: a part is not known.
+    """
+    chosen = list(PARTS) if only is None else only
+    unknown = [name for name in chosen if name not in PARTS]
+    if unknown:
+        raise SystemExit(f"no such part: {', '.join(unknown)}. There are {', '.join(PARTS)}")
+    figures: list[Figure] = []
+    with ground.own_home():
+        settings = {"when": datetime.now(UTC).isoformat(timespec="seconds"), "rows a file": ROWS, "pairs": PAIRS, **ground.settings()}
+    for name in chosen:
+        figures += PARTS[name](only is not None)
+    print_figures(figures, settings)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_text(json.dumps({"settings": settings, "figures": [figure.told() for figure in figures]}, indent=1) + "\n", "utf-8")
+
+
+def _ingest(_: bool) -> list[Figure]:
+    from rrr_assets_tests.bench import ingest
+
+    with ground.own_home() as home:
+        return ingest.measure(home, ROWS, PAIRS)
+
+
+PARTS: dict[str, Callable[[bool], list[Figure]]] = {"ingest": _ingest}
+"""Each part by its name; told whether it was asked for by name."""

@@ -1,0 +1,118 @@
+"""The platform under Dagster as tests see it: an emptied home, landed files, runs of the real jobs and what they told.
+
+Belongs here: what tests of the graph, the daemon and the UI need to drive the real thing. Does not: fixtures.
+"""
+
+import shutil
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+from psycopg import sql
+
+from rrr_assets.definitions import build_defs
+from rrr_assets.resources.partitions import range_tags
+from rrr_assets.simulator import WrittenFile, simulate
+from rrr_assets.ticks import landing
+from rrr_assets.ticks.landing import Accepted
+from rrr_assets.warehouse.connect import Database, Role
+from rrr_assets.warehouse.home import Home
+from rrr_assets.warehouse.migrate import migrate
+
+ASSETS = ("raw_trades", "venue_bars", "bars_1m", "bars_5m", "bars_1h", "bars_1d", "bar_conformance")
+CHECKS = ("integrity", "quality")
+
+
+def emptied(home: Home) -> None:
+    """Drop the home's databases and landed files; the server goes on."""
+    database = Database.current()
+    server = Database.current("postgres")
+    with server.connect_admin() as connection:
+        for name in (database.name, f"{database.name}_dagster"):
+            connection.execute(sql.SQL("drop database if exists {} with (force)").format(sql.Identifier(name)))
+    for folder in (home.landing, home.dagster):
+        shutil.rmtree(folder)
+    migrate(Database.current())
+    home.prepare()
+
+
+def days_from(first: date, count: int) -> list[date]:
+    return [first + timedelta(days=n) for n in range(count)]
+
+
+def simulated(
+    folder: Path, days: Sequence[date], trades: int, instruments: Sequence[str] = ("binance:BTCUSDT",), defects: Sequence[str] = (), seed: int = 3
+) -> list[WrittenFile]:
+    """Files of the simulated exchange, their paths below `folder`."""
+    return list(simulate(folder, days, instruments, trades, seed, defects=defects).files)
+
+
+def land(folder: Path, files: Iterable[WrittenFile]) -> list[Accepted]:
+    """Accept files into the home's landing zone; their days then wait."""
+    with Database.current().connect(Role.WRITER, autocommit=True) as connection:
+        return [landing.accept(Home.current(), connection, folder / file.path, file.format, file.instrument, None) for file in files]
+
+
+def rows(statement: str, *values: object) -> list[tuple[Any, ...]]:
+    """Rows of a query on the platform's database, as the owner."""
+    with Database.current().connect(Role.OWNER, autocommit=True) as connection:
+        return connection.execute(statement, values or None).fetchall()
+
+
+def execute(statement: str, *values: object) -> None:
+    """A statement on the platform's database, as the owner."""
+    with Database.current().connect(Role.OWNER, autocommit=True) as connection:
+        connection.execute(statement, values or None)
+
+
+def run_job(
+    instance: dg.DagsterInstance,
+    days: Sequence[date],
+    *,
+    job: str = "venues_to_bars",
+    overrides: Mapping[str, Any] | None = None,
+    ops: Mapping[str, Any] | None = None,
+    selection: Sequence[str] | None = None,
+    partition: bool = False,
+) -> dg.ExecuteInProcessResult:
+    """Run one of the real jobs for a range of days, or as the one partition it is."""
+    definition = build_defs(overrides).resolve_job_def(job)
+    config = {
+        "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
+        "ops": {name: {"config": dict(values)} for name, values in (ops or {}).items()},
+    }
+    where: dict[str, Any] = {"partition_key": days[0].isoformat()} if partition else {"tags": range_tags(days[0], days[-1])}
+    chosen = [dg.AssetKey(name) for name in selection] if selection else None
+    return definition.execute_in_process(instance=instance, run_config=config, asset_selection=chosen, raise_on_error=False, **where)
+
+
+def materializations(result: dg.ExecuteInProcessResult) -> dict[tuple[str, str], list[dg.AssetMaterialization]]:
+    """A run's materialisations by (asset, day), in the order told."""
+    found: dict[tuple[str, str], list[dg.AssetMaterialization]] = defaultdict(list)
+    for event in result.all_events:
+        if event.is_step_materialization:
+            told = event.step_materialization_data.materialization
+            found[told.asset_key.to_user_string(), str(told.partition)].append(told)
+    return found
+
+
+def evaluations(result: dg.ExecuteInProcessResult) -> dict[tuple[str, str, str | None], list[dg.AssetCheckEvaluation]]:
+    """A run's check results by (asset, check, day), the day None where it is rolled up over the run."""
+    found: dict[tuple[str, str, str | None], list[dg.AssetCheckEvaluation]] = defaultdict(list)
+    for event in result.get_asset_check_evaluations():
+        found[event.asset_key.to_user_string(), event.check_name, event.partition].append(event)
+    return found
+
+
+def failures(result: dg.ExecuteInProcessResult) -> dict[str, str]:
+    """What failed, by step, with the description given."""
+    found: dict[str, str] = {}
+    for event in result.all_events:
+        if event.is_step_failure:
+            told = event.step_failure_data
+            given = told.user_failure_data.description if told.user_failure_data else None
+            found[str(event.step_key)] = given or (told.error.to_string() if told.error else 'unknown')
+    return found
