@@ -157,6 +157,12 @@ class Database:
         given = bool(os.environ.get(f"RRR_{role.name}_URL"))
         if exists and (given or self._may_enter(role)):
             return
+        if exists and not self.is_embedded:
+            # Changing its password here would lock out whoever made the role, another home most likely.
+            raise DatabaseUnusable(
+                f"the server has a role {role.value} whose password this home does not know. Copy credentials.json from the home that "
+                f"made it, or set RRR_{role.name}_URL"
+            )
         password = unquote(urlsplit(self.role_urls[role]).password or "")
         # The server gets a SCRAM verifier, so that no log of statements ever holds the password.
         verifier = connection.pgconn.encrypt_password(password.encode(), role.value.encode(), b"scram-sha-256").decode()

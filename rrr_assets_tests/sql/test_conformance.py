@@ -55,8 +55,10 @@ class Books:
         self.insert("venue_bars", row | {name: Decimal(v) if isinstance(v, str) else v for name, v in values.items()})
         self.invalidate("venue_bars", at.date(), at, at + timedelta(microseconds=1))
 
-    def cover(self, *covered: tuple[datetime, datetime], stream: str = "trades", day: date = DAY) -> None:
-        """Say what is covered; all of the day where nothing is given."""
+    def cover(
+        self, *covered: tuple[datetime, datetime], stream: str = "trades", day: date = DAY, until: datetime | None = None
+    ) -> None:
+        """Say what is covered, all of the day where nothing is given, and log that it changed from midnight on."""
         start = datetime(day.year, day.month, day.day, tzinfo=UTC)
         whole = Multirange([Range(a, b) for a, b in covered or [(start, start + ONE_DAY)]])
         self.connection.execute(
@@ -64,7 +66,7 @@ class Books:
             "on conflict (instrument, stream, day) do update set covered = excluded.covered",
             (self.instrument, stream, day, "ordinal" if stream == "trades" else None, whole),
         )
-        self.invalidate("raw_trades" if stream == "trades" else "venue_bars", day, start, start + ONE_DAY)
+        self.invalidate("raw_trades" if stream == "trades" else "venue_bars", day, start, until or start + ONE_DAY)
 
     def invalidate(self, relation: str, day: date, start: datetime, end: datetime) -> None:
         log_invalidations(self.connection, relation, [(self.instrument, day, start, end)], "test", None)
@@ -103,14 +105,18 @@ class Books:
 
 
 @pytest.fixture
-def books(database: Database, request: pytest.FixtureRequest) -> Iterator[Books]:
-    """Empty books of a venue, binance where the test names none."""
+def venue() -> str:
+    """The venue of the books, where the test names no other."""
+    return "binance"
+
+
+@pytest.fixture
+def books(database: Database, venue: str) -> Iterator[Books]:
+    """Empty books of a venue."""
     with database.connect(Role.OWNER, autocommit=True) as connection:
         connection.execute(
             "truncate raw_trades, venue_bars, coverage, invalidation_log, invalidations_applied, bars_1m, bars_5m, bars_1h, bars_1d, bar_conformance"
         )
-        marker = request.node.get_closest_marker("parametrize")
-        venue = request.getfixturevalue("venue") if marker and "venue" in request.fixturenames else "binance"
         yield Books(database, connection, f"{venue}:ETHUSD")
 
 
@@ -394,7 +400,7 @@ def test_late_trades_heal_a_verdict(books: Books) -> None:
     untouched = books.row(MIDNIGHT + MINUTE)
     assert books.verdicts()[MIDNIGHT][0] == "uncovered"
     books.trade(MIDNIGHT + timedelta(seconds=1), "11")
-    books.cover()
+    books.cover(until=MIDNIGHT + MINUTE)
     # The tape is whole before the bar is made again: that is no finding, in whatever order the two are brought up to date.
     books.compare()
     books.compare(whole_days=True)
