@@ -6,11 +6,13 @@ Heavy imports wait until a method is called, because every run and every code se
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
 from datetime import date
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import dagster as dg
+from pydantic import PrivateAttr
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -20,15 +22,25 @@ if TYPE_CHECKING:
     from rrr_assets.warehouse.load import RawText
     from rrr_assets.warehouse.staging import StagedFile
 
+_KNOWN_SECONDS: Final = 3.0
+
 
 class Warehouse(dg.ConfigurableResource):  # type: ignore[type-arg]  # it yields itself
     """The database of this process' environment. Every write is one transaction a day, told as each commits."""
 
+    _known: tuple[float, Database] | None = PrivateAttr(default=None)
+
     def database(self) -> Database:
-        """The database itself; starts the embedded server where RRR_DATABASE_URL names none."""
+        """The database itself; starts the embedded server where RRR_DATABASE_URL names none.
+
+        It is asked for several times a day of a run, and looking for the server costs more than many a query: the
+        answer holds for some seconds, short enough for a server that was restarted.
+        """
         from rrr_assets.warehouse.connect import Database
 
-        return Database.current()
+        if self._known is None or time.monotonic() - self._known[0] > _KNOWN_SECONDS:
+            self._known = (time.monotonic(), Database.current())
+        return self._known[1]
 
     def load_day(self, stream: str, day: date, files: Sequence[StagedFile], run_id: str, raw_text: RawText) -> DayLoaded:
         """Store one day of 'trades' or 'venue_bars'.

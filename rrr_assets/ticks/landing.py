@@ -94,7 +94,9 @@ def accept(home: Home, connection: Connection, path: Path, format_name: str, ins
                 known = restage(home, LandingFile(folder, known["name"], format_name, instrument, day))
     except OSError as error:
         if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-            raise NoSpaceLeft(f"{path.name}: the disk of {home.landing} is full, nothing of the file was kept. Free space and ingest it again") from error
+            raise NoSpaceLeft(
+                f"{path.name}: the disk of {home.landing} is full, nothing of the file was kept. Free space and ingest it again"
+            ) from error
         raise
     accepted = _register(connection, landed, facts, known)
     reach("accept.registered")

@@ -69,11 +69,10 @@ def load_day(database: Database, day: date, files: Sequence[StagedFile], run_id:
     """
     begun = perf_counter()
     try:
-        with database.connect(Role.WRITER, autocommit=True) as connection:
-            with connection.transaction():
-                connection.execute("set local synchronous_commit = on")
-                outcome = _Day(connection, day, run_id, raw_text, is_replay).load(files)
-                reach("load.before_commit")
+        with database.connect(Role.WRITER, autocommit=True) as connection, connection.transaction():
+            connection.execute("set local synchronous_commit = on")
+            outcome = _Day(connection, day, run_id, raw_text, is_replay).load(files)
+            reach("load.before_commit")
     except psycopg.errors.DiskFull as error:
         raise NoSpaceLeft(f"the database's disk is full: nothing of {day} was stored. Free space and materialise the day again") from error
     reach("load.after_commit")
@@ -136,7 +135,10 @@ class _Day:
         stamps = {"known_at": self._known_at, "batch_id": batch_id}
         write_quarantine(self._connection, file, self._day, stamps, refused)
         log_invalidations(self._connection, "raw_trades", [(name, self._day, a, b) for name, a, b in windows], "load", batch_id)
+        changed = {name for name, _, _ in windows}
         for summary in summaries:
+            if summary.instrument not in changed and self._is_covered(file, summary.instrument):
+                continue
             is_whole = summary.instrument in direct and summary.instrument not in in_part
             fresh = summary if is_whole and self._held(summary.instrument) is None else None
             if fresh is None:
@@ -173,6 +175,20 @@ class _Day:
         held = self._coverage.get((instrument, self._day))
         return held if held is not None and held.row_count else None
 
+    def _is_covered(self, file: StagedFile, instrument: str) -> bool:
+        """Whether a file that changed nothing of an instrument has nothing to add to its coverage either."""
+        held = self._held(instrument)
+        return held is not None and not self._is_replay and file.space != "ordinal" and not tapes.may_extend(file, self._day, held)
+
+    def _may_hold(self, day: date, file: StagedFile, judged: Sequence[DaySummary]) -> bool:
+        """Whether a day beside this one may hold any of the ids."""
+        for summary in judged:
+            held = self._coverage.get((summary.instrument, day))
+            if held is not None and held.row_count and held.space == file.space:
+                if held.first_sequence <= summary.highest_id and summary.lowest_id <= held.last_sequence:
+                    return True
+        return False
+
     def _other_space(self, file: StagedFile, summaries: list[DaySummary]) -> str | None:
         for summary in summaries:
             held = self._held(summary.instrument)
@@ -187,12 +203,8 @@ class _Day:
         """Whether none of the rows can be stored already: ids in order, outside all that is held, and never ended."""
         if self._is_replay or not summary.is_increasing:
             return False
-        for day in (self._day - _ONE_DAY, self._day, self._day + _ONE_DAY):
-            held = self._coverage.get((summary.instrument, day))
-            if held is None or not held.row_count or held.space != file.space:
-                continue
-            if held.first_sequence <= summary.highest_id and summary.lowest_id <= held.last_sequence:
-                return False
+        if any(self._may_hold(day, file, [summary]) for day in (self._day - _ONE_DAY, self._day, self._day + _ONE_DAY)):
+            return False
         ended = self._connection.execute(
             "select 1 from trade_revisions where instrument = %s and space = %s and sequence between %s and %s limit 1",
             (summary.instrument, file.space, summary.lowest_id, summary.highest_id),
@@ -234,19 +246,23 @@ class _Day:
             connection.execute(statement)
         refusals: list[pa.Table] = []
         kept = (self._within_scale(file, batch, held_to, refusals) for batch in self._batches(file, {s.instrument for s in judged}))
-        copy_batches(connection, "incoming", ("line", *_STORED), kept)
+        told = copy_batches(connection, "incoming", ("line", *_STORED), kept)
         connection.execute("analyze incoming")
         # The day's partition has no statistics yet: taken for empty, it is joined row by row, for minutes. A hash is always right here.
         connection.execute("set local enable_nestloop = off")
         connection.execute("set local enable_mergejoin = off")
+        # A day that comes again is joined with itself: in memory, or it goes to disk and back.
+        connection.execute("set local work_mem = '128MB'")
         bounds = {
             "instruments": [s.instrument for s in judged],
             "space": file.space,
             "time_unit": file.time_unit,
-            "from_time": self._day - _ONE_DAY,
-            "to_time": self._day + 2 * _ONE_DAY,
+            "from_time": self._day - _ONE_DAY * self._may_hold(self._day - _ONE_DAY, file, judged),
+            "to_time": self._day + _ONE_DAY + _ONE_DAY * self._may_hold(self._day + _ONE_DAY, file, judged),
             "lowest_sequence": min(s.lowest_id for s in judged),
             "highest_sequence": max(s.highest_id for s in judged),
+            # Groups of equal times are compared whole.
+            "keeps_known": file.space == "ordinal",
             "known_at": self._known_at,
             "batch_id": batch_id,
         }
@@ -260,7 +276,7 @@ class _Day:
         connection.execute(query("load_insert_judged"), bounds)
         counts.stored += verdicts.get("new", 0)
         counts.revised += verdicts.get("finer", 0)
-        counts.duplicates += verdicts.get("duplicate", 0)
+        counts.duplicates += verdicts.get("duplicate", 0) + told - sum(verdicts.values())
         windows += connection.execute(query("load_judged_windows")).fetchall()
         if verdicts.get("conflict") or verdicts.get("group_conflict"):
             refusals.append(self._conflicts(file))

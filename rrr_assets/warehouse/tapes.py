@@ -110,6 +110,13 @@ def cover_trades(
     return _write(connection, "trades", changes, known)
 
 
+def may_extend(file: StagedFile, day: date, held: Held) -> bool:
+    """Whether a file's claim to a day could cover more of it than is covered, though none of its rows is new."""
+    start, end = day_interval(day)
+    reaches = bool(held.covered) and held.covered[0][0] == start and held.covered[-1][1] == end
+    return _declares(file, day) and not (held.is_declared and reaches)
+
+
 def cover_bars(
     connection: Connection, stream: str, day: date, file: StagedFile, span: Interval, bar_us: int, is_declared: bool, names: Iterable[str],
     known: Mapping[Key, Held],

@@ -51,7 +51,7 @@ def print_figures(figures: Sequence[Figure], settings: dict[str, Any]) -> None:
     console = Console(soft_wrap=True)
     for name, value in settings.items():
         console.print(f"{name}: {value}", highlight=False)
-    table = Table("figure", "measured", "target", "goal", "met", "behind it")
+    table = Table("figure", "measured", "target", "goal", "met")
     for figure in figures:
         bound = "<=" if figure.is_at_most else ">="
         table.add_row(
@@ -60,6 +60,7 @@ def print_figures(figures: Sequence[Figure], settings: dict[str, Any]) -> None:
             f"{bound} {figure.target:,}" if figure.target is not None else "",
             f"{bound} {figure.goal:,}" if figure.goal is not None else "",
             {True: "[green]yes[/green]", False: "[red]no[/red]", None: ""}[figure.is_met],
-            ", ".join(f"{name} {value}" for name, value in figure.details.items()),
         )
     console.print(table)
+    for figure in figures:
+        console.print(f"{figure.name}: " + "; ".join(f"{name} {value}" for name, value in figure.details.items()), highlight=False)

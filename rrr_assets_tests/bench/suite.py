@@ -11,6 +11,7 @@ from rrr_assets_tests.bench.figures import Figure, print_figures
 
 ROWS = int(os.environ.get("RRR_BENCH_ROWS", "1000000"))
 PAIRS = int(os.environ.get("RRR_BENCH_PAIRS", "3"))
+DAYS = int(os.environ.get("RRR_BENCH_DAYS", "90"))
 IS_FULL = os.environ.get("RRR_BENCH_FULL") == "1"
 
 
@@ -41,5 +42,25 @@ def _ingest(_: bool) -> list[Figure]:
         return ingest.measure(home, ROWS, PAIRS)
 
 
-PARTS: dict[str, Callable[[bool], list[Figure]]] = {"ingest": _ingest}
+def _memory(is_asked_for: bool) -> list[Figure]:
+    from rrr_assets_tests.bench import memory
+
+    return memory.measure([2_000_000, 20_000_000] if is_asked_for or IS_FULL else [2_000_000])
+
+
+def _graph(_: bool) -> list[Figure]:
+    from rrr_assets_tests.bench import orchestration, ui
+
+    with ground.own_home() as home:
+        # The UI is asked on the instance that holds the backfill.
+        return [*orchestration.measure(home, DAYS), *ui.measure()]
+
+
+def _loading(_: bool) -> list[Figure]:
+    from rrr_assets_tests.bench import loading
+
+    return loading.measure(times=5)
+
+
+PARTS: dict[str, Callable[[bool], list[Figure]]] = {"ingest": _ingest, "memory": _memory, "graph": _graph, "loading": _loading}
 """Each part by its name; told whether it was asked for by name."""

@@ -36,6 +36,8 @@ create function attach_day_partition(parent text, day date) returns void
 language plpgsql
 security definer
 set search_path = public, pg_temp
+-- Rows come in the order of their key: one process sorts them with a glance, several would first mix them up.
+set max_parallel_maintenance_workers = 0
 set maintenance_work_mem = '256MB'
 as $$
 declare

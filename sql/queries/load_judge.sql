@@ -1,16 +1,8 @@
 -- Judges each incoming row against the rows stored from %(from_time)s to %(to_time)s and against what was replaced or cancelled:
 -- new, duplicate, finer (the same trade told more precisely), conflict (same identity, other values).
+-- Rows that are stored just so are left out unless %(keeps_known)s: most of a file that comes again is such, and needs no more than a join.
 create temporary table judged on commit drop as
-with numbered as (
-    select
-        i.*,
-        row_number() over same_trade as copy,
-        first_value(i.line) over same_trade as first_line
-    from incoming as i
-    window same_trade as (partition by i.instrument, i.space, i.sequence order by i.line)
-),
-
-stored as (
+with stored as (
     select t.*
     from raw_trades as t
     where
@@ -30,43 +22,63 @@ ended as (
         and r.sequence between %(lowest_sequence)s and %(highest_sequence)s
 ),
 
-compared as (
+matched as (
     select
-        n.*,
+        i.*,
         t.event_time as stored_time,
         t.batch_id as stored_batch,
         t.price as stored_price,
         t.size as stored_size,
         t.side as stored_side,
         t.instrument is not null as is_stored,
-        n.price = t.price and n.size = t.size and n.side is not distinct from t.side
-        and n.conditions is not distinct from t.conditions as same_values,
-        n.event_time = t.event_time and (n.event_time_ns is null or n.event_time_ns is not distinct from t.event_time_ns) as same_time,
-        n.event_time = t.event_time and t.event_time_ns is null and n.event_time_ns is not null as adds_nanoseconds,
-        coalesce(b.time_unit, 'us') as stored_unit,
-        exists (
-            select 1 from ended as e
-            where
-                e.instrument = n.instrument and e.sequence = n.sequence
-                and (
-                    e.kind = 'cancellation'
-                    or (
-                        e.price = n.price and e.size = n.size and e.side is not distinct from n.side
-                        and floor_time(e.event_time, %(time_unit)s) = floor_time(n.event_time, e.told_unit)
-                    )
-                )
-        ) as was_ended
+        i.price = t.price and i.size = t.size and i.side is not distinct from t.side
+        and i.conditions is not distinct from t.conditions as same_values,
+        i.event_time = t.event_time and (i.event_time_ns is null or i.event_time_ns is not distinct from t.event_time_ns) as same_time,
+        i.event_time = t.event_time and t.event_time_ns is null and i.event_time_ns is not null as adds_nanoseconds
+    from incoming as i
+    left join stored as t on i.instrument = t.instrument and i.sequence = t.sequence
+),
+
+numbered as (
+    select
+        m.*,
+        m.is_stored and m.same_values and m.same_time as is_known,
+        row_number() over same_trade as copy,
+        first_value(m.line) over same_trade as first_line
+    from matched as m
+    where %(keeps_known)s or (m.is_stored and m.same_values and m.same_time) is not true
+    window same_trade as (partition by m.instrument, m.sequence order by m.line)
+),
+
+-- A join, not a question per row: of a file of which all is new there are a million.
+was_ended as (
+    select distinct n.line
     from numbered as n
-    left join stored as t on n.instrument = t.instrument and n.sequence = t.sequence
-    left join ingest_batches as b on t.batch_id = b.batch_id and t.event_time <> n.event_time
+    inner join ended as e on n.instrument = e.instrument and n.sequence = e.sequence
+    where
+        e.kind = 'cancellation'
+        or (
+            e.price = n.price and e.size = n.size and e.side is not distinct from n.side
+            and floor_time(e.event_time, %(time_unit)s) = floor_time(n.event_time, e.told_unit)
+        )
+),
+
+compared as (
+    select
+        n.*,
+        coalesce(b.time_unit, 'us') as stored_unit,
+        w.line is not null as was_ended
+    from numbered as n
+    left join was_ended as w on n.line = w.line
+    left join ingest_batches as b on n.stored_batch = b.batch_id and n.stored_time <> n.event_time
 )
 
 select
     c.*,
     case
-        when c.copy > 1 and not (c.is_stored and c.same_values and c.same_time) then 'again'
+        when c.is_known then 'duplicate'
+        when c.copy > 1 then 'again'
         when not c.is_stored then case when c.was_ended then 'duplicate' else 'new' end
-        when c.same_values and c.same_time then 'duplicate'
         when c.same_values and c.adds_nanoseconds then 'finer'
         when
             c.same_values and unit_rank(%(time_unit)s) > unit_rank(c.stored_unit)
