@@ -30,7 +30,7 @@ def lock_days(connection: Connection, table: str, instruments: Iterable[str], da
     """Lock (table, instrument, day) for each pair until the transaction ends."""
     days = list(days)
     names = [f"{table}|{instrument}|{day.isoformat()}" for instrument in instruments for day in days]
-    connection.execute(query("lock_names"), (names,))
+    connection.execute(query("lock_names"), {"names": names})
 
 
 def draw_stamp(connection: Connection) -> datetime:
@@ -46,9 +46,9 @@ def log_invalidations(
     rows = list(windows)
     if rows:
         instruments, days, starts, ends = zip(*rows, strict=True)
-        connection.execute(
-            query("log_invalidations"), (relation, reason, batch_id, list(instruments), list(days), list(starts), list(ends))
-        )
+        values: dict[str, Any] = {"relation": relation, "reason": reason, "batch_id": batch_id}
+        values |= {"instruments": list(instruments), "days": list(days), "starts": list(starts), "ends": list(ends)}
+        connection.execute(query("log_invalidations"), values)
 
 
 def day_interval(day: date) -> Interval:

@@ -361,7 +361,12 @@ def register_instruments(connection: Connection, instruments: Sequence[str]) -> 
     venues = [VENUES[name.partition(":")[0]] for name in instruments]
     connection.execute(
         query("register_instruments"),
-        (list(instruments), [v.contract_type for v in venues], [v.price_scale for v in venues], [v.size_scale for v in venues]),
+        {
+            "instruments": list(instruments),
+            "contract_types": [venue.contract_type for venue in venues],
+            "price_scales": [venue.price_scale for venue in venues],
+            "size_scales": [venue.size_scale for venue in venues],
+        },
     )
 
 

@@ -16,7 +16,7 @@ totals as (
 ),
 
 source as (
-    select * from {source} as made_from
+    select made_from.* from {source} as made_from
 ),
 
 compared as (
@@ -34,7 +34,7 @@ from (
         true as is_blocking,
         count(*) filter (where b.low > least(b.open, b.close) or b.high < greatest(b.open, b.close)) as broken,
         count(*) as looked_at,
-        '{{}}'::text [] as examples
+        '{{}}'::text[] as examples
     from of_day as b
     union all
     select
@@ -48,7 +48,11 @@ from (
     select
         'vwap is quote volume over volume, within high and low',
         true,
-        count(*) filter (where b.vwap is distinct from exact_vwap(b.quote_volume, b.volume) or b.vwap > b.high + 0.000000000001 or b.vwap < b.low - 0.000000000001),
+        count(*) filter (
+            where
+            b.vwap is distinct from exact_vwap(b.quote_volume, b.volume)
+            or b.vwap > b.high + 0.000000000001 or b.vwap < b.low - 0.000000000001
+        ),
         count(*),
         '{{}}'
     from of_day as b

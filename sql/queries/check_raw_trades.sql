@@ -51,7 +51,13 @@ totals as (
 
 select rule, is_blocking, broken::bigint, looked_at::bigint, examples
 from (
-    select 'each trade once' as rule, true as is_blocking, t.repeated as broken, t.trades as looked_at, '{}'::text [] as examples from totals as t
+    select
+        'each trade once' as rule,
+        true as is_blocking,
+        t.repeated as broken,
+        t.trades as looked_at,
+        '{}'::text[] as examples
+    from totals as t
     union all
     select 'price and size positive', true, t.not_positive, t.trades, '{}' from totals as t
     union all
@@ -65,7 +71,11 @@ from (
         count(*) filter (where l.ledgered <> l.stored),
         count(*),
         coalesce(
-            (array_agg(format('%%s: %%s in the ledger, %%s stored', l.instrument, l.ledgered, l.stored)) filter (where l.ledgered <> l.stored))[1:5], '{}'
+            (
+                array_agg(format('%%s: %%s in the ledger, %%s stored', l.instrument, l.ledgered, l.stored))
+                filter (where l.ledgered <> l.stored)
+            )[1:5],
+            '{}'
         )
     from ledger as l
     union all

@@ -10,7 +10,7 @@ from (
         true as is_blocking,
         count(*) filter (where v.low > least(v.open, v.close) or v.high < greatest(v.open, v.close)) as broken,
         count(*) as looked_at,
-        '{}'::text [] as examples
+        '{}'::text[] as examples
     from of_day as v
     union all
     select 'price positive, volume not negative', true, count(*) filter (where v.low <= 0 or v.volume < 0), count(*), '{}' from of_day as v

@@ -28,7 +28,10 @@ ends as (
         max(o.sequence) as last_sequence,
         coalesce(
             array_agg(
-                array[o.sequence_before, (extract(epoch from o.time_before) * 1000000)::bigint, o.sequence, (extract(epoch from o.event_time) * 1000000)::bigint]
+                array[
+                    o.sequence_before, (extract(epoch from o.time_before) * 1000000)::bigint,
+                    o.sequence, (extract(epoch from o.event_time) * 1000000)::bigint
+                ]
                 order by o.sequence
             ) filter (where o.sequence - o.sequence_before > 1),
             '{}'

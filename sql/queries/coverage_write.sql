@@ -1,6 +1,7 @@
 -- Writes what is held of an instrument, stream and day.
 insert into coverage (
-    instrument, stream, day, space, row_count, first_time, last_time, first_sequence, last_sequence, is_declared, covered, missing_ids, updated_at
+    instrument, stream, day, space, row_count, first_time, last_time, first_sequence, last_sequence, is_declared, covered,
+    missing_ids, updated_at
 )
 values (
     %(instrument)s, %(stream)s, %(day)s, %(space)s, %(row_count)s, %(first_time)s, %(last_time)s, %(first_sequence)s, %(last_sequence)s,

@@ -6,6 +6,6 @@ select
     asked.rows_read,
     true,
     clock_timestamp()
-from unnest(%(days)s::date [], %(rows)s::bigint []) as asked (day, rows_read)
+from unnest(%(days)s::date[], %(rows)s::bigint[]) as asked (day, rows_read)
 on conflict (file_id, day) do update
 set is_pending = true, requested_at = excluded.requested_at, refused = null;

@@ -6,8 +6,8 @@ select
     %(file_id)s, r.line, %(day)s, r.reason, r.detail, r.raw, r.instrument, r.event_time, r.sequence, r.after_time, r.before_time,
     %(batch_id)s, %(known_at)s
 from unnest(
-    %(line)s::bigint [], %(reason)s::text [], %(detail)s::text [], %(raw)s::text [], %(instrument)s::text [],
-    %(event_time)s::timestamptz [], %(sequence)s::bigint [], %(after_time)s::timestamptz [], %(before_time)s::timestamptz []
+    %(line)s::bigint[], %(reason)s::text[], %(detail)s::text[], %(raw)s::text[], %(instrument)s::text[],
+    %(event_time)s::timestamptz[], %(sequence)s::bigint[], %(after_time)s::timestamptz[], %(before_time)s::timestamptz[]
 ) as r (line, reason, detail, raw, instrument, event_time, sequence, after_time, before_time)
 on conflict on constraint quarantine_place do update
 set

@@ -3,5 +3,7 @@ insert into invalidation_log (relation, reason, batch_id, instrument, day, from_
 select
     head.relation, head.reason, head.batch_id,
     changed.instrument, changed.day, changed.from_time, changed.to_time, clock_timestamp()
-from (values (%s::text, %s::text, %s::bigint)) as head (relation, reason, batch_id)
-cross join unnest(%s::text [], %s::date [], %s::timestamptz [], %s::timestamptz []) as changed (instrument, day, from_time, to_time);
+from (values (%(relation)s::text, %(reason)s::text, %(batch_id)s::bigint)) as head (relation, reason, batch_id)
+cross join
+    unnest(%(instruments)s::text[], %(days)s::date[], %(starts)s::timestamptz[], %(ends)s::timestamptz[])
+        as changed (instrument, day, from_time, to_time);

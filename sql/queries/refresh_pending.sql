@@ -7,12 +7,12 @@ with followed as (
         coalesce(a.applied_through, 0) as applied_through,
         case when source.relation = 'raw_trades' then (
             select min(coalesce(u.applied_through, 0))
-            from unnest(%(upstream)s::text []) as above (consumer)
+            from unnest(%(upstream)s::text[]) as above (consumer)
             left join invalidations_applied as u
                 on above.consumer = u.consumer and u.relation = 'raw_trades' and u.instrument = named.instrument and u.day = %(day)s
         ) end as shown_through
-    from unnest(%(instruments)s::text []) as named (instrument)
-    cross join unnest(%(relations)s::text []) as source (relation)
+    from unnest(%(instruments)s::text[]) as named (instrument)
+    cross join unnest(%(relations)s::text[]) as source (relation)
     left join invalidations_applied as a
         on a.consumer = %(consumer)s and source.relation = a.relation and named.instrument = a.instrument and a.day = %(day)s
 ),

@@ -1,0 +1,146 @@
+"""The Dagster UI in a real browser: the graph, a materialised day, a check. Pictures go to build/reports/."""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import dagster as dg
+import pytest
+
+from rrr_assets.resources.dagster_home import prepare_dagster_home
+from rrr_assets.warehouse.home import Home
+from rrr_assets_tests.dagster_platform import ASSETS, days_from, emptied, land, rows, run_job, simulated
+
+if TYPE_CHECKING:
+    from selenium.webdriver import Chrome
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+
+ROOT = Path(__file__).resolve().parents[2]
+REPORTS = ROOT / "build" / "reports"
+DAYS = days_from(date(2024, 11, 1), 3)
+DAY = DAYS[-1].isoformat()
+PATIENCE_SECONDS = 90
+
+
+@pytest.fixture(scope="module")
+def materialized(home: Home) -> Iterator[Home]:
+    """Three days of two instruments, materialised by the main job."""
+    emptied(home)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.delenv("DAGSTER_HOME", raising=False)
+        prepare_dagster_home(home)
+        folder = home.root / "simulated-for-the-ui"
+        with dg.DagsterInstance.get() as instance:
+            land(folder, simulated(folder, DAYS, 9000, ["binance:BTCUSDT", "binance:ETHUSDT"]))
+            assert run_job(instance, DAYS).success
+        yield home
+        patched.delenv("DAGSTER_HOME")
+
+
+@pytest.fixture(scope="module")
+def address(materialized: Home) -> Iterator[str]:
+    """Where the webserver of the home's instance listens."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    program = shutil.which("dagster-webserver", path=str(Path(sys.executable).parent)) or "dagster-webserver"
+    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+    url = f"http://127.0.0.1:{port}"
+    with (materialized.logs / "webserver.log").open("wb") as log:
+        process = subprocess.Popen(
+            [program, "-w", str(ROOT / "workspace.yaml"), "-h", "127.0.0.1", "-p", str(port)],
+            cwd=materialized.dagster,
+            env={**os.environ, "PYTHONPATH": path},
+            stdout=log,
+            stderr=log,
+        )
+        try:
+            _wait_for(url, process, Path(log.name))
+            yield url
+        finally:
+            process.terminate()
+            process.wait(timeout=30)
+
+
+def _wait_for(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    for _ in range(240):
+        try:
+            urllib.request.urlopen(f"{url}/server_info", timeout=5).close()  # noqa: S310  # our own server
+        except (urllib.error.URLError, OSError):
+            assert process.poll() is None, log.read_text("utf-8")
+            time.sleep(0.5)
+        else:
+            return
+    pytest.fail(f"the webserver does not answer: {log.read_text('utf-8')[-2000:]}")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator["Chrome"]:
+    """A headless Chromium."""
+    webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
+    binary = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
+    driver = shutil.which("chromedriver")
+    if binary is None or driver is None:
+        pytest.skip("there is no Chromium with its chromedriver on this machine")
+    options = webdriver.ChromeOptions()
+    options.binary_location = binary
+    for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu", "--window-size=1600,1000"):
+        options.add_argument(argument)
+    made = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
+    try:
+        yield made
+    finally:
+        made.quit()
+
+
+def look(browser: "Chrome", url: str, awaited: list[str], picture: str) -> str:
+    """Open a page, wait until it shows all the texts awaited, and keep a picture of it; returns its text."""
+    browser.get(url)
+    end = time.monotonic() + PATIENCE_SECONDS
+    text = ""
+    while time.monotonic() < end:
+        text = str(browser.execute_script("return document.body.innerText"))
+        if all(word in text for word in awaited):
+            time.sleep(1)  # for what fades in
+            break
+        time.sleep(0.5)
+    REPORTS.mkdir(parents=True, exist_ok=True)
+    browser.save_screenshot(str(REPORTS / f"{picture}.png"))
+    assert [word for word in awaited if word not in text] == [], text[:3000]
+    return str(browser.execute_script("return document.body.innerText"))
+
+
+def test_the_graph_shows_every_asset(address: str, browser: "Chrome") -> None:
+    look(browser, f"{address}/asset-groups", ["landing_files", *ASSETS], "ui-graph")
+
+
+def test_a_materialised_day_shows_its_rows(address: str, browser: "Chrome") -> None:
+    stored = rows("select count(*) from raw_trades where event_time >= %s and event_time < %s::date + 1", DAY, DAY)[0][0]
+    page = f"{address}/assets/raw_trades?view=partitions&partition={DAY}"
+    text = look(browser, page, ["rows_stored", "partition_row_count", DAY], "ui-day")
+    assert str(stored) in text.replace(",", "")
+
+
+def test_a_check_says_that_integrity_passed(address: str, browser: "Chrome") -> None:
+    page = f"{address}/assets/raw_trades?view=checks&checkDetail=integrity"
+    text = look(browser, page, ["integrity", "quality", "Passed", "each trade once"], "ui-check")
+    assert "Failed" not in text
+
+
+def test_bars_show_their_columns_and_candles(address: str, browser: "Chrome") -> None:
+    text = look(browser, f"{address}/assets/bars_1h?view=overview", ["quote_volume", "vwap", "taker_buy_volume"], "ui-bars")
+    assert "team:market-data" in text or "market-data" in text
+
+
+def test_sensors_and_schedule_are_listed(address: str, browser: "Chrome") -> None:
+    look(browser, f"{address}/automation", ["landing_zone", "invalidation_log", "daily_close"], "ui-automation")
