@@ -50,17 +50,13 @@ def midnight(day: date) -> int:
 def tape(day: date, count: int, first_id: int = 1000, start_us: int = 3_600_000_000, step_us: int = 1_234_567) -> list[Told]:
     """Trades with rising ids, times finer than a millisecond, and varied numbers."""
     base = midnight(day) + start_us
-    return [
-        Told(first_id + n, base + n * step_us, f"{42_000 + n % 7}.{n % 90 + 10}", f"0.{n % 9 + 1}", n % 3 == 0) for n in range(count)
-    ]
+    return [Told(first_id + n, base + n * step_us, f"{42_000 + n % 7}.{n % 90 + 10}", f"0.{n % 9 + 1}", n % 3 == 0) for n in range(count)]
 
 
 def vision(folder: Path, trades: Iterable[Told | str], day: date, suffix: str = "", symbol: str = SYMBOL) -> Path:
     """A spot file of the public archive: microseconds from 2025 on, milliseconds before. A text is a line as it is."""
     unit = 1 if day >= date(2025, 1, 1) else 1000
-    lines = [
-        t if isinstance(t, str) else f"{t.id},{t.price},{t.size},{t.price},{t.us // unit},{t.buyer_made},True" for t in trades
-    ]
+    lines = [t if isinstance(t, str) else f"{t.id},{t.price},{t.size},{t.price},{t.us // unit},{t.buyer_made},True" for t in trades]
     path = folder / f"{symbol}-trades-{day}{suffix}.zip"
     path.parent.mkdir(parents=True, exist_ok=True)
     with zipfile.ZipFile(path, "w", compresslevel=1) as archive:
@@ -87,7 +83,8 @@ def rest(folder: Path, trades: Iterable[Told], name: str = f"{SYMBOL}-page.json"
     path = folder / name
     path.parent.mkdir(parents=True, exist_ok=True)
     rows = [
-        {"id": t.id, "price": t.price, "qty": t.size, "time": t.us // 1000, "isBuyerMaker": t.buyer_made, "isBestMatch": True} for t in trades
+        {"id": t.id, "price": t.price, "qty": t.size, "time": t.us // 1000, "isBuyerMaker": t.buyer_made, "isBestMatch": True}
+        for t in trades
     ]
     path.write_text(json.dumps(rows))
     return path
@@ -143,7 +140,9 @@ def emptied(database: Database, folder: Path) -> Platform:
 def held(platform: Platform, day: date, name: str = NAME) -> tuple:
     """(row_count, covered as [(start, end)] in microseconds of the day, missing ids, is_declared) of a day."""
     [(count, covered, missing, declared)] = platform.rows(
-        "select row_count, covered, missing_ids, is_declared from coverage where instrument = %s and stream = 'trades' and day = %s", name, day
+        "select row_count, covered, missing_ids, is_declared from coverage where instrument = %s and stream = 'trades' and day = %s",
+        name,
+        day,
     )
     base = datetime(day.year, day.month, day.day, tzinfo=UTC)
     spans = [tuple(round((edge - base).total_seconds() * 1_000_000) for edge in (r.lower, r.upper)) for r in covered]
@@ -152,7 +151,8 @@ def held(platform: Platform, day: date, name: str = NAME) -> tuple:
 
 def windows(platform: Platform, reason: str, since: int = 0) -> Sequence[tuple]:
     return platform.rows(
-        "select instrument, from_time, to_time from invalidation_log where relation = 'raw_trades' and reason = %s and invalidation_id > %s order by 1, 2",
+        "select instrument, from_time, to_time from invalidation_log"
+        " where relation = 'raw_trades' and reason = %s and invalidation_id > %s order by 1, 2",
         reason,
         since,
     )

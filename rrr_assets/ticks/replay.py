@@ -68,7 +68,8 @@ def replay(
     with database.connect(Role.WRITER, autocommit=True) as connection:
         rows = connection.execute(query("replay_files"), {"instrument": instrument, "reason": reason}).fetchall()
         for row in rows:
-            file_id, name, sha256, format_name, given_instrument, given_day, stream, space, unit, offset, since, until, lines, waiting_days = row
+            file_id, name, sha256, format_name, given_instrument, given_day, *facts, lines, waiting_days = row
+            stream, space, unit, offset, since, until = facts
             looked_at += len(lines)
             try:
                 landed = landing.landing_file(home, sha256, name, format_name, given_instrument, given_day)

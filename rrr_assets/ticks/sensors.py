@@ -79,7 +79,7 @@ def inbox_files(home: Home) -> list[tuple[Path, int, int]]:
     """Files of the inbox that nobody has written to for some seconds, oldest first, with their size and time of change in ns."""
     latest = time.time_ns() - _SETTLED_SECONDS * 1_000_000_000
     found: list[tuple[Path, int, int]] = []
-    for path in (home.landing / "inbox").rglob("*"):
+    for path in home.inbox.rglob("*"):
         if path.suffix == ".CHECKSUM" or path.name.startswith("."):
             continue
         try:
@@ -111,7 +111,7 @@ def _requests(instance: dg.DagsterInstance, warehouse: Warehouse, job_name: str)
 def _told_by_folder(home: Home, path: Path) -> tuple[str, str | None]:
     from rrr_assets.venues.names import parse_instrument
 
-    parts = path.relative_to(home.landing / "inbox").parts
+    parts = path.relative_to(home.inbox).parts
     if len(parts) == 1:
         raise ValueError(f"{path.name}: it lies in no folder that names its format. Put it into landing/inbox/<format>/")
     return parts[0], parse_instrument(parts[1]) if len(parts) > 2 else None

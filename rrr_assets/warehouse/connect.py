@@ -22,7 +22,6 @@ from rrr_assets.warehouse.sqlfiles import query
 
 EMBEDDED_DATABASE: Final = "rrr"
 _ANALYST_TIMEOUT: Final = "60s"
-_BOOTSTRAP_LOCK: Final = 0x7272_7201
 
 
 class DatabaseUnusable(Exception):
@@ -110,10 +109,10 @@ class Database:
         Raises:
             DatabaseUnusable: the given address may not make roles.
         """
-        with self.connect_admin() as connection, connection.transaction():
-            # Roles are shared by all databases of a server, so the lock is taken in one place for all:
-            # advisory locks are per database, a lock on the catalogue of roles is not.
-            connection.execute("select pg_advisory_xact_lock(%s)", (_BOOTSTRAP_LOCK,))
+        # Roles are shared by all databases of a server, and advisory locks are not: the home's lock orders its processes.
+        with Home.current().lock("bootstrap"), self.connect_admin() as connection, connection.transaction():
+            if _is_prepared(connection) and all(_is_given(role) or self._may_enter(role) for role in Role):
+                return  # so that a lesser user can migrate what a superuser prepared
             for role in Role:
                 self._make_role(connection, role)
             try:
@@ -127,6 +126,12 @@ class Database:
                     f"the user of RRR_DATABASE_URL may not prepare database {self.name}: {_first_line(error)}. "
                     "Let a superuser run `rrr migrate` once"
                 ) from error
+            if not _is_prepared(connection):
+                # Who owns no catalogue function revokes nothing from it, and PostgreSQL only warns.
+                raise DatabaseUnusable(
+                    f"the user of RRR_DATABASE_URL may not keep analysts of database {self.name} from advisory locks, which block writers. "
+                    "Let a superuser run `rrr migrate` once"
+                )
 
     def ensure_dagster_database(self) -> bool:
         """Make the database of Dagster's storage where it is not there, and say whether it had to be made.
@@ -154,8 +159,7 @@ class Database:
 
     def _make_role(self, connection: psycopg.Connection[tuple[Any, ...]], role: Role) -> None:
         exists = connection.execute("select 1 from pg_roles where rolname = %s", (role.value,)).fetchone()
-        given = bool(os.environ.get(f"RRR_{role.name}_URL"))
-        if exists and (given or self._may_enter(role)):
+        if exists and (_is_given(role) or self._may_enter(role)):
             return
         if exists and not self.is_embedded:
             # Changing its password here would lock out whoever made the role, another home most likely.
@@ -192,6 +196,16 @@ def _is_readable(url: str) -> bool:
     except psycopg.ProgrammingError:
         return False  # its message would show a part of the password
     return True
+
+
+def _is_prepared(connection: psycopg.Connection[tuple[Any, ...]]) -> bool:
+    """Whether roles and database are as they must be."""
+    return connection.execute(query("is_prepared")).fetchone() == (True,)
+
+
+def _is_given(role: Role) -> bool:
+    """Whether the environment says how to enter as this role."""
+    return bool(os.environ.get(f"RRR_{role.name}_URL"))
 
 
 def _with_database(url: str, database: str) -> str:

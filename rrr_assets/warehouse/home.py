@@ -55,6 +55,11 @@ class Home:
         return self.root / "landing"
 
     @property
+    def inbox(self) -> Path:
+        """Where files are laid for the landing sensor: `<format>/` or `<format>/<venue:SYMBOL>/`."""
+        return self.landing / "inbox"
+
+    @property
     def dagster(self) -> Path:
         """DAGSTER_HOME."""
         return self.root / "dagster"
@@ -66,11 +71,6 @@ class Home:
     @property
     def logs(self) -> Path:
         return self.root / "logs"
-
-    @property
-    def archive(self) -> Path:
-        """The archive, where RRR_ARCHIVE_URL names no object store."""
-        return self.root / "archive"
 
     @property
     def credentials(self) -> Path:
@@ -110,7 +110,7 @@ class Home:
         if not self.root.exists():
             self.root.parent.mkdir(parents=True, exist_ok=True)
             self.root.mkdir(mode=0o700, exist_ok=True)
-        for folder in (self.landing, self.dagster, self.charts, self.logs, self.archive):
+        for folder in (self.landing, self.inbox, self.dagster, self.charts, self.logs):
             make_private_folder(folder)
 
     @contextmanager

@@ -184,9 +184,9 @@ class _Day:
         """Whether a day beside this one may hold any of the ids."""
         for summary in judged:
             held = self._coverage.get((summary.instrument, day))
-            if held is not None and held.row_count and held.space == file.space:
-                if held.first_sequence <= summary.highest_id and summary.lowest_id <= held.last_sequence:
-                    return True
+            is_same_space = held is not None and held.row_count > 0 and held.space == file.space
+            if held is not None and is_same_space and held.first_sequence <= summary.highest_id and summary.lowest_id <= held.last_sequence:
+                return True
         return False
 
     def _other_space(self, file: StagedFile, summaries: list[DaySummary]) -> str | None:

@@ -88,7 +88,8 @@ def cover_trades(
     yesterday, tomorrow = known.get((name, day - _ONE_DAY)), known.get((name, day + _ONE_DAY))
     waiting = _waiting(connection, name, day, file)
     if file.space == "ordinal":
-        claimed = covered_by_claim(span, summary.lowest_time, summary.highest_time, _declares(file, day), [row.interval(span) for row in waiting])
+        doubts = [row.interval(span) for row in waiting]
+        claimed = covered_by_claim(span, summary.lowest_time, summary.highest_time, _declares(file, day), doubts)
         covered = union([*claimed, *(before.covered if before else ())])
         missing: list[Interval] = []
     else:

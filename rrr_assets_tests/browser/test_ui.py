@@ -121,7 +121,8 @@ def look(browser: "Chrome", url: str, awaited: list[str], picture: str) -> str:
 
 
 def test_the_graph_shows_every_asset(address: str, browser: "Chrome") -> None:
-    look(browser, f"{address}/asset-groups", ["landing_files", *ASSETS], "ui-graph")
+    groups = ",".join(f"rrr_assets:__repository__:{group}" for group in ("ticks", "bars", "quality"))
+    look(browser, f"{address}/asset-groups?expanded={groups}", ["landing_files", *ASSETS], "ui-graph")
 
 
 def test_a_materialised_day_shows_its_rows(address: str, browser: "Chrome") -> None:

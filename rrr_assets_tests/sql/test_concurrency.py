@@ -51,7 +51,9 @@ def assert_whole(platform: Platform) -> None:
     assert platform.rows("select sum(rows_stored) from ingest_batches") == platform.rows("select count(*) from raw_trades")
     assert platform.rows("select count(*) from (select from raw_trades group by instrument, sequence having count(*) > 1) x") == [(0,)]
     counted = platform.rows("select instrument, day, row_count from coverage order by 1, 2")
-    assert counted == platform.rows("select instrument, (event_time at time zone 'UTC')::date, count(*) from raw_trades group by 1, 2 order by 1, 2")
+    assert counted == platform.rows(
+        "select instrument, (event_time at time zone 'UTC')::date, count(*) from raw_trades group by 1, 2 order by 1, 2"
+    )
     assert platform.rows("select count(*) from landing_days where is_pending") == [(0,)]
     assert not list((platform.home.landing / "incoming").iterdir())
 
@@ -132,7 +134,9 @@ def test_writers_of_many_instruments_named_in_opposite_orders_do_not_lock_each_o
     symbols = ["BTCUSDT", "ETHUSDT", "SOLUSDT", "XRPUSDT"]
     files = [mixed("up", symbols), mixed("down", symbols[::-1]), mixed("some", symbols[1:3]), mixed("others", [symbols[3], symbols[0]])]
     at_once([lambda path=path: take(platform, path) for path in files * 2])
-    assert platform.rows("select instrument, count(*) from raw_trades group by 1 order by 1") == [(f"binance:{s}", 50) for s in sorted(symbols)]
+    assert platform.rows("select instrument, count(*) from raw_trades group by 1 order by 1") == [
+        (f"binance:{s}", 50) for s in sorted(symbols)
+    ]
     assert_whole(platform)
 
 
@@ -140,7 +144,14 @@ def test_a_day_of_several_files_loaded_by_eight_runs_at_once(platform: Platform,
     trades = tape(DAY, 900)
     with platform.database.connect(Role.WRITER, autocommit=True) as connection:
         for n in range(3):
-            landing.accept(platform.home, connection, vision(tmp_path, trades[n * 250 : n * 250 + 400], DAY, "-" + "abc"[n]), "binance-vision-trades", None, None)
+            landing.accept(
+                platform.home,
+                connection,
+                vision(tmp_path, trades[n * 250 : n * 250 + 400], DAY, "-" + "abc"[n]),
+                "binance-vision-trades",
+                None,
+                None,
+            )
 
     def run() -> list[DayLoaded]:
         return platform.load("trades", load_day, [DAY])

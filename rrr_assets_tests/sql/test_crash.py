@@ -87,7 +87,10 @@ def assert_whole(platform: Platform, notes: Path | None = None) -> None:
     if notes is not None and notes.exists():
         for line in notes.read_text().splitlines():
             batch, stored = line.split()
-            held = platform.rows("select count(*) from (select batch_id from raw_trades union all select batch_id from trade_revisions) x where batch_id = %s", int(batch))
+            held = platform.rows(
+                "select count(*) from (select batch_id from raw_trades union all select batch_id from trade_revisions) x where batch_id = %s",
+                int(batch),
+            )
             assert held == [(int(stored),)], line
 
 
@@ -104,7 +107,10 @@ def test_killed_at_every_step_and_ingested_again(platform: Platform, tmp_path: P
     """A capture whose one instrument is partly known and whose other is new goes both ways: copied, and judged."""
     known, beside = days(seed)
     first = vision(tmp_path, [*known[:100], *known[120:130]], DAY)
-    parts = [capture(tmp_path, told, f"{n}.part", symbol=symbol) for n, (told, symbol) in enumerate([(known + beside, "BTCUSDT"), (known, "ETHUSDT")])]
+    parts = [
+        capture(tmp_path, told, f"{n}.part", symbol=symbol)
+        for n, (told, symbol) in enumerate([(known + beside, "BTCUSDT"), (known, "ETHUSDT")])
+    ]
     file = tmp_path / "both.txt"
     file.write_text("".join(part.read_text() for part in parts))
     take_all(platform, [first])
@@ -135,7 +141,14 @@ def test_venue_bars_killed_before_their_commit(platform: Platform, tmp_path: Pat
     [one] = [f for f in made.files if f.interval == "1m"]
     told = [(one.path, one.format)]
     child = context.Process(
-        target=ingest, args=({"RRR_HOME": os.environ["RRR_HOME"], "RRR_FAULT_POINT": place}, platform.database.name, platform.home.root, told, tmp_path / "notes")
+        target=ingest,
+        args=(
+            {"RRR_HOME": os.environ["RRR_HOME"], "RRR_FAULT_POINT": place},
+            platform.database.name,
+            platform.home.root,
+            told,
+            tmp_path / "notes",
+        ),
     )
     child.start()
     child.join(60)
@@ -235,7 +248,9 @@ def tiny(tmp_path: Path) -> Iterator[Path]:
     folder.mkdir()
     if os.geteuid() != 0:
         pytest.skip("needs root, to mount a small file system")
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=6m,mode=755", "tmpfs", folder], capture_output=True, text=True, check=False)
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=6m,mode=755", "tmpfs", folder], capture_output=True, text=True, check=False
+    )
     if mounted.returncode:
         pytest.skip(f"no file system can be mounted here: {mounted.stderr.strip()}")
     yield folder
@@ -277,7 +292,9 @@ def test_a_landing_zone_that_fills_up_on_the_way_keeps_nothing(
     assert mine.rows("select count(*) from raw_trades") == [(60_000,)]
 
 
-def test_a_database_that_fills_up_stores_nothing_of_the_day_and_goes_on_when_there_is_room(platform: Platform, tmp_path: Path, tiny: Path) -> None:
+def test_a_database_that_fills_up_stores_nothing_of_the_day_and_goes_on_when_there_is_room(
+    platform: Platform, tmp_path: Path, tiny: Path
+) -> None:
     subprocess.run(["mount", "-o", "remount,size=32m", tiny], check=True)
     place = tiny / "tablespace"
     place.mkdir()

@@ -28,7 +28,22 @@ def klines(folder: Path, minutes: list[tuple[int, str]], name: str) -> Path:
     rows = []
     for minute, close in minutes:
         start = midnight(OLD_DAY) // 1000 + minute * MINUTE_MS
-        rows.append([start, "100.00000000", "109.00000000", "90.00000000", close, "2.00000000", start + MINUTE_MS - 1, "200.0", 4, "1.0", "100.0", "0"])
+        rows.append(
+            [
+                start,
+                "100.00000000",
+                "109.00000000",
+                "90.00000000",
+                close,
+                "2.00000000",
+                start + MINUTE_MS - 1,
+                "200.0",
+                4,
+                "1.0",
+                "100.0",
+                "0",
+            ]
+        )
     path = folder / name
     path.write_text(json.dumps(rows))
     return path
@@ -41,7 +56,9 @@ def take(platform: Platform, path: Path) -> tuple[int, int, int, int]:
 
 
 def bars(platform: Platform) -> list[tuple]:
-    return platform.rows("select extract(epoch from bar_start)::bigint / 60 % 1440, trim_scale(close)::text, is_closed from venue_bars order by bar_start")
+    return platform.rows(
+        "select extract(epoch from bar_start)::bigint / 60 % 1440, trim_scale(close)::text, is_closed from venue_bars order by bar_start"
+    )
 
 
 def covered(platform: Platform) -> list[tuple[int, int]]:
@@ -71,7 +88,13 @@ def test_simulated_candles_in_any_order_and_again(platform: Platform, tmp_path: 
             for name, interval in {(f.instrument, f.interval) for f in files}
         )
         assert mine.rows(CONSERVED) == [(0,)]
-        contents.add(str(mine.rows("select instrument, interval, bar_start, open, high, low, close, volume, quote_volume, is_closed from venue_bars order by 1, 2, 3")))
+        contents.add(
+            str(
+                mine.rows(
+                    "select instrument, interval, bar_start, open, high, low, close, volume, quote_volume, is_closed from venue_bars order by 1, 2, 3"
+                )
+            )
+        )
     assert len(contents) == 1
 
 

@@ -93,8 +93,13 @@ def test_an_empty_quarantine_replays_to_nothing(platform: Platform) -> None:
 
 def test_bad_rows_wait_with_file_line_reason_and_raw_text(platform: Platform, tmp_path: Path) -> None:
     trades = tape(DAY, 4)
-    take(platform, vision(tmp_path, [trades[0], "1,2", trades[1], f"{trades[2].id},n/a,1,1,{trades[2].us},True,True", "5,1,1\x00,1,1,True,True"], DAY))
-    found = platform.rows("select line, reason, raw, instrument, event_time, sequence, state, f.name from quarantine join landing_files f using (file_id) order by line")
+    take(
+        platform,
+        vision(tmp_path, [trades[0], "1,2", trades[1], f"{trades[2].id},n/a,1,1,{trades[2].us},True,True", "5,1,1\x00,1,1,True,True"], DAY),
+    )
+    found = platform.rows(
+        "select line, reason, raw, instrument, event_time, sequence, state, f.name from quarantine join landing_files f using (file_id) order by line"
+    )
     at = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=trades[2].us)
     name = f"{SYMBOL}-trades-{DAY}.zip"
     assert found == [
@@ -155,17 +160,29 @@ def test_a_mended_parser_takes_its_rows_in(platform: Platform, tmp_path: Path, m
     assert states(platform) == {"replayed": 3}
 
 
-def test_a_mended_row_without_id_comes_back_to_its_own_place_among_equal_times(platform: Platform, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_mended_row_without_id_comes_back_to_its_own_place_among_equal_times(
+    platform: Platform, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     base = midnight(OLD_DAY) + 60_000_000
     second = f"{base // 1_000_000}.{base % 1_000_000:06}"
-    rows = [Told(0, base - 5), Told(0, base), f"{second},n2000,3,0", Told(0, base), Told(0, base + 9), f"x{second},2000,4,0", Told(0, base + 50)]
+    rows = [
+        Told(0, base - 5),
+        Told(0, base),
+        f"{second},n2000,3,0",
+        Told(0, base),
+        Told(0, base + 9),
+        f"x{second},2000,4,0",
+        Told(0, base + 50),
+    ]
     path = ccapi(tmp_path, rows, f"gemini__eth-usd__{OLD_DAY}__trade.csv")
     assert take(platform, path) == [(5, 0, 0, 2)]
     offset = 60_000_000
     assert held(platform, OLD_DAY, GEMINI)[1] == [(0, offset), (offset + 1, offset + 9), (offset + 51, DAY_US)]
     mend(monkeypatch, ccapi_format, "Ccapi", "n2000", "2000")
     assert again(platform) == ReplayOutcome(2, 1, 1, (OLD_DAY,))
-    assert platform.rows("select sequence - %s * 4096, trim_scale(size)::text from raw_trades where sequence / 4096 = %s order by 1", base, base) == [
+    assert platform.rows(
+        "select sequence - %s * 4096, trim_scale(size)::text from raw_trades where sequence / 4096 = %s order by 1", base, base
+    ) == [
         (0, "0.5"),
         (1, "3"),
         (2, "0.5"),
@@ -174,7 +191,9 @@ def test_a_mended_row_without_id_comes_back_to_its_own_place_among_equal_times(p
     assert take(platform, path) == [(0, 0, 6, 1)]
 
 
-def test_a_row_whose_time_is_understood_now_goes_to_its_own_day(platform: Platform, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_row_whose_time_is_understood_now_goes_to_its_own_day(
+    platform: Platform, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     trades = [Told(100, midnight(DAY) + 1_000_000), Told(101, midnight(NEXT) + 7_000_000), Told(102, midnight(NEXT) + 8_000_000)]
     lines = [trades[0], f"101,42000.10,0.5,1,T{trades[1].us},False,True", trades[2]]
     take(platform, vision(tmp_path, lines, DAY))
@@ -182,7 +201,11 @@ def test_a_row_whose_time_is_understood_now_goes_to_its_own_day(platform: Platfo
     mend(monkeypatch, binance_vision, "Trades", "T17", "17")
     done = again(platform)
     assert (done.looked_at, done.taken_in) == (1, 1)
-    assert platform.rows("select sequence, (event_time at time zone 'UTC')::date from raw_trades order by 1") == [(100, DAY), (101, NEXT), (102, NEXT)]
+    assert platform.rows("select sequence, (event_time at time zone 'UTC')::date from raw_trades order by 1") == [
+        (100, DAY),
+        (101, NEXT),
+        (102, NEXT),
+    ]
     assert held(platform, DAY)[1] == [(0, DAY_US)]
     assert held(platform, NEXT)[1][0][0] == 0
 

@@ -109,7 +109,12 @@ def test_the_writer_removes_no_ledger_and_changes_no_schema(database: Database) 
             column = TABLES[name].columns[1].name
             with pytest.raises(psycopg.errors.InsufficientPrivilege):
                 writer.execute(sql.SQL("update {} set {} = null").format(sql.Identifier(name), sql.Identifier(column)))
-        for statement in ("create table mine (a integer)", "drop table raw_trades", "truncate raw_trades", "select ensure_day_partition('orders', '2024-01-01')"):
+        for statement in (
+            "create table mine (a integer)",
+            "drop table raw_trades",
+            "truncate raw_trades",
+            "select ensure_day_partition('orders', '2024-01-01')",
+        ):
             with pytest.raises((psycopg.errors.InsufficientPrivilege, psycopg.errors.RaiseException)):
                 writer.execute(statement)
 
@@ -164,7 +169,9 @@ def killed_before_it_is_marked(self, migration, *args, **named):
 DatabaseBackend.mark_one = killed_before_it_is_marked
 migrate(Database.current({blank.name!r}))
 """
-    died = subprocess.run([sys.executable, "-c", script], cwd=CHECKOUT, env=dict(os.environ), capture_output=True, text=True, timeout=120, check=False)
+    died = subprocess.run(
+        [sys.executable, "-c", script], cwd=CHECKOUT, env=dict(os.environ), capture_output=True, text=True, timeout=120, check=False
+    )
     assert died.returncode == -9, died.stderr
     files = tuple(path.stem for path in migration_files("postgresql"))
     assert migrate(blank).applied == files[after:]
@@ -175,9 +182,13 @@ def _shape(database: Database) -> list[tuple]:
     with database.connect(Role.OWNER, autocommit=True) as connection:
         return connection.execute(
             "select 'column', c.relname, a.attname, format_type(a.atttypid, a.atttypmod) from pg_class c"
-            " join pg_attribute a on a.attrelid = c.oid where c.relnamespace = 'public'::regnamespace and a.attnum > 0 and not c.relispartition"
-            " union all select 'constraint', conrelid::regclass::text, conname, pg_get_constraintdef(oid) from pg_constraint where connamespace = 'public'::regnamespace"
-            " union all select 'function', proname, prosrc, coalesce(proacl::text, '') from pg_proc where pronamespace = 'public'::regnamespace"
-            " union all select 'grant', relname, relacl::text, '' from pg_class where relnamespace = 'public'::regnamespace and not relispartition"
+            " join pg_attribute a on a.attrelid = c.oid"
+            " where c.relnamespace = 'public'::regnamespace and a.attnum > 0 and not c.relispartition"
+            " union all select 'constraint', conrelid::regclass::text, conname, pg_get_constraintdef(oid)"
+            " from pg_constraint where connamespace = 'public'::regnamespace"
+            " union all select 'function', proname, prosrc, coalesce(proacl::text, '')"
+            " from pg_proc where pronamespace = 'public'::regnamespace"
+            " union all select 'grant', relname, relacl::text, ''"
+            " from pg_class where relnamespace = 'public'::regnamespace and not relispartition"
             " order by 1, 2, 3, 4"
         ).fetchall()

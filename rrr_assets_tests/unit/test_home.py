@@ -46,7 +46,7 @@ def test_folders_are_open_to_their_owner_alone_whatever_the_umask(tmp_path: Path
         os.umask(before)
     for path in [home.root, *home.root.rglob("*")]:
         assert mode_of(path) == (0o700 if path.is_dir() else 0o600), path
-    assert {home.landing, home.dagster, home.charts, home.logs, home.archive} <= set(home.root.iterdir())
+    assert {home.landing, home.dagster, home.charts, home.logs} <= set(home.root.iterdir())
 
 
 def test_a_home_that_exists_is_taken_as_it_is(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ values (
     %(is_declared)s, %(covered)s, %(missing_ids)s, clock_timestamp()
 )
 on conflict (instrument, stream, day) do update
-set
-    space = excluded.space, row_count = excluded.row_count, first_time = excluded.first_time, last_time = excluded.last_time,
-    first_sequence = excluded.first_sequence, last_sequence = excluded.last_sequence, is_declared = excluded.is_declared,
-    covered = excluded.covered, missing_ids = excluded.missing_ids, updated_at = excluded.updated_at;
+    set
+        space = excluded.space, row_count = excluded.row_count, first_time = excluded.first_time, last_time = excluded.last_time,
+        first_sequence = excluded.first_sequence, last_sequence = excluded.last_sequence, is_declared = excluded.is_declared,
+        covered = excluded.covered, missing_ids = excluded.missing_ids, updated_at = excluded.updated_at;

@@ -8,4 +8,4 @@ select
     clock_timestamp()
 from unnest(%(days)s::date[], %(rows)s::bigint[]) as asked (day, rows_read)
 on conflict (file_id, day) do update
-set is_pending = true, requested_at = excluded.requested_at, refused = null;
+    set is_pending = true, requested_at = excluded.requested_at, refused = null;

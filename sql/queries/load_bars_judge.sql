@@ -6,7 +6,7 @@ with numbered as (
         row_number() over same_bar as copy,
         jsonb_build_array(i.open, i.high, i.low, i.close, i.volume, i.quote_volume, i.vwap, i.trade_count, i.taker_buy_volume, i.taker_buy_quote_volume) as told
     from incoming_bars as i
-    window same_bar as (partition by i.instrument, i.interval, i.bar_start order by i.is_closed desc, i.line)
+    window same_bar as (partition by i.instrument, i.interval, i.bar_start order by i.is_closed desc, i.line asc)
 ),
 
 compared as (
