@@ -4,7 +4,9 @@ with numbered as (
     select
         i.*,
         row_number() over same_bar as copy,
-        jsonb_build_array(i.open, i.high, i.low, i.close, i.volume, i.quote_volume, i.vwap, i.trade_count, i.taker_buy_volume, i.taker_buy_quote_volume) as told
+        jsonb_build_array(
+            i.open, i.high, i.low, i.close, i.volume, i.quote_volume, i.vwap, i.trade_count, i.taker_buy_volume, i.taker_buy_quote_volume
+        ) as told
     from incoming_bars as i
     window same_bar as (partition by i.instrument, i.interval, i.bar_start order by i.is_closed desc, i.line asc)
 ),
@@ -15,7 +17,9 @@ compared as (
         f.told as first_told,
         v.instrument is not null as is_stored,
         v.is_closed as stored_closed,
-        jsonb_build_array(v.open, v.high, v.low, v.close, v.volume, v.quote_volume, v.vwap, v.trade_count, v.taker_buy_volume, v.taker_buy_quote_volume)
+        jsonb_build_array(
+            v.open, v.high, v.low, v.close, v.volume, v.quote_volume, v.vwap, v.trade_count, v.taker_buy_volume, v.taker_buy_quote_volume
+        )
             as stored_told
     from numbered as n
     inner join numbered as f on f.copy = 1 and n.instrument = f.instrument and n.interval = f.interval and n.bar_start = f.bar_start
