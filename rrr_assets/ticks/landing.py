@@ -265,8 +265,8 @@ def _register(connection: Connection, landed: LandingFile, facts: SourceFacts, n
             query("landing_register"),
             {
                 "sha256": facts.sha256, "name": landed.name, "format": landed.format, "given_instrument": landed.given_instrument or "",
-                "given_day": landed.given_day.isoformat() if landed.given_day else "", "size_bytes": facts.size_bytes, "stream": facts.stream,
-                "space": facts.space, "time_unit": facts.time_unit, "declared_from": since, "declared_to": until,
+                "given_day": landed.given_day.isoformat() if landed.given_day else "", "size_bytes": facts.size_bytes,
+                "stream": facts.stream, "space": facts.space, "time_unit": facts.time_unit, "declared_from": since, "declared_to": until,
                 "rows_read": notes["rows_read"], "passed_over": notes["passed_over"], "clock_offset_us": notes["clock_offset_us"],
             },
         ).fetchone()  # fmt: skip

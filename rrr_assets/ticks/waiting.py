@@ -15,13 +15,13 @@ from rrr_assets.warehouse.staging import StagedFile, drop_staged
 
 def waiting_files(database: Database, stream: str, days: Sequence[date], *, all_files: bool) -> dict[date, list[StagedFile]]:
     """The landed files of some days that wait to be taken in, or all of them."""
-    with database.connect(Role.WRITER, autocommit=True) as connection:
+    with database.kept(Role.WRITER) as connection:
         return landing.files_of_days(Home.current(), connection, stream, days, all_files)
 
 
 def forget_staged(database: Database, files: Sequence[StagedFile]) -> None:
     """Drop the staged rows of files of which no day waits any more; the files themselves are kept."""
-    with database.connect(Role.WRITER, autocommit=True) as connection:
+    with database.kept(Role.WRITER) as connection:
         waiting = connection.execute(
             "select distinct file_id from landing_days where is_pending and file_id = any(%s)", ([file.file_id for file in files],)
         ).fetchall()
@@ -37,6 +37,6 @@ def days_waiting(database: Database, settled_for: timedelta) -> list[tuple[date,
     Args:
         settled_for: only days of which nothing was asked for since so long: a run may be under way for the others.
     """
-    with database.connect(Role.WRITER, autocommit=True) as connection:
+    with database.kept(Role.WRITER) as connection:
         rows = connection.execute(query("landing_days_waiting"), {"settled_for": settled_for}).fetchall()
     return [(day, f"{mark.isoformat()}/{files}") for day, mark, files in rows]

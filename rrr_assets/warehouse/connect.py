@@ -5,7 +5,10 @@ Does not: the server's processes (server.py), the schema (migrate.py).
 Owner makes the schema, writer loads and refreshes, analyst reads and can do nothing else.
 """
 
+import atexit
 import os
+import select
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -21,6 +24,7 @@ from rrr_assets.warehouse.server import ensure_database, ensure_running
 from rrr_assets.warehouse.sqlfiles import query
 
 EMBEDDED_DATABASE: Final = "rrr"
+_MOST_KEPT: Final = 4
 _ANALYST_TIMEOUT: Final = "60s"
 
 
@@ -88,6 +92,24 @@ class Database:
                 f"cannot enter database {self.name} as {role.value}: {_first_line(error)}. "
                 f"Run `rrr up`, or set RRR_{role.name}_URL where the server's roles are not ours to make"
             ) from error
+
+    @contextmanager
+    def kept(self, role: Role) -> Iterator[psycopg.Connection[tuple[Any, ...]]]:
+        """A connection in autocommit that this process keeps open for its next use.
+
+        For what runs several times a day of a backfill: logging in costs more than a small query. Leave no state in the session.
+
+        Raises:
+            DatabaseUnusable: the server refuses the role, with the remedy.
+        """
+        address = self.role_urls[role]
+        connection = _KEPT.take(address) or self.connect(role, autocommit=True, prepare_threshold=None)
+        try:
+            yield connection
+        except BaseException:
+            connection.close()
+            raise
+        _KEPT.put(address, connection)
 
     @contextmanager
     def connect_admin(self) -> Iterator[psycopg.Connection[tuple[Any, ...]]]:
@@ -188,6 +210,56 @@ class Database:
         except psycopg.OperationalError:
             return False
         return True
+
+
+class _Kept:
+    """Open connections that nobody uses right now: few, the one used last first."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._idle: list[tuple[int, str, psycopg.Connection[tuple[Any, ...]]]] = []
+
+    def take(self, address: str) -> psycopg.Connection[tuple[Any, ...]] | None:
+        """One to this address, if there is one that the server has not closed meanwhile."""
+        with self._lock:
+            mine = [entry for entry in self._idle if entry[:2] == (os.getpid(), address)]
+            self._idle = [entry for entry in self._idle if entry not in mine[-1:]]
+        if not mine:
+            return None
+        connection = mine[-1][2]
+        return connection if _is_quiet(connection) else self.take(address)
+
+    def put(self, address: str, connection: psycopg.Connection[tuple[Any, ...]]) -> None:
+        """Keep one, and close the one that was not used for longest where there are many."""
+        if connection.closed or connection.info.transaction_status != psycopg.pq.TransactionStatus.IDLE:
+            connection.close()
+            return
+        with self._lock:
+            self._idle.append((os.getpid(), address, connection))
+            surplus, self._idle = self._idle[:-_MOST_KEPT], self._idle[-_MOST_KEPT:]
+        for _, _, unused in surplus:
+            unused.close()
+
+    def close(self) -> None:
+        """Close them all."""
+        while self._idle:
+            self._idle.pop()[2].close()
+
+
+def _is_quiet(connection: psycopg.Connection[tuple[Any, ...]]) -> bool:
+    """Whether a connection is open and nothing came in on it: a server that goes away says so, or hangs up."""
+    if connection.closed:
+        return False
+    waiting = select.poll()
+    waiting.register(connection.fileno(), select.POLLIN)
+    if waiting.poll(0):
+        connection.close()
+        return False
+    return True
+
+
+_KEPT: Final = _Kept()
+atexit.register(_KEPT.close)
 
 
 def _is_readable(url: str) -> bool:

@@ -34,14 +34,14 @@ def check(database: Database, table: str, day: date) -> list[RuleResult]:
     start = datetime(day.year, day.month, day.day, tzinfo=UTC)
     values: dict[str, Any] = {"day": day, "from_time": start, "to_time": start + _ONE_DAY}
     statement: Any = query(f"check_{table}") if not table.startswith("bars_") else _bars_rules(table.removeprefix("bars_"), values)
-    with database.connect(Role.WRITER, autocommit=True) as connection:
+    with database.kept(Role.WRITER) as connection:
         rows = connection.execute(statement, values).fetchall()
     return [RuleResult(rule, is_blocking, broken, looked_at, tuple(examples)) for rule, is_blocking, broken, looked_at, examples in rows]
 
 
 def held(database: Database, stream: str, day: date) -> DayHeld:
     """What is held of 'trades' or 'venue_bars' on a day, by the coverage ledger."""
-    with database.connect(Role.WRITER, autocommit=True) as connection:
+    with database.kept(Role.WRITER) as connection:
         rows, instruments, missing = connection.execute(query("held_day"), {"stream": stream, "day": day}).fetchone() or (0, 0, [])
     return DayHeld(rows=rows, instruments=instruments, missing=tuple(missing))
 
@@ -49,7 +49,7 @@ def held(database: Database, stream: str, day: date) -> DayHeld:
 def busiest_bars(database: Database, interval: str, day: date) -> tuple[str, pa.Table] | None:
     """The bars of the instrument with most trades that day, ready to be drawn; None where there are none."""
     start = datetime(day.year, day.month, day.day, tzinfo=UTC)
-    with database.connect(Role.WRITER, autocommit=True) as connection:
+    with database.kept(Role.WRITER) as connection:
         statement = sql.SQL(query("busiest_bars")).format(bars=sql.Identifier(f"bars_{interval}"))
         rows = connection.execute(statement, {"from_time": start, "to_time": start + _ONE_DAY}).fetchall()
     if not rows:

@@ -69,7 +69,7 @@ def load_day(database: Database, day: date, files: Sequence[StagedFile], run_id:
     """
     begun = perf_counter()
     try:
-        with database.connect(Role.WRITER, autocommit=True) as connection, connection.transaction():
+        with database.kept(Role.WRITER) as connection, connection.transaction():
             connection.execute("set local synchronous_commit = on")
             outcome = _Day(connection, day, run_id, raw_text, is_replay).load(files)
             reach("load.before_commit")

@@ -33,7 +33,7 @@ def load_bars_day(database: Database, day: date, files: Sequence[StagedFile], ru
     """Store one day's venue bars of some files in one transaction; arguments and errors as `load.load_day`."""
     begun = perf_counter()
     try:
-        with database.connect(Role.WRITER) as connection, connection.transaction():
+        with database.kept(Role.WRITER) as connection, connection.transaction():
             connection.execute("set local synchronous_commit = on")
             enter(connection)
             names = sorted({summary.instrument for file in files for summary in file.summaries(day)})

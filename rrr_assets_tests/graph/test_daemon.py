@@ -20,7 +20,13 @@ from rrr_assets.definitions import defs
 from rrr_assets.warehouse.home import Home
 from rrr_assets_tests.dagster_platform import ASSETS, days_from, execute, land, rows, simulated
 
-pytestmark = [pytest.mark.slow, pytest.mark.crash, pytest.mark.timeout(900)]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.crash,
+    pytest.mark.timeout(900),
+    # Dagster's own word in making a backfill.
+    pytest.mark.filterwarnings("ignore:Function `AssetSelection.sources` is deprecated"),
+]
 
 ROOT = Path(__file__).resolve().parents[2]
 LONGEST_SECONDS = 240

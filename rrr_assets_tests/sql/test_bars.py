@@ -73,11 +73,11 @@ def decimals(digits: int, scale: int) -> st.SearchStrategy[Decimal]:
 
 
 def prices() -> st.SearchStrategy[Decimal]:
-    return st.one_of(decimals(26, 12), decimals(5, 2), st.sampled_from([Decimal(1), Decimal("3"), Decimal("0.000000000001")]))
+    return st.one_of(decimals(26, 12), decimals(5, 2), st.sampled_from([Decimal(1), Decimal(3), Decimal("0.000000000001")]))
 
 
 def sizes() -> st.SearchStrategy[Decimal]:
-    return st.one_of(decimals(20, 18), decimals(3, 5), st.sampled_from([Decimal(1), Decimal("3"), Decimal("0.000000000000000001")]))
+    return st.one_of(decimals(20, 18), decimals(3, 5), st.sampled_from([Decimal(1), Decimal(3), Decimal("0.000000000000000001")]))
 
 
 # Few moments, so that many trades share one, and the edges of bars of every length.
@@ -116,24 +116,24 @@ def prepared(database: Database) -> Database:
     return database
 
 
-def store(
-    database: Database, prints: Sequence[Print], covered: Sequence[Interval] = (), accepted: Sequence[Interval] = (), space: str = "trade_id"
-) -> None:
+def store(database: Database, prints: Sequence[Print], covered: Sequence[Interval] = (), accepted: Sequence[Interval] = ()) -> None:
     """Replace all that is held by these trades, with decoys beside them that belong to no bar of ours."""
     columns = ("instrument", "space", "sequence", "event_time", "time_source", "price", "size", "side", "conditions")
     stamps = ("available_at", "available_basis", "known_at", "batch_id")
     with owner(database) as connection, connection.transaction():
         connection.execute("truncate raw_trades, coverage, invalidation_log, invalidations_applied, bars_1m, bars_5m, bars_1h, bars_1d")
         with connection.cursor().copy(f"copy raw_trades ({', '.join([*columns, *stamps])}) from stdin") as copy:
-            decoys = [(INSTRUMENT, "ordinal", Print(MINUTE_US, 1, Decimal(7), Decimal(7))), ("gemini:X1", space, Print(1, 2, Decimal(7), Decimal(7)))]
-            for instrument, of_space, row in [*((INSTRUMENT, space, row) for row in prints), *decoys]:
+            seven = Decimal(7)
+            decoys = [(INSTRUMENT, "ordinal", Print(MINUTE_US, 1, seven, seven)), ("gemini:X1", "trade_id", Print(1, 2, seven, seven))]
+            for instrument, space, row in [*((INSTRUMENT, "trade_id", row) for row in prints), *decoys]:
                 at = from_us(START_US + row.at)
                 kept = None if row.conditions is None else list(row.conditions)
-                values = (instrument, of_space, row.sequence, at, "venue", row.price, row.size, row.side, kept)
+                values = (instrument, space, row.sequence, at, "venue", row.price, row.size, row.side, kept)
                 copy.write_row((*values, at, "modelled", at, 1))
         connection.execute(
-            "insert into coverage (instrument, stream, day, space, row_count, covered, accepted, updated_at) values (%s, 'trades', %s, %s, %s, %s, %s, now())",
-            (INSTRUMENT, DAY, space, len(prints), _ranges(covered), _ranges(accepted)),
+            "insert into coverage (instrument, stream, day, space, row_count, covered, accepted, updated_at) "
+            "values (%s, 'trades', %s, 'trade_id', %s, %s, %s, now())",
+            (INSTRUMENT, DAY, len(prints), _ranges(covered), _ranges(accepted)),
         )
 
 
@@ -169,7 +169,9 @@ ONE, THIRD = Decimal(1), Decimal("0.333333333333")
 @example(tape=[Print(5, 9, ONE, ONE), Print(5, 2, THIRD, ONE, "buy"), Print(5, 4, Decimal(2), ONE)], covered=[(0, DAY_US)], accepted=[])
 # The sum of a giant and a dwarf keeps every digit.
 @example(
-    tape=[Print(0, 1, Decimal("9" * 26), Decimal("9" * 20)), Print(1, 2, Decimal("1e-12"), Decimal("1e-18"), "buy")], covered=[], accepted=[]
+    tape=[Print(0, 1, Decimal("9" * 26), Decimal("9" * 20)), Print(1, 2, Decimal("1e-12"), Decimal("1e-18"), "buy")],
+    covered=[],
+    accepted=[],
 )
 def test_bars_equal_the_definition(prepared: Database, tape: list[Print], covered: list[Interval], accepted: list[Interval]) -> None:
     store(prepared, tape, covered, accepted)
@@ -228,11 +230,11 @@ def test_an_empty_minute_can_keep_a_longer_bar_from_being_complete(prepared: Dat
     # Nothing is missing where the trades are; five minutes are not covered where there are none.
     store(prepared, [Print(0, 1, ONE, ONE)], covered=[(0, 3 * MINUTE_US), (3 * MINUTE_US + 1, DAY_US)])
     refresh(prepared)
-    assert {interval: stored_bars(prepared, interval)[2] for interval in INTERVALS} == {"1m": [True], "5m": [False], "1h": [False], "1d": [False]}
+    assert [stored_bars(prepared, interval)[2] for interval in INTERVALS] == [[True], [False], [False], [False]]
     # The same, once a person accepted the hole, touching what is covered on both sides.
     store(prepared, [Print(0, 1, ONE, ONE)], [(0, 3 * MINUTE_US), (3 * MINUTE_US + 1, DAY_US)], [(3 * MINUTE_US, 3 * MINUTE_US + 1)])
     refresh(prepared)
-    assert {interval: stored_bars(prepared, interval)[2] for interval in INTERVALS} == dict.fromkeys(INTERVALS, [True])
+    assert [stored_bars(prepared, interval)[2] for interval in INTERVALS] == [[True]] * 4
 
 
 def test_a_day_taken_back_leaves_no_bar(prepared: Database) -> None:
@@ -249,7 +251,7 @@ def vwap_in_sql(database: Database, pairs: Sequence[tuple[Decimal, Decimal]]) ->
     # As text: binary parameters of this length would test psycopg, not the function.
     given = [(plain(a), plain(b)) for a, b in pairs]
     with owner(database) as connection:
-        query = "select exact_vwap(p.q::numeric, p.v::numeric) from unnest(%s::text[], %s::text[]) with ordinality as p (q, v, n) order by p.n"
+        query = "select exact_vwap(q::numeric, v::numeric) from unnest(%s::text[], %s::text[]) with ordinality as p (q, v, n) order by n"
         return [row[0] for row in connection.execute(query, ([q for q, _ in given], [v for _, v in given])).fetchall()]
 
 

@@ -10,6 +10,7 @@ import pytest
 from psycopg.types.multirange import Multirange
 from psycopg.types.range import Range
 
+from rrr_assets.calc.order import bar_start
 from rrr_assets.contracts.bars import INTERVALS
 from rrr_assets.warehouse.books import log_invalidations
 from rrr_assets.warehouse.compare import compare_days
@@ -37,7 +38,7 @@ class Books:
 
     def insert(self, table: str, row: Row) -> None:
         names, marks = ", ".join(row), ", ".join(f"%({name})s" for name in row)
-        self.connection.execute(f"insert into {table} ({names}) values ({marks})", row)
+        self.connection.execute(f"insert into {table} ({names}) values ({marks})", row)  # noqa: S608  # names of ours
 
     def trade(self, at: datetime, price: str, size: str = "1", side: str = "buy") -> None:
         """Store a trade and log it; the sequence is the time."""
@@ -55,9 +56,7 @@ class Books:
         self.insert("venue_bars", row | {name: Decimal(v) if isinstance(v, str) else v for name, v in values.items()})
         self.invalidate("venue_bars", at.date(), at, at + timedelta(microseconds=1))
 
-    def cover(
-        self, *covered: tuple[datetime, datetime], stream: str = "trades", day: date = DAY, until: datetime | None = None
-    ) -> None:
+    def cover(self, *covered: tuple[datetime, datetime], stream: str = "trades", day: date = DAY, until: datetime | None = None) -> None:
         """Say what is covered, all of the day where nothing is given, and log that it changed from midnight on."""
         start = datetime(day.year, day.month, day.day, tzinfo=UTC)
         whole = Multirange([Range(a, b) for a, b in covered or [(start, start + ONE_DAY)]])
@@ -94,7 +93,8 @@ class Books:
 
     def row(self, at: datetime, interval: str = "1m") -> tuple[Any, ...]:
         found = self.connection.execute(
-            "select status, rule, fields, ours, theirs, known_at from bar_conformance where instrument = %s and interval = %s and bar_start = %s",
+            "select status, rule, fields, ours, theirs, known_at from bar_conformance "
+            "where instrument = %s and interval = %s and bar_start = %s",
             (self.instrument, interval, at),
         ).fetchone()
         assert found is not None
@@ -115,7 +115,8 @@ def books(database: Database, venue: str) -> Iterator[Books]:
     """Empty books of a venue."""
     with database.connect(Role.OWNER, autocommit=True) as connection:
         connection.execute(
-            "truncate raw_trades, venue_bars, coverage, invalidation_log, invalidations_applied, bars_1m, bars_5m, bars_1h, bars_1d, bar_conformance"
+            "truncate raw_trades, venue_bars, coverage, invalidation_log, invalidations_applied, "
+            "bars_1m, bars_5m, bars_1h, bars_1d, bar_conformance"
         )
         yield Books(database, connection, f"{venue}:ETHUSD")
 
@@ -251,7 +252,7 @@ def test_a_day_without_venue_bars_has_no_verdicts(books: Books) -> None:
 def test_every_interval(books: Books, interval: str) -> None:
     books.trade(MIDNIGHT + 10 * MINUTE, "10")
     books.cover()
-    start = datetime.fromtimestamp((MIDNIGHT + 10 * MINUTE).timestamp() // INTERVALS[interval].total_seconds() * INTERVALS[interval].total_seconds(), UTC)
+    start = bar_start(MIDNIGHT + 10 * MINUTE, INTERVALS[interval])
     books.venue_bar(start, interval)
     books.judge()
     assert {each: books.verdicts(each) for each in INTERVALS if books.verdicts(each)} == {interval: {start: ("equal", None)}}

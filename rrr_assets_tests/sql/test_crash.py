@@ -88,7 +88,8 @@ def assert_whole(platform: Platform, notes: Path | None = None) -> None:
         for line in notes.read_text().splitlines():
             batch, stored = line.split()
             held = platform.rows(
-                "select count(*) from (select batch_id from raw_trades union all select batch_id from trade_revisions) x where batch_id = %s",
+                "select count(*) from (select batch_id from raw_trades union all select batch_id from trade_revisions) x"
+                " where batch_id = %s",
                 int(batch),
             )
             assert held == [(int(stored),)], line
@@ -282,7 +283,7 @@ def test_a_landing_zone_that_fills_up_on_the_way_keeps_nothing(
     assert path.stat().st_size > 600_000
     ballast = tiny / "ballast"
     ballast.write_bytes(bytes(shutil.disk_usage(tiny).free - left_kb * 1024))
-    with pytest.raises(NoSpaceLeft, match="is full, nothing of the file was kept. Free space and ingest it again"):
+    with pytest.raises(NoSpaceLeft, match=r"is full, nothing of the file was kept. Free space and ingest it again"):
         take_all(mine, [path])
     assert not list(mine.home.landing.glob("*/*"))
     assert mine.rows("select count(*) from landing_files") == [(0,)]

@@ -211,8 +211,8 @@ def end(platform: Platform, sequence: int, kind: str, new_price: str | None = No
     """Cancel or correct a stored trade by hand."""
     with platform.database.connect(Role.OWNER) as connection:
         connection.execute(
-            "insert into trade_revisions (instrument, space, sequence, event_time, event_time_ns, time_source, price, size, side, conditions,"
-            " received_at, available_at, available_basis, known_at, batch_id, kind, believed_until, ended_by_batch_id)"
+            "insert into trade_revisions (instrument, space, sequence, event_time, event_time_ns, time_source, price, size, side,"
+            " conditions, received_at, available_at, available_basis, known_at, batch_id, kind, believed_until, ended_by_batch_id)"
             " select t.*, %s, clock_timestamp(), 0 from raw_trades t where sequence = %s",
             (kind, sequence),
         )

@@ -91,7 +91,8 @@ def test_simulated_candles_in_any_order_and_again(platform: Platform, tmp_path: 
         contents.add(
             str(
                 mine.rows(
-                    "select instrument, interval, bar_start, open, high, low, close, volume, quote_volume, is_closed from venue_bars order by 1, 2, 3"
+                    "select instrument, interval, bar_start, open, high, low, close, volume, quote_volume, is_closed"
+                    " from venue_bars order by 1, 2, 3"
                 )
             )
         )

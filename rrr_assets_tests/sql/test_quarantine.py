@@ -98,7 +98,8 @@ def test_bad_rows_wait_with_file_line_reason_and_raw_text(platform: Platform, tm
         vision(tmp_path, [trades[0], "1,2", trades[1], f"{trades[2].id},n/a,1,1,{trades[2].us},True,True", "5,1,1\x00,1,1,True,True"], DAY),
     )
     found = platform.rows(
-        "select line, reason, raw, instrument, event_time, sequence, state, f.name from quarantine join landing_files f using (file_id) order by line"
+        "select line, reason, raw, instrument, event_time, sequence, state, f.name"
+        " from quarantine join landing_files f using (file_id) order by line"
     )
     at = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=trades[2].us)
     name = f"{SYMBOL}-trades-{DAY}.zip"

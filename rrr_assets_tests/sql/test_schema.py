@@ -71,7 +71,8 @@ def test_accepted_values_are_checked_and_no_others(owner: psycopg.Connection, na
 
 def test_every_table_has_a_contract(owner: psycopg.Connection) -> None:
     found = owner.execute(
-        "select relname from pg_class where relnamespace = 'public'::regnamespace and relkind in ('r', 'p', 'v', 'm', 'f') and not relispartition"
+        "select relname from pg_class where relnamespace = 'public'::regnamespace"
+        " and relkind in ('r', 'p', 'v', 'm', 'f') and not relispartition"
     ).fetchall()
     assert {relation for (relation,) in found} - RUNNER == set(TABLES)
 

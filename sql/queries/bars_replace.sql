@@ -15,26 +15,26 @@ written as (
     )
     select
         f.instrument, f.bar_start, trim_scale(f.open), trim_scale(f.high), trim_scale(f.low), trim_scale(f.close), f.volume, f.quote_volume,
-        exact_vwap(f.quote_volume, f.volume), f.trade_count, f.taker_buy_volume, f.taker_buy_quote_volume, f.first_sequence, f.last_sequence,
-        f.is_complete, %(known_at)s
+        exact_vwap(f.quote_volume, f.volume), f.trade_count, f.taker_buy_volume, f.taker_buy_quote_volume,
+        f.first_sequence, f.last_sequence, f.is_complete, %(known_at)s
     from fresh_bars as f
     where f.instrument = %(instrument)s
     on conflict (instrument, bar_start) do update
-    set
-        open = excluded.open, high = excluded.high, low = excluded.low, close = excluded.close, volume = excluded.volume,
-        quote_volume = excluded.quote_volume, vwap = excluded.vwap, trade_count = excluded.trade_count,
-        taker_buy_volume = excluded.taker_buy_volume, taker_buy_quote_volume = excluded.taker_buy_quote_volume,
-        first_sequence = excluded.first_sequence, last_sequence = excluded.last_sequence, is_complete = excluded.is_complete,
-        known_at = excluded.known_at
-    where
+        set
+            open = excluded.open, high = excluded.high, low = excluded.low, close = excluded.close, volume = excluded.volume,
+            quote_volume = excluded.quote_volume, vwap = excluded.vwap, trade_count = excluded.trade_count,
+            taker_buy_volume = excluded.taker_buy_volume, taker_buy_quote_volume = excluded.taker_buy_quote_volume,
+            first_sequence = excluded.first_sequence, last_sequence = excluded.last_sequence, is_complete = excluded.is_complete,
+            known_at = excluded.known_at
+        where
         (
             {target}.open, {target}.high, {target}.low, {target}.close, {target}.volume, {target}.quote_volume, {target}.vwap,
-            {target}.trade_count, {target}.taker_buy_volume, {target}.taker_buy_quote_volume, {target}.first_sequence, {target}.last_sequence,
-            {target}.is_complete
+            {target}.trade_count, {target}.taker_buy_volume, {target}.taker_buy_quote_volume,
+            {target}.first_sequence, {target}.last_sequence, {target}.is_complete
         ) is distinct from (
             excluded.open, excluded.high, excluded.low, excluded.close, excluded.volume, excluded.quote_volume, excluded.vwap,
-            excluded.trade_count, excluded.taker_buy_volume, excluded.taker_buy_quote_volume, excluded.first_sequence, excluded.last_sequence,
-            excluded.is_complete
+            excluded.trade_count, excluded.taker_buy_volume, excluded.taker_buy_quote_volume,
+            excluded.first_sequence, excluded.last_sequence, excluded.is_complete
         )
     returning bar_start
 )

@@ -21,13 +21,14 @@ waiting as materialized (
     from unnest(array[%(day)s::date - 1, %(day)s::date]) as looked_at (day)
     left join invalidations_applied as a
         on a.consumer = %(consumer)s and a.relation = 'raw_trades' and a.instrument = %(instrument)s and looked_at.day = a.day
-    cross join lateral (
-        select range_agg(tstzrange(l.from_time, l.to_time)) as windows
-        from invalidation_log as l
-        where
-            l.relation = 'raw_trades' and l.instrument = %(instrument)s and l.day = looked_at.day
-            and l.invalidation_id > coalesce(a.applied_through, 0)
-    ) as changed
+    cross join
+        lateral (
+            select range_agg(tstzrange(l.from_time, l.to_time)) as windows
+            from invalidation_log as l
+            where
+                l.relation = 'raw_trades' and l.instrument = %(instrument)s and l.day = looked_at.day
+                and l.invalidation_id > coalesce(a.applied_through, 0)
+        ) as changed
 ),
 
 spans as materialized (
@@ -127,7 +128,8 @@ verdicts as (
         nullif(split_part(j.verdict, ': ', 2), '') as rule,
         case when j.verdict <> 'equal' then j.fields end as fields,
         case when j.verdict <> 'equal' and j.has_ours then jsonb_strip_nulls(jsonb_build_object(
-            'open', trim_scale(j.open)::text, 'high', trim_scale(j.high)::text, 'low', trim_scale(j.low)::text, 'close', trim_scale(j.close)::text,
+            'open', trim_scale(j.open)::text, 'high', trim_scale(j.high)::text, 'low', trim_scale(j.low)::text,
+            'close', trim_scale(j.close)::text,
             'volume', trim_scale(j.volume)::text, 'quote_volume', trim_scale(j.quote_volume)::text, 'vwap', trim_scale(j.vwap)::text,
             'trade_count', j.trade_count::text, 'taker_buy_volume', trim_scale(j.taker_buy_volume)::text,
             'taker_buy_quote_volume', trim_scale(j.taker_buy_quote_volume)::text
@@ -154,9 +156,9 @@ insert into bar_conformance (instrument, interval, bar_start, status, rule, fiel
 select %(instrument)s, %(interval)s, v.bar_start, v.status, v.rule, v.fields, v.our_values, v.their_values, %(known_at)s
 from verdicts as v
 on conflict (instrument, interval, bar_start) do update
-set
-    status = excluded.status, rule = excluded.rule, fields = excluded.fields, ours = excluded.ours, theirs = excluded.theirs,
-    known_at = excluded.known_at
-where
+    set
+        status = excluded.status, rule = excluded.rule, fields = excluded.fields, ours = excluded.ours, theirs = excluded.theirs,
+        known_at = excluded.known_at
+    where
     (bar_conformance.status, bar_conformance.rule, bar_conformance.fields, bar_conformance.ours, bar_conformance.theirs)
     is distinct from (excluded.status, excluded.rule, excluded.fields, excluded.ours, excluded.theirs);

@@ -31,10 +31,12 @@ matched as (
         t.size as stored_size,
         t.side as stored_side,
         t.instrument is not null as is_stored,
-        i.price = t.price and i.size = t.size and i.side is not distinct from t.side
-        and i.conditions is not distinct from t.conditions as same_values,
-        i.event_time = t.event_time and (i.event_time_ns is null or i.event_time_ns is not distinct from t.event_time_ns) as same_time,
-        i.event_time = t.event_time and t.event_time_ns is null and i.event_time_ns is not null as adds_nanoseconds
+        (
+            i.price = t.price and i.size = t.size and (i.side is not distinct from t.side)
+            and (i.conditions is not distinct from t.conditions)
+        ) as same_values,
+        (i.event_time = t.event_time and (i.event_time_ns is null or (i.event_time_ns is not distinct from t.event_time_ns))) as same_time,
+        (i.event_time = t.event_time and t.event_time_ns is null and i.event_time_ns is not null) as adds_nanoseconds
     from incoming as i
     left join stored as t on i.instrument = t.instrument and i.sequence = t.sequence
 ),
@@ -42,7 +44,7 @@ matched as (
 numbered as (
     select
         m.*,
-        m.is_stored and m.same_values and m.same_time as is_known,
+        (m.is_stored and m.same_values and m.same_time) as is_known,
         row_number() over same_trade as copy,
         first_value(m.line) over same_trade as first_line
     from matched as m
@@ -58,7 +60,7 @@ was_ended as (
     where
         e.kind = 'cancellation'
         or (
-            e.price = n.price and e.size = n.size and e.side is not distinct from n.side
+            e.price = n.price and e.size = n.size and (e.side is not distinct from n.side)
             and floor_time(e.event_time, %(time_unit)s) = floor_time(n.event_time, e.told_unit)
         )
 ),

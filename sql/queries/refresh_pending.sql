@@ -25,24 +25,25 @@ pending as (
         waiting.last_id
     from followed as f
     -- Entry by entry from where the consumer stands: what it has worked off is not read again.
-    cross join lateral (
-        select
-            range_agg(tstzrange(touched.from_time, touched.to_time)) as windows,
-            max(touched.last_id) as last_id
-        from (
+    cross join
+        lateral (
             select
-                date_bin(%(grid)s::interval, l.from_time, timestamptz '2000-01-01 00:00:00+00') as from_time,
-                date_bin(%(grid)s::interval, l.to_time - interval '1 microsecond', timestamptz '2000-01-01 00:00:00+00')
-                + %(grid)s::interval as to_time,
-                max(l.invalidation_id) as last_id
-            from invalidation_log as l
-            where
-                l.relation = f.relation and l.day = %(day)s and l.instrument = f.instrument
-                and l.invalidation_id > f.applied_through
-                and l.invalidation_id <= coalesce(f.shown_through, 9223372036854775807)
-            group by 1, 2
-        ) as touched
-    ) as waiting
+                range_agg(tstzrange(touched.window_start, touched.window_end)) as windows,
+                max(touched.last_id) as last_id
+            from (
+                select
+                    date_bin(%(grid)s::interval, l.from_time, timestamptz '2000-01-01 00:00:00+00') as window_start,
+                    date_bin(%(grid)s::interval, l.to_time - interval '1 microsecond', timestamptz '2000-01-01 00:00:00+00')
+                    + %(grid)s::interval as window_end,
+                    max(l.invalidation_id) as last_id
+                from invalidation_log as l
+                where
+                    l.relation = f.relation and l.day = %(day)s and l.instrument = f.instrument
+                    and l.invalidation_id > f.applied_through
+                    and l.invalidation_id <= coalesce(f.shown_through, 9223372036854775807)
+                group by window_start, window_end
+            ) as touched
+        ) as waiting
     where waiting.last_id is not null
 )
 
