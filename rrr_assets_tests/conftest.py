@@ -55,7 +55,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
 
 
 @pytest.fixture
-def platform(home: Home, tmp_path: Path) -> Platform:
+def platform(home: Home, tmp_path: Path) -> Platform:  # noqa: ARG001  # its server is what the databases are made on
     """A fresh database on the home's server, and a landing zone of its own."""
     mine = tmp_path / "landing-home"
     mine.mkdir()

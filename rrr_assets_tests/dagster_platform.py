@@ -44,7 +44,12 @@ def days_from(first: date, count: int) -> list[date]:
 
 
 def simulated(
-    folder: Path, days: Sequence[date], trades: int, instruments: Sequence[str] = ("binance:BTCUSDT",), defects: Sequence[str] = (), seed: int = 3
+    folder: Path,
+    days: Sequence[date],
+    trades: int,
+    instruments: Sequence[str] = ("binance:BTCUSDT",),
+    defects: Sequence[str] = (),
+    seed: int = 3,
 ) -> list[WrittenFile]:
     """Files of the simulated exchange, their paths below `folder`."""
     return list(simulate(folder, days, instruments, trades, seed, defects=defects).files)
@@ -114,5 +119,5 @@ def failures(result: dg.ExecuteInProcessResult) -> dict[str, str]:
         if event.is_step_failure:
             told = event.step_failure_data
             given = told.user_failure_data.description if told.user_failure_data else None
-            found[str(event.step_key)] = given or (told.error.to_string() if told.error else 'unknown')
+            found[str(event.step_key)] = given or (told.error.to_string() if told.error else "unknown")
     return found

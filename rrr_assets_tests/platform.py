@@ -68,7 +68,8 @@ class Platform:
         """A hash of the trades that does not depend on the order of storing, the batch or the moment."""
         statement = """
             select coalesce(md5(string_agg(concat_ws('|', instrument, space, sequence, extract(epoch from event_time)::text,
-                trim_scale(price), trim_scale(size), side, conditions::text), E'\\n' order by instrument, space, sequence, event_time)), 'none')
+                trim_scale(price), trim_scale(size), side, conditions::text), E'\\n'
+                order by instrument, space, sequence, event_time)), 'none')
             from raw_trades
         """
         return str(self.rows(statement)[0][0])

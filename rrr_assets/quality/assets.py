@@ -14,7 +14,9 @@ from rrr_assets.resources.warehouse import Warehouse
 class CompareConfig(dg.Config):
     """What of the days is compared."""
 
-    whole_days: bool = Field(default=True, description="Judge every instrument of the days again; otherwise only those of which something changed.")
+    whole_days: bool = Field(
+        default=True, description="Judge every instrument of the days again; otherwise only those of which something changed."
+    )
     instruments: list[str] = Field(default_factory=list, description="Only these instruments, as venue:SYMBOL; empty for all.")
 
 
@@ -44,7 +46,10 @@ def bar_conformance(context: dg.AssetExecutionContext, config: CompareConfig, wa
         for done in warehouse.compare_days(days, whole_days=config.whole_days, instruments=config.instruments or None):
             metadata: dict[str, Any] = {
                 "dagster/partition_row_count": sum(sum(counts.values()) for counts in done.counts.values()),
-                **{status: sum(counts[status] for counts in done.counts.values()) for status in ("equal", "explained", "uncovered", "unexplained")},
+                **{
+                    status: sum(counts[status] for counts in done.counts.values())
+                    for status in ("equal", "explained", "uncovered", "unexplained")
+                },
                 "by_interval": dg.MetadataValue.json(done.counts),
             }
             if done.unexplained:

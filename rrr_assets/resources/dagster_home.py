@@ -40,7 +40,7 @@ class PlatformStorage(DagsterPostgresStorage):
         return {}
 
     @classmethod
-    def from_config_value(cls, inst_data: ConfigurableClassData | None, config_value: Any) -> Self:
+    def from_config_value(cls, inst_data: ConfigurableClassData | None, config_value: Any) -> Self:  # noqa: ARG003  # Dagster's signature
         """Called by Dagster in every process that opens the instance."""
         database = Database.current()
         if database.ensure_dagster_database() and database.is_embedded:

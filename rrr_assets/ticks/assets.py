@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 class IngestConfig(dg.Config):
     """How a day is taken in."""
 
-    read_again: bool = Field(default=False, description="Read all landed files of the days again, not only those that wait; known rows stay as they are.")
+    read_again: bool = Field(
+        default=False, description="Read all landed files of the days again, not only those that wait; known rows stay as they are."
+    )
 
 
 landing_files = dg.AssetSpec(
@@ -78,7 +80,9 @@ def venue_bars(context: dg.AssetExecutionContext, config: IngestConfig, warehous
     return _take_in(context, config, warehouse, "venue_bars", "venue_bars")
 
 
-def _take_in(context: dg.AssetExecutionContext, config: IngestConfig, warehouse: Warehouse, stream: str, table: str) -> dg.MaterializeResult:  # type: ignore[type-arg]  # Dagster takes no parameter here
+def _take_in(
+    context: dg.AssetExecutionContext, config: IngestConfig, warehouse: Warehouse, stream: str, table: str
+) -> dg.MaterializeResult:  # type: ignore[type-arg]  # Dagster takes no parameter here
     from rrr_assets.ticks.landing import raw_lines
     from rrr_assets.ticks.waiting import forget_staged, waiting_files
 
@@ -95,9 +99,7 @@ def _take_in(context: dg.AssetExecutionContext, config: IngestConfig, warehouse:
     return reports.result()
 
 
-def _metadata(
-    warehouse: Warehouse, stream: str, day: date, loaded: "DayLoaded | None", files: "Sequence[StagedFile]"
-) -> Mapping[str, Any]:
+def _metadata(warehouse: Warehouse, stream: str, day: date, loaded: "DayLoaded | None", files: "Sequence[StagedFile]") -> Mapping[str, Any]:
     held = warehouse.held(stream, day)
     metadata: dict[str, Any] = {
         "dagster/partition_row_count": held.rows,

@@ -35,6 +35,7 @@ def days_waiting(database: Database, settled_for: timedelta) -> list[tuple[date,
     """Days with landed files that wait, each with a mark that changes whenever more is asked for.
 
     Args:
+        database: whose books.
         settled_for: only days of which nothing was asked for since so long: a run may be under way for the others.
     """
     with database.kept(Role.WRITER) as connection:

@@ -139,9 +139,7 @@ class Database:
                 self._make_role(connection, role)
             try:
                 connection.execute(
-                    sql.SQL(query("bootstrap_database")).format(
-                        database=sql.Identifier(self.name), timeout=sql.Literal(_ANALYST_TIMEOUT)
-                    )
+                    sql.SQL(query("bootstrap_database")).format(database=sql.Identifier(self.name), timeout=sql.Literal(_ANALYST_TIMEOUT))
                 )
             except psycopg.errors.InsufficientPrivilege as error:
                 raise DatabaseUnusable(

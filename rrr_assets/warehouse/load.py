@@ -54,10 +54,13 @@ class _Counts:
     quarantined: int = 0
 
 
-def load_day(database: Database, day: date, files: Sequence[StagedFile], run_id: str | None, raw_text: RawText, is_replay: bool = False) -> DayLoaded:
+def load_day(
+    database: Database, day: date, files: Sequence[StagedFile], run_id: str | None, raw_text: RawText, is_replay: bool = False
+) -> DayLoaded:
     """Store one day's trades of some files in one transaction.
 
     Args:
+        database: where it is stored.
         day: UTC day; only the files' rows of that day are looked at.
         files: staged trade files, in the order in which they count when they disagree: the first one wins.
         run_id: the Dagster run, for the batches.
@@ -299,7 +302,9 @@ class _Day:
                 over = pc.or_(over, breaks)
                 for at in pc.indices_nonzero(breaks).to_pylist():
                     value = plain(batch.column(column)[at].as_py())
-                    details[at] = f"{column} {value} has {needed[at]} decimals, but {name} is held to {scale}: `rrr instruments set` widens it"
+                    details[at] = (
+                        f"{column} {value} has {needed[at]} decimals, but {name} is held to {scale}: `rrr instruments set` widens it"
+                    )
         lines = batch.column("line").to_pylist()
         raw = self._raw_text(file, [lines[at] for at in details])
         refusals.append(
@@ -319,7 +324,11 @@ class _Day:
         refused = []
         for line, instrument, event_time, sequence, verdict, price, size, side, first_line, copy, *stored in found:
             stored_time, stored_price, stored_size, stored_side, stored_batch = stored
-            theirs = "nothing" if stored_price is None else f"{stored_time.isoformat()} {plain(stored_price)} x {plain(stored_size)} {stored_side}"
+            theirs = (
+                "nothing"
+                if stored_price is None
+                else f"{stored_time.isoformat()} {plain(stored_price)} x {plain(stored_size)} {stored_side}"
+            )
             where = f"line {first_line} of this file" if copy > 1 else f"batch {stored_batch}"
             detail = f"{event_time.isoformat()} {plain(price)} x {plain(size)} {side} here, {theirs} in {where}"
             refused.append((line, verdict, detail, raw.get(line, ""), instrument, event_time, sequence))
@@ -409,7 +418,9 @@ def copy_batches(connection: Connection, table: str, columns: Sequence[str], bat
     if first is None:
         return 0
     rows = 0
-    statement = sql.SQL("copy {} ({}) from stdin (format binary)").format(sql.Identifier(table), sql.SQL(", ").join(map(sql.Identifier, columns)))
+    statement = sql.SQL("copy {} ({}) from stdin (format binary)").format(
+        sql.Identifier(table), sql.SQL(", ").join(map(sql.Identifier, columns))
+    )
     encoder = pgpq.ArrowToPostgresBinaryEncoder(first.select(list(columns)).schema)
     with connection.cursor() as cursor, cursor.copy(statement, writer=QueuedLibpqWriter(cursor)) as copy:
         copy.write(encoder.write_header())
@@ -448,15 +459,15 @@ def refused_table(rows: Sequence[tuple[Any, ...]]) -> pa.Table:
     columns: list[Sequence[Any]] = list(zip(*rows, strict=True)) if rows else [()] * 7
     padding: list[list[None]] = [[None] * len(rows)] * 2
     return pa.Table.from_arrays(
-        [pa.array(list(values), kind.type) for values, kind in zip([*columns, *padding], REFUSED_STAGED, strict=True)], schema=REFUSED_STAGED
+        [pa.array(list(values), kind.type) for values, kind in zip([*columns, *padding], REFUSED_STAGED, strict=True)],
+        schema=REFUSED_STAGED,
     )
 
 
 def next_batch(connection: Connection) -> int:
     """The number of a new batch."""
-    row = connection.execute("select nextval('ingest_batches_batch_id_seq')").fetchone()
-    assert row is not None
-    return int(row[0])
+    ((number,),) = connection.execute("select nextval('ingest_batches_batch_id_seq')").fetchall()
+    return int(number)
 
 
 def statements(name: str) -> list[Any]:

@@ -29,7 +29,9 @@ from rrr_assets.warehouse.staging import REFUSED_STAGED, StagedFile
 _UNIT_US: Final = {"s": 1_000_000, "m": 60_000_000, "h": 3_600_000_000, "d": 86_400_000_000, "w": 7 * 86_400_000_000}
 
 
-def load_bars_day(database: Database, day: date, files: Sequence[StagedFile], run_id: str | None, raw_text: RawText, is_replay: bool = False) -> DayLoaded:
+def load_bars_day(
+    database: Database, day: date, files: Sequence[StagedFile], run_id: str | None, raw_text: RawText, is_replay: bool = False
+) -> DayLoaded:
     """Store one day's venue bars of some files in one transaction; arguments and errors as `load.load_day`."""
     begun = perf_counter()
     try:
@@ -43,11 +45,15 @@ def load_bars_day(database: Database, day: date, files: Sequence[StagedFile], ru
             taken = [_take_in(connection, day, file, known_at, run_id, raw_text, is_replay) for file in files]
             reach("load_bars.before_commit")
     except psycopg.errors.DiskFull as error:
-        raise NoSpaceLeft(f"the database's disk is full: no venue bar of {day} was stored. Free space and materialise the day again") from error
+        raise NoSpaceLeft(
+            f"the database's disk is full: no venue bar of {day} was stored. Free space and materialise the day again"
+        ) from error
     return replace(DayLoaded(day=day, files=tuple(taken), known_at=known_at, seconds=0.0), seconds=perf_counter() - begun)
 
 
-def _take_in(connection: Connection, day: date, file: StagedFile, known_at: Any, run_id: str | None, raw_text: RawText, is_replay: bool) -> FileTakenIn:
+def _take_in(
+    connection: Connection, day: date, file: StagedFile, known_at: Any, run_id: str | None, raw_text: RawText, is_replay: bool
+) -> FileTakenIn:
     batch_id = next_batch(connection)
     summaries = file.summaries(day)
     refused = file.refused(day)
@@ -62,9 +68,7 @@ def _take_in(connection: Connection, day: date, file: StagedFile, known_at: Any,
     if counts.get("conflict"):
         refused = pa.concat_tables([refused, _conflicts(connection, file, raw_text)])
     write_quarantine(connection, file, day, stamps, refused)
-    windows = connection.execute(
-        "select instrument, min(bar_start), max(bar_start) + interval '1 microsecond' from judged_bars where verdict in ('new', 'closed') group by instrument"
-    ).fetchall()
+    windows = connection.execute(query("load_bars_windows")).fetchall()
     log_invalidations(connection, "venue_bars", [(name, day, a, b) for name, a, b in windows], "load", batch_id)
     _cover(connection, day, file, batches)
     counted: dict[str, Any] = {
@@ -79,8 +83,12 @@ def _take_in(connection: Connection, day: date, file: StagedFile, known_at: Any,
         {**counted, **stamps, "file_id": file.file_id, "day": day, "stream": "venue_bars", "time_unit": file.time_unit, "run_id": run_id},
     )
     if not is_replay:
-        connection.execute("update landing_days set is_pending = false, refused = null where file_id = %s and day = %s", (file.file_id, day))
-    return FileTakenIn(file_id=file.file_id, name=file.name, batch_id=batch_id, instruments=tuple(s.instrument for s in summaries), **counted)
+        connection.execute(
+            "update landing_days set is_pending = false, refused = null where file_id = %s and day = %s", (file.file_id, day)
+        )
+    return FileTakenIn(
+        file_id=file.file_id, name=file.name, batch_id=batch_id, instruments=tuple(s.instrument for s in summaries), **counted
+    )
 
 
 def _cover(connection: Connection, day: date, file: StagedFile, batches: Sequence[pa.RecordBatch]) -> None:
@@ -102,13 +110,18 @@ def _cover(connection: Connection, day: date, file: StagedFile, batches: Sequenc
 
 
 def _conflicts(connection: Connection, file: StagedFile, raw_text: RawText) -> pa.Table:
-    found = connection.execute(
-        "select line, instrument, bar_start, told::text, coalesce(stored_told, first_told)::text from judged_bars where verdict = 'conflict' order by line"
-    ).fetchall()
+    found = connection.execute(query("load_bars_conflicts")).fetchall()
     raw = raw_text(file, [row[0] for row in found])
     rows = [
-        (line, "conflict", f"bar {start.isoformat()} of {name}: {told} here, {stored} stored, both closed", raw.get(line, ""), name, start, None)
+        (
+            line,
+            "conflict",
+            f"bar {start.isoformat()} of {name}: {told} here, {stored} stored, both closed",
+            raw.get(line, ""),
+            name,
+            start,
+            None,
+        )
         for line, name, start, told, stored in found
     ]
     return refused_table(rows) if rows else REFUSED_STAGED.empty_table()
-

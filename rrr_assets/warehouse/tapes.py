@@ -72,6 +72,10 @@ def cover_trades(
     """Bring one instrument's coverage up to date after a file's rows of a day were stored, or put into quarantine.
 
     Args:
+        connection: inside the day's transaction, which holds the locks of the day and of those beside it.
+        day: UTC day.
+        file: whose rows were stored.
+        summary: what the file holds of the instrument on that day.
         fresh: the summary, where these rows are all that is held of the day; otherwise the table is read.
         known: coverage before, of the day and the days beside it.
 
@@ -128,10 +132,9 @@ def cover_bars(
         before = known.get((name, day))
         refused = [row.interval(day_interval(day)) for row in _waiting(connection, name, day, file)]
         listed = subtract([span], [(start, max(end, start + bar_us)) for start, end in refused])
-        count, first, last = connection.execute(
-            "select count(*), min(bar_start), max(bar_start) from venue_bars where instrument = %s and interval = %s and bar_start >= %s and bar_start < %s",
-            (name, stream.removeprefix("venue_bars_"), from_us(day_interval(day)[0]), from_us(day_interval(day)[1])),
-        ).fetchone() or (0, None, None)
+        since, until = (from_us(edge) for edge in day_interval(day))
+        values = {"instrument": name, "interval": stream.removeprefix("venue_bars_"), "from_time": since, "to_time": until}
+        ((count, first, last),) = connection.execute(query("coverage_venue_bars"), values).fetchall()
         changes[name, day] = Held(
             space=None, row_count=count, first_time=_us(first), last_time=_us(last), first_sequence=0, last_sequence=0,
             is_declared=is_declared or (before is not None and before.is_declared),
@@ -167,7 +170,9 @@ def _with_edge(connection: Connection, name: str, held: Held, day: date, meets: 
     return replace(held, covered=tuple(covered))
 
 
-def _write(connection: Connection, stream: str, changes: Mapping[Key, Held], known: Mapping[Key, Held]) -> tuple[dict[Key, Held], list[Window]]:
+def _write(
+    connection: Connection, stream: str, changes: Mapping[Key, Held], known: Mapping[Key, Held]
+) -> tuple[dict[Key, Held], list[Window]]:
     windows: list[Window] = []
     for (name, day), now in changes.items():
         before = known.get((name, day))
@@ -177,8 +182,10 @@ def _write(connection: Connection, stream: str, changes: Mapping[Key, Held], kno
             query("coverage_write"),
             {
                 "instrument": name, "stream": stream, "day": day, "space": now.space, "row_count": now.row_count,
-                "first_time": from_us(now.first_time) if now.row_count else None, "last_time": from_us(now.last_time) if now.row_count else None,
-                "first_sequence": now.first_sequence if stream == "trades" else None, "last_sequence": now.last_sequence if stream == "trades" else None,
+                "first_time": from_us(now.first_time) if now.row_count else None,
+                "last_time": from_us(now.last_time) if now.row_count else None,
+                "first_sequence": now.first_sequence if stream == "trades" else None,
+                "last_sequence": now.last_sequence if stream == "trades" else None,
                 "is_declared": now.is_declared,
                 "covered": Multirange([Range(from_us(a), from_us(b)) for a, b in now.covered]),
                 "missing_ids": Multirange([Range(a, b) for a, b in now.missing_ids]),

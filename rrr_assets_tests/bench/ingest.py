@@ -14,6 +14,8 @@ import pyarrow as pa
 
 from rrr_assets import simulator
 from rrr_assets.ticks import landing
+from rrr_assets.venues import registry
+from rrr_assets.venues.base import Source
 from rrr_assets.warehouse.connect import Database, Role
 from rrr_assets.warehouse.home import Home
 from rrr_assets.warehouse.load import load_day
@@ -68,30 +70,13 @@ def measure(home: Home, rows: int, pairs: int) -> list[Figure]:
 def _fresh(home: Home, database: Database, files: dict[date, Path], shape: str) -> list[Figure]:
     ratios, strict, work, rates, accepts, loads, bare, total = [], [], [], [], [], [], [], 0
     for number, (day, path) in enumerate(files.items()):
-        in_memory: list[pa.RecordBatch] = []
-
-        def ours(path: Path = path) -> tuple[Spent, float, float, int]:
-            with timed() as spent:
-                accept, load, rows = take_in(home, database, path)
-            return spent, accept, load, rows
-
-        def theirs() -> tuple[Spent, float]:
-            with timed() as spent:
-                baseline_copy.copy(database, in_memory)
-            seconds = spent.wall
-            _empty(database, day)
-            buffers = baseline_copy.encode(in_memory)
-            with timed() as encoded:
-                baseline_copy.copy_encoded(database, buffers)
-            return spent, encoded.wall if seconds else 0.0
-
+        in_memory = rows_in_memory(database, path)
         if number % 2:
-            in_memory += rows_in_memory(home, database, path)
-            (base, encoded), (mine, accept, load, rows) = theirs(), ours()
+            base, encoded = _theirs(database, day, in_memory)
+            mine, accept, load, rows = _ours(home, database, path)
         else:
-            mine, accept, load, rows = ours()
-            in_memory += rows_in_memory(home, database, path)
-            base, encoded = theirs()
+            mine, accept, load, rows = _ours(home, database, path)
+            base, encoded = _theirs(database, day, in_memory)
         ratios.append(base.wall / mine.wall)
         strict.append(encoded / mine.wall)
         work.append(base.processor / mine.processor)
@@ -111,6 +96,23 @@ def _fresh(home: Home, database: Database, files: dict[date, Path], shape: str) 
         Figure(f"ingest_fresh {shape}", median(ratios), "of bare COPY", target=0.8, goal=0.9, details=details),
         Figure(f"ingest_fresh rate {shape}", median(rates), "trades/s", target=100_000, details=seconds),
     ]
+
+
+def _ours(home: Home, database: Database, path: Path) -> tuple[Spent, float, float, int]:
+    with timed() as spent:
+        accept, load, rows = take_in(home, database, path)
+    return spent, accept, load, rows
+
+
+def _theirs(database: Database, day: date, in_memory: Sequence[pa.RecordBatch]) -> tuple[Spent, float]:
+    """The bare COPY with its encoding, and its seconds where the rows were encoded before."""
+    with timed() as spent:
+        baseline_copy.copy(database, in_memory)
+    _empty(database, day)
+    buffers = baseline_copy.encode(in_memory)
+    with timed() as encoded:
+        baseline_copy.copy_encoded(database, buffers)
+    return spent, encoded.wall
 
 
 def _overlapping(home: Home, database: Database, paths: Sequence[Path]) -> Figure:
@@ -135,16 +137,12 @@ def _bars(database: Database, days: Sequence[date]) -> Figure:
     return Figure("bars_1m of a day", median(seconds), "s", details={"each": spread(seconds), "bars": bars})
 
 
-def rows_in_memory(home: Home, database: Database, path: Path) -> list[pa.RecordBatch]:
+def rows_in_memory(database: Database, path: Path) -> list[pa.RecordBatch]:
     """A file's trades as raw_trades holds them, in memory, in the batches of a loader."""
     with database.connect(Role.OWNER, autocommit=True) as connection:
         names = [column.name for column in connection.execute("select * from raw_trades limit 0").description or ()]
-    landed = landing.LandingFile(home.landing, path.name, FORMAT, None, None)
-    from rrr_assets.venues import registry
-    from rrr_assets.venues.base import Source
-
     source = Source(path, path.name, None, None)
-    facts = registry.get(landed.format).inspect(source)
+    facts = registry.get(FORMAT).inspect(source)
     now = datetime.now(UTC)
     table = pa.Table.from_batches([batch.rows for batch in registry.get(FORMAT).parse(source, facts)])
     constants = {

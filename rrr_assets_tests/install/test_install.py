@@ -31,7 +31,9 @@ def test_the_built_wheel_carries_its_sql_and_settings(tmp_path: Path) -> None:
         run(*command, "run", "--trades", "20000", "--days", "1", "--instruments", "2", cwd=empty, RRR_HOME=home, PYTHONPATH=str(empty))
         where = run(sys.executable, "-c", "import rrr_assets; print(rrr_assets.__file__)", cwd=empty, PYTHONPATH=str(empty)).stdout
         assert Path(where.strip()).is_relative_to(empty)
-        counted = run(*command, "sql", "select count(*) from raw_trades", "--format", "csv", cwd=empty, RRR_HOME=home, PYTHONPATH=str(empty))
+        counted = run(
+            *command, "sql", "select count(*) from raw_trades", "--format", "csv", cwd=empty, RRR_HOME=home, PYTHONPATH=str(empty)
+        )
         assert counted.stdout.split() == ["count", "20000"]
     finally:
         run(*command, "down", cwd=empty, RRR_HOME=home, PYTHONPATH=str(empty))

@@ -64,7 +64,7 @@ def test_fine_klines_add_up_to_coarse_ones() -> None:
     ],
 )
 def test_captures_of_binance(name: str, lines: int, trades: int) -> None:
-    facts, rows, passed_over = read("binance-ws", FOLDER / "binance_spot_ws" / name)
+    _, rows, passed_over = read("binance-ws", FOLDER / "binance_spot_ws" / name)
     assert (rows.num_rows, passed_over) == (trades, lines - trades)
     ids = rows["sequence"].to_pylist()
     assert ids == list(range(ids[0], ids[0] + trades))

@@ -9,4 +9,4 @@ select
     clock_timestamp()
 from unnest(%(relations)s::text[], %(instruments)s::text[], %(last_ids)s::bigint[]) as done (relation, instrument, last_id)
 on conflict (consumer, relation, instrument, day) do update
-set applied_through = greatest(invalidations_applied.applied_through, excluded.applied_through), applied_at = excluded.applied_at;
+    set applied_through = greatest(invalidations_applied.applied_through, excluded.applied_through), applied_at = excluded.applied_at;
