@@ -58,7 +58,7 @@ def copy_encoded(database: Database, buffers: Sequence[bytes]) -> float:
     """Copy rows in that were encoded before, and commit; the seconds that it took."""
     begun = perf_counter()
     with database.connect(Role.WRITER) as connection:
-        columns = connection.execute(f"select * from {TABLE} limit 0").description or ()
+        columns = connection.execute(sql.SQL("select * from {} limit 0").format(sql.Identifier(TABLE))).description or ()
         statement = f"copy {TABLE} ({', '.join(column.name for column in columns)}) from stdin (format binary)"
         with connection.cursor() as cursor, cursor.copy(statement) as sent:
             for buffer in buffers:

@@ -175,22 +175,23 @@ def test_the_main_job_is_good(instance: dg.DagsterInstance) -> None:
 
 def test_another_command_beside_a_run_leaves_it_alone(instance: dg.DagsterInstance, tmp_path: Path) -> None:
     """Two ingests of different days at once: both end well, and neither ends the other's run."""
-    for name, day in (("a", DAYS[4]), ("b", DAYS[5])):
-        simulated(tmp_path / name, [day], 300)
+    written = [file for file in simulated(tmp_path, DAYS[4:6], 600) if file.format == "binance-vision-trades"]
     both = [
         subprocess.Popen(
-            command("ingest", str(tmp_path / name / "binance-vision-trades"), "--format", "binance-vision-trades", "--json"),
+            command("ingest", str(tmp_path / file.path), "--format", file.format, "--json"),
             cwd=ROOT,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
         )
-        for name in ("a", "b")
+        for file in written
     ]
+    stored = 0
     for process in both:
         out, errors = process.communicate(timeout=300)
         assert process.returncode == 0, errors
-        assert json.loads(out)["rows_stored"] == 300
+        stored += json.loads(out)["rows_stored"]
+    assert (len(both), stored) == (2, 600)
     assert {KEYS[4], KEYS[5]} <= instance.get_materialized_partitions(dg.AssetKey("bar_conformance"))
 
 
@@ -198,9 +199,9 @@ def test_what_waited_before_is_taken_in_too(instance: dg.DagsterInstance, tmp_pa
     """A file that was landed and never run is taken in with its day's next run."""
     assert instance
     day = date(2024, 9, 1)
-    first, second = simulated(tmp_path, [day], 300, [BTC, "binance:ETHUSDT"])[0:1], simulated(tmp_path, [day], 300, [BTC, "binance:ETHUSDT"])
-    land(tmp_path, first)
-    other = next(file for file in second if file.instrument != BTC and file.format == "binance-vision-trades")
+    trades = [file for file in simulated(tmp_path, [day], 300, [BTC, "binance:ETHUSDT"]) if file.format == "binance-vision-trades"]
+    waiting, other = sorted(trades, key=lambda file: file.instrument)
+    land(tmp_path, [waiting])
     code, told, errors = ingest(tmp_path / other.path)
     assert code == 0, errors
     assert told["instruments"] == ["binance:ETHUSDT"]

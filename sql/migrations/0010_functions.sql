@@ -40,7 +40,7 @@ begin atomic
         and held.classid = 0 and held.objid = 1920102915 and held.objsubid = 1;
 end;
 comment on function knowledge_horizon() is
-    'Before this time, what was known is final: the start of the oldest batch in flight, or now. Writers hold the advisory lock 0x72727203. [UTC]';
+'Before this time, what was known is final: the start of the oldest batch in flight, or now. Writers hold the advisory lock 0x72727203. [UTC]';
 grant execute on function knowledge_horizon() to rrr_analyst, rrr_writer;
 
 grant usage on sequence ingest_batches_batch_id_seq to rrr_writer;

@@ -30,7 +30,7 @@ begin
 end;
 $$;
 comment on function begin_day_partition(text, date) is
-    'Makes the table of a day that has no partition, for the caller to fill and attach in the same transaction; null where there is one.';
+'Makes the table of a day that has no partition, for the caller to fill and attach in the same transaction; null where there is one.';
 
 create function attach_day_partition(parent text, day date) returns void
 language plpgsql
