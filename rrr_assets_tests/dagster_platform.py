@@ -73,6 +73,27 @@ def execute(statement: str, *values: object) -> None:
         connection.execute(statement, values or None)
 
 
+def repeat_a_trade(day: date) -> None:
+    """Store a trade of the day twice. The unique index holds event_time, so the same id at another time gets past it."""
+    execute(
+        "insert into raw_trades select (jsonb_populate_record(t, jsonb_build_object('event_time', t.event_time + interval '1 second',"
+        " 'available_at', t.available_at + interval '1 second'))).* from raw_trades as t"
+        " where event_time >= %s and event_time < %s::date + 1 limit 1",
+        day,
+        day,
+    )
+
+
+def take_back_the_repeated(day: date) -> None:
+    """Undo `repeat_a_trade`."""
+    execute(
+        "delete from raw_trades as t using raw_trades as o where t.event_time >= %s and t.event_time < %s::date + 1"
+        " and t.instrument = o.instrument and t.sequence = o.sequence and t.event_time = o.event_time + interval '1 second'",
+        day,
+        day,
+    )
+
+
 def run_job(
     instance: dg.DagsterInstance,
     days: Sequence[date],

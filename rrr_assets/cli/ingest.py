@@ -38,7 +38,8 @@ def ingest(
     """Take venue files in.
 
     Each file is verified whole and kept in the landing zone; then the days that the files touch are materialised, in one
-    Dagster run per contiguous range of days. Ends with status 0 when every file was accepted and its rows are stored, known, or in quarantine.
+    Dagster run per contiguous range of days. Ends with status 0 when every file was accepted and its rows are stored, known,
+    or in quarantine.
     """
     from rrr_assets.cli.failures import CommandFailed
     from rrr_assets.venues.names import parse_instrument

@@ -90,7 +90,7 @@ def _of_server(postmaster: int) -> float:
     for child in Path(f"/proc/{postmaster}/task/{postmaster}/children").read_text().split():
         try:
             ticks += sum(_ticks(int(child))[:2])
-        except FileNotFoundError:
+        except (FileNotFoundError, ProcessLookupError):
             continue  # it ended while we looked: the postmaster counts it from now on
     return ticks / os.sysconf("SC_CLK_TCK")
 

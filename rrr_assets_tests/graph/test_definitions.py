@@ -58,7 +58,13 @@ def _spec(asset: dg.AssetsDefinition, spec: dg.AssetSpec) -> dict[str, Any]:
     }
     if schema is not None:
         told["columns"] = [
-            {"name": c.name, "type": c.type, "nullable": c.constraints.nullable, "unique": c.constraints.unique, "description": c.description}
+            {
+                "name": c.name,
+                "type": c.type,
+                "nullable": c.constraints.nullable,
+                "unique": c.constraints.unique,
+                "description": c.description,
+            }
             for c in schema.columns
         ]
     if lineage is not None:
@@ -161,7 +167,20 @@ def test_a_resource_is_overridden_by_name() -> None:
 
 
 def test_definitions_load_light() -> None:
-    heavy = ("polars", "duckdb", "matplotlib", "pandas", "psycopg", "psycopg2", "yoyo", "great_expectations", "feast", "pyiceberg", "pgpq", "sqlalchemy")
+    heavy = (
+        "polars",
+        "duckdb",
+        "matplotlib",
+        "pandas",
+        "psycopg",
+        "psycopg2",
+        "yoyo",
+        "great_expectations",
+        "feast",
+        "pyiceberg",
+        "pgpq",
+        "sqlalchemy",
+    )
     code = f"import sys, rrr_assets.definitions; print([name for name in {heavy!r} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT, timeout=120)
     assert done.stdout.strip() == "[]"

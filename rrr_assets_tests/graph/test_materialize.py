@@ -20,6 +20,7 @@ from rrr_assets_tests.dagster_platform import (
     failures,
     land,
     materializations,
+    repeat_a_trade,
     rows,
     run_job,
     simulated,
@@ -309,13 +310,7 @@ def test_a_server_that_is_restarting_is_transient(
 def test_a_broken_integrity_rule_stops_what_is_downstream(instance: dg.DagsterInstance, fresh: Callable[[date, int], list[date]]) -> None:
     days = fresh(date(2023, 6, 1), 2)
     assert run_job(instance, days, selection=["raw_trades", "venue_bars"]).success
-    # The same id at another time of the day: the unique index holds event_time, so only the rule sees it.
-    execute(
-        "insert into raw_trades select (jsonb_populate_record(t, jsonb_build_object('event_time', t.event_time + interval '1 second',"
-        " 'available_at', t.available_at + interval '1 second'))).* from raw_trades as t where event_time >= %s and event_time < %s::date + 1 limit 1",
-        days[1],
-        days[1],
-    )
+    repeat_a_trade(days[1])
     result = run_job(instance, days)
     assert not result.success
     told = evaluations(result)

@@ -8,15 +8,25 @@ from pathlib import Path
 from types import MappingProxyType
 
 import dagster as dg
-from dagster._core.definitions.sensor_definition import SensorExecutionData
 import pytest
+from dagster._core.definitions.sensor_definition import SensorExecutionData
 
 from rrr_assets.definitions import defs
 from rrr_assets.resources import requests
 from rrr_assets.resources.partitions import RANGE_END, RANGE_START
 from rrr_assets.resources.warehouse import Warehouse
 from rrr_assets.warehouse.home import Home
-from rrr_assets_tests.dagster_platform import days_from, execute, failures, land, rows, run_job, simulated
+from rrr_assets_tests.dagster_platform import (
+    days_from,
+    execute,
+    failures,
+    land,
+    repeat_a_trade,
+    rows,
+    run_job,
+    simulated,
+    take_back_the_repeated,
+)
 
 pytestmark = pytest.mark.slow
 
@@ -48,7 +58,9 @@ def settle() -> None:
 def launch(instance: dg.DagsterInstance, request: dg.RunRequest, status: dg.DagsterRunStatus) -> str:
     """A run as the daemon would have made it of a request, in some status."""
     job = defs.resolve_job_def(request.job_name or "venues_to_bars")
-    run = instance.create_run_for_job(job, tags={**request.tags, "dagster/run_key": str(request.run_key)}, status=dg.DagsterRunStatus.STARTED)
+    run = instance.create_run_for_job(
+        job, tags={**request.tags, "dagster/run_key": str(request.run_key)}, status=dg.DagsterRunStatus.STARTED
+    )
     if status is dg.DagsterRunStatus.FAILURE:
         instance.report_run_failed(run, message="it failed")
     return run.run_id
@@ -77,8 +89,8 @@ def clean(empty_home: Home, instance: dg.DagsterInstance) -> Iterator[None]:
     yield
     execute("update landing_days set is_pending = false")
     execute(
-        "insert into invalidations_applied select c.name, l.relation, l.instrument, l.day, max(l.invalidation_id), now() from invalidation_log as l,"
-        " unnest(%s::text []) as c (name) group by 1, 2, 3, 4"
+        "insert into invalidations_applied select c.name, l.relation, l.instrument, l.day, max(l.invalidation_id), now()"
+        " from invalidation_log as l, unnest(%s::text []) as c (name) group by 1, 2, 3, 4"
         " on conflict on constraint invalidations_applied_key do update set applied_through = excluded.applied_through",
         list(REFRESHED),
     )
@@ -253,12 +265,7 @@ def test_a_day_with_broken_trades_is_held_back_until_it_is_mended(instance: dg.D
     keys = [day.isoformat() for day in days]
     land(tmp_path, simulated(tmp_path, days, 400, seed=11))
     assert run_job(instance, days, selection=["raw_trades", "venue_bars"]).success
-    execute(
-        "insert into raw_trades select (jsonb_populate_record(t, jsonb_build_object('event_time', t.event_time + interval '1 second',"
-        " 'available_at', t.available_at + interval '1 second'))).* from raw_trades as t where event_time >= %s and event_time < %s::date + 1 limit 1",
-        days[1],
-        days[1],
-    )
+    repeat_a_trade(days[1])
     assert not run_job(instance, days).success
     settle()
     # The whole run was stopped: the good day is refreshed by the sensor, the bad one is not.
@@ -267,12 +274,6 @@ def test_a_day_with_broken_trades_is_held_back_until_it_is_mended(instance: dg.D
     result = tick(instance, "invalidation_log")
     assert not result.run_requests
     assert f"{keys[1]} (raw_trades)" in str(result.skip_message)
-    execute(
-        "delete from raw_trades as t using raw_trades as o where t.event_time >= %s and t.event_time < %s::date + 1 and t.instrument = o.instrument"
-        " and t.sequence = o.sequence and t.event_time = o.event_time + interval '1 second' and o.event_time >= %s",
-        days[1],
-        days[1],
-        days[1],
-    )
+    take_back_the_repeated(days[1])
     assert run_job(instance, [days[1]], selection=["raw_trades"], partition=True).success
     assert [span(request) for request in asked(instance, "invalidation_log")] == [(keys[1], keys[1])]
