@@ -283,7 +283,7 @@ def ui(
 
     ready_database()
     folder = prepare_dagster_home()
-    command = [sys.executable, "-m", "dagster", "dev", "-m", "rrr_assets.definitions", "--host", host, "--port", str(port)]
+    command = [sys.executable, "-m", "dagster", "dev", "-w", "workspace.yaml", "--host", host, "--port", str(port)]
     # From DAGSTER_HOME, where no other dagster.yaml lies that Dagster would warn about; RRR_HOME is named for it.
     from rrr_assets.warehouse.home import home_dir
 

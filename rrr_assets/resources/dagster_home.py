@@ -69,9 +69,9 @@ def prepare_dagster_home(home: Home | None = None) -> Path:
     given = os.environ.get("DAGSTER_HOME")
     folder = Path(given) if given else (home or Home.current()).dagster
     folder.mkdir(parents=True, exist_ok=True)
-    settings = folder / "dagster.yaml"
-    if not given or not settings.exists():
-        _lay_down(settings_file().read_text("utf-8"), settings)
+    for name in ("dagster.yaml", "workspace.yaml"):
+        if not given or not (folder / name).exists():
+            _lay_down(project_file(name).read_text("utf-8"), folder / name)
     os.environ["DAGSTER_HOME"] = str(folder)
     return folder
 
@@ -82,10 +82,10 @@ def _lay_down(text: str, path: Path) -> None:
         write_private(path, text)
 
 
-def settings_file() -> Path:
-    """dagster.yaml: of the checkout, or of the installed wheel."""
-    inside = _PACKAGE / "_dagster.yaml"
-    return inside if inside.is_file() else _PACKAGE.parent / "dagster.yaml"
+def project_file(name: str) -> Path:
+    """dagster.yaml or workspace.yaml: of the checkout, or of the installed wheel."""
+    inside = _PACKAGE / f"_{name}"
+    return inside if inside.is_file() else _PACKAGE.parent / name
 
 
 def _address(url: str) -> str:

@@ -14,6 +14,7 @@ from rrr_assets.resources.warehouse import Warehouse
 
 if TYPE_CHECKING:
     from rrr_assets.calc.outcomes import DayLoaded
+    from rrr_assets.contracts.base import Table
     from rrr_assets.warehouse.staging import StagedFile
 
 
@@ -34,50 +35,44 @@ landing_files = dg.AssetSpec(
 )
 
 
-@dg.asset(
-    partitions_def=DAYS,
-    backfill_policy=dg.BackfillPolicy.single_run(),
-    deps=[landing_files],
-    group_name="ticks",
-    kinds={"postgres", "python"},
-    owners=[RAW_TRADES.owner],
-    tags={"exact": "yes", "tier": "hot"},
-    description=RAW_TRADES.description,
-    metadata=contract_metadata(RAW_TRADES),
-    code_version="1",
-    pool="ticks",
-    check_specs=check_specs(
-        "raw_trades",
-        "Each trade once, positive, of one identity space, and as many as the coverage ledger says.",
-        "Nothing missing, nothing in quarantine, times in order, every expected instrument there.",
-    ),
-)
-def raw_trades(context: dg.AssetExecutionContext, config: IngestConfig, warehouse: Warehouse) -> dg.MaterializeResult:  # type: ignore[type-arg]  # Dagster takes no parameter here
-    """Take in the landed trades of each day."""
-    return _take_in(context, config, warehouse, "trades", "raw_trades")
+def _ticks_asset(table: "Table", stream: str, integrity: str, quality: str) -> dg.AssetsDefinition:
+    """The asset of one table of ticks: what landed of each day, taken in."""
+
+    @dg.asset(
+        name=table.name,
+        partitions_def=DAYS,
+        backfill_policy=dg.BackfillPolicy.single_run(),
+        deps=[landing_files],
+        group_name="ticks",
+        kinds={"postgres", "python"},
+        owners=[table.owner],
+        tags={"exact": "yes", "tier": "hot"},
+        description=table.description,
+        metadata=contract_metadata(table),
+        code_version="1",
+        pool="ticks",
+        check_specs=check_specs(table.name, integrity, quality),
+    )
+    def take_in(
+        context: dg.AssetExecutionContext, config: IngestConfig, warehouse: Warehouse
+    ) -> dg.MaterializeResult:  # type: ignore[type-arg]  # Dagster takes no parameter here
+        return _take_in(context, config, warehouse, stream, table.name)
+
+    return take_in
 
 
-@dg.asset(
-    partitions_def=DAYS,
-    backfill_policy=dg.BackfillPolicy.single_run(),
-    deps=[landing_files],
-    group_name="ticks",
-    kinds={"postgres", "python"},
-    owners=[VENUE_BARS.owner],
-    tags={"exact": "yes", "tier": "hot"},
-    description=VENUE_BARS.description,
-    metadata=contract_metadata(VENUE_BARS),
-    code_version="1",
-    pool="ticks",
-    check_specs=check_specs(
-        "venue_bars",
-        "High and low bound open and close, prices are positive, taker volume is within volume.",
-        "Nothing in quarantine, and every bar was captured closed.",
-    ),
+raw_trades = _ticks_asset(
+    RAW_TRADES,
+    "trades",
+    "Each trade once, positive, of one identity space, and as many as the coverage ledger says.",
+    "Nothing missing, nothing in quarantine, times in order, every expected instrument there.",
 )
-def venue_bars(context: dg.AssetExecutionContext, config: IngestConfig, warehouse: Warehouse) -> dg.MaterializeResult:  # type: ignore[type-arg]  # Dagster takes no parameter here
-    """Take in the venues' own candles of each day."""
-    return _take_in(context, config, warehouse, "venue_bars", "venue_bars")
+venue_bars = _ticks_asset(
+    VENUE_BARS,
+    "venue_bars",
+    "High and low bound open and close, prices are positive, taker volume is within volume.",
+    "Nothing in quarantine, and every bar was captured closed.",
+)
 
 
 def _take_in(

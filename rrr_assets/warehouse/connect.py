@@ -10,7 +10,7 @@ import os
 import select
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final, Self
@@ -104,11 +104,10 @@ class Database:
         """
         address = self.role_urls[role]
         connection = _KEPT.take(address) or self.connect(role, autocommit=True, prepare_threshold=None)
-        try:
+        with ExitStack() as failed:
+            failed.callback(connection.close)
             yield connection
-        except BaseException:
-            connection.close()
-            raise
+            failed.pop_all()
         _KEPT.put(address, connection)
 
     @contextmanager

@@ -62,7 +62,8 @@ begin
     if to_regclass(child) is null then
         -- Two writers of a new day meet here; the second finds the partition made.
         perform pg_advisory_xact_lock(hashtext('ensure_day_partition'), hashtext(child));
-        if to_regclass(child) is null then
+        -- Asked of the catalogue's rows: a name that was looked up in vain stays so in the cache while an advisory lock is waited for.
+        if not exists (select 1 from pg_class as c where c.relname = child and c.relnamespace = 'public'::regnamespace) then
             execute format(
                 'create table %I partition of %I for values from (%L) to (%L)',
                 child, parent, day::timestamp at time zone 'UTC', (day + 1)::timestamp at time zone 'UTC'

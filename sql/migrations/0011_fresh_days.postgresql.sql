@@ -16,7 +16,8 @@ begin
         -- Other writers of the new day wait here, and in ensure_day_partition, until this one commits; then they find it made.
         perform pg_advisory_xact_lock(hashtext('ensure_day_partition'), hashtext(child));
     end if;
-    if to_regclass(child) is not null then
+    -- Asked of the catalogue's rows: a name that was looked up in vain stays so in the cache while an advisory lock is waited for.
+    if exists (select 1 from pg_class as c where c.relname = child and c.relnamespace = 'public'::regnamespace) then
         return null;
     end if;
     execute format('create table %I (like %I including defaults including constraints)', child, parent);
