@@ -53,9 +53,7 @@ def _ticks_asset(table: "Table", stream: str, integrity: str, quality: str) -> d
         pool="ticks",
         check_specs=check_specs(table.name, integrity, quality),
     )
-    def take_in(
-        context: dg.AssetExecutionContext, config: IngestConfig, warehouse: Warehouse
-    ) -> dg.MaterializeResult:  # type: ignore[type-arg]  # Dagster takes no parameter here
+    def take_in(context: dg.AssetExecutionContext, config: IngestConfig, warehouse: Warehouse) -> dg.MaterializeResult:  # type: ignore[type-arg]  # Dagster takes no parameter here
         return _take_in(context, config, warehouse, stream, table.name)
 
     return take_in
