@@ -14,7 +14,6 @@ import os
 import shutil
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -26,12 +25,12 @@ import pyarrow as pa
 
 from rrr_assets.calc.outcomes import NoSpaceLeft
 from rrr_assets.venues import registry
-from rrr_assets.venues.base import ParsedBatch, Source, SourceFacts, SourceRefused
+from rrr_assets.venues.base import Source, SourceFacts, SourceRefused
 from rrr_assets.warehouse.books import Connection
 from rrr_assets.warehouse.faultpoints import reach
 from rrr_assets.warehouse.home import Home, sync_folder
 from rrr_assets.warehouse.sqlfiles import query
-from rrr_assets.warehouse.staging import StagedFile, Stager
+from rrr_assets.warehouse.staging import StagedFile, Stager, one_ahead
 
 _LEAST_FREE_MB: Final = 256
 _OFFSET_QUANTILE: Final = 0.99
@@ -211,7 +210,7 @@ def stage(landed: LandingFile, facts: SourceFacts, folder: Path) -> dict[str, An
     lags: list[np.ndarray[Any, np.dtype[np.int64]]] = []
     folder.mkdir(parents=True, exist_ok=True)
     with Stager(folder / "staged", facts.stream) as stager:
-        for batch in _ahead(registry.get(landed.format).parse(landed.source, facts)):
+        for batch in one_ahead(registry.get(landed.format).parse(landed.source, facts)):
             stager.add(batch.rows, batch.refused, fallback)
             rows_read += len(batch.rows) + len(batch.refused)
             passed_over += batch.passed_over
@@ -235,15 +234,6 @@ def stage(landed: LandingFile, facts: SourceFacts, folder: Path) -> dict[str, An
     for changed in (folder / "staged", folder):
         sync_folder(changed)
     return notes
-
-
-def _ahead(batches: Iterator[ParsedBatch]) -> Iterator[ParsedBatch]:
-    """The same batches, each parsed while the one before it is laid down: both spend their time outside the interpreter's lock."""
-    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="parse") as pool:
-        coming = pool.submit(next, batches, None)
-        while (batch := coming.result()) is not None:
-            coming = pool.submit(next, batches, None)
-            yield batch
 
 
 def _settle(incoming: Path, folder: Path) -> None:

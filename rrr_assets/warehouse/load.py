@@ -19,7 +19,6 @@ import psycopg
 import pyarrow as pa
 import pyarrow.compute as pc
 from psycopg import sql
-from psycopg.copy import QueuedLibpqWriter
 
 from rrr_assets.calc.numbers import plain, scales
 from rrr_assets.calc.outcomes import DayLoaded, FileTakenIn, NoSpaceLeft, PermanentFailure
@@ -29,7 +28,7 @@ from rrr_assets.warehouse.books import Connection, draw_stamp, enter, from_us, l
 from rrr_assets.warehouse.connect import Database, Role
 from rrr_assets.warehouse.faultpoints import reach
 from rrr_assets.warehouse.sqlfiles import query
-from rrr_assets.warehouse.staging import REFUSED_STAGED, DaySummary, StagedFile
+from rrr_assets.warehouse.staging import REFUSED_STAGED, DaySummary, StagedFile, one_ahead
 
 _STORED: Final = (
     "instrument", "space", "sequence", "event_time", "event_time_ns", "time_source", "price", "size", "side", "conditions",
@@ -410,9 +409,7 @@ def _with_constants(batch: pa.RecordBatch, constants: Mapping[str, tuple[Any, pa
 
 
 def copy_batches(connection: Connection, table: str, columns: Sequence[str], batches: Iterable[pa.RecordBatch]) -> int:
-    """Copy Arrow batches in, in PostgreSQL's binary form; a thread sends while the next batch is encoded. Returns the rows sent."""
-    import pgpq
-
+    """Copy Arrow batches in, in PostgreSQL's binary form; a thread encodes the next batch while one is sent. Returns the rows sent."""
     batches = iter(batches)
     first = next(batches, None)
     if first is None:
@@ -421,15 +418,24 @@ def copy_batches(connection: Connection, table: str, columns: Sequence[str], bat
     statement = sql.SQL("copy {} ({}) from stdin (format binary)").format(
         sql.Identifier(table), sql.SQL(", ").join(map(sql.Identifier, columns))
     )
-    encoder = pgpq.ArrowToPostgresBinaryEncoder(first.select(list(columns)).schema)
-    with connection.cursor() as cursor, cursor.copy(statement, writer=QueuedLibpqWriter(cursor)) as copy:
-        copy.write(encoder.write_header())
-        for batch in chain([first], batches):
-            copy.write(encoder.write_batch(batch.select(list(columns))))
-            rows += len(batch)
+    # One batch ahead and no more: a queue before a server that is slower than the encoder would grow to the size of the file.
+    with connection.cursor() as cursor, cursor.copy(statement) as copy:
+        for encoded, count in one_ahead(_encoded(first, batches, list(columns))):
+            copy.write(encoded)
+            rows += count
             reach("load.copying")
-        copy.write(encoder.finish())
     return rows
+
+
+def _encoded(first: pa.RecordBatch, others: Iterator[pa.RecordBatch], columns: list[str]) -> Iterator[tuple[bytes, int]]:
+    """Batches as the bytes of a binary COPY, each with its rows."""
+    import pgpq
+
+    encoder = pgpq.ArrowToPostgresBinaryEncoder(first.select(columns).schema)
+    yield encoder.write_header(), 0
+    for batch in chain([first], others):
+        yield encoder.write_batch(batch.select(columns)), len(batch)
+    yield encoder.finish(), 0
 
 
 def _overflowing(batch: pa.RecordBatch, held_to: Mapping[str, tuple[int, int]]) -> list[str]:

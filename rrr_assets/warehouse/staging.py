@@ -8,10 +8,11 @@ A folder appears whole, by one rename, or not at all.
 import json
 import shutil
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, Final, Self, TypeVar, cast
 
 import numpy as np
 import pyarrow as pa
@@ -19,6 +20,8 @@ import pyarrow.compute as pc
 
 from rrr_assets.calc.coverage import Hole, TapeBuilder
 from rrr_assets.contracts.parsed import REFUSED_ROWS, TRADES, UTC_MICROSECONDS, VENUE_BARS
+
+Item = TypeVar("Item")
 
 DAY_US: Final = 86_400_000_000
 _OPTIONS: Final = pa.ipc.IpcWriteOptions(compression="lz4")
@@ -191,6 +194,16 @@ class Stager:
         return self._writers[day, part]
 
 
+def one_ahead(items: Iterator[Item]) -> Iterator[Item]:
+    """The same items, each made in a thread while the one before it is used. Pays where both sides work outside the interpreter's lock."""
+    end = object()
+    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="one-ahead") as pool:
+        coming = pool.submit(next, items, end)
+        while (item := coming.result()) is not end:
+            coming = pool.submit(next, items, end)
+            yield cast(Item, item)
+
+
 def drop_staged(folder: Path) -> None:
     """Remove a file's staged rows; the file itself stays."""
     shutil.rmtree(folder / "staged", ignore_errors=True)
@@ -216,7 +229,8 @@ def _summary(name: str, tape: TapeBuilder, rows: int) -> dict[str, Any]:
 def _read(path: Path) -> Iterator[pa.RecordBatch]:
     if not path.is_file():
         return
-    with pa.memory_map(str(path)) as source:
+    # Not mapped: the batches are compressed, so that nothing is saved, and what was read would count as memory in use.
+    with pa.OSFile(str(path)) as source:
         reader = pa.ipc.open_file(source)
         for number in range(reader.num_record_batches):
             yield reader.get_batch(number)
