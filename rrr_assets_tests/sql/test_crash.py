@@ -28,7 +28,7 @@ from rrr_assets.warehouse.migrate import migrate
 from rrr_assets_tests.loading import CONSERVED, DAY, DAY_US, NAME, NEXT, OLD_DAY, Told, capture, emptied, ingest, tape, vision
 from rrr_assets_tests.platform import Platform
 
-pytestmark = [pytest.mark.crash, pytest.mark.xdist_group("crash")]
+pytestmark = pytest.mark.crash
 
 FORMS = {".zip": "binance-vision-trades", ".txt": "binance-ws"}
 PLACES = (
