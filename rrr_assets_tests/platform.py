@@ -49,7 +49,7 @@ class Platform:
     def load(self, stream: str, store: Callable[..., DayLoaded], days: Sequence[date]) -> list[DayLoaded]:
         """Store what waits of some days."""
         with self.database.connect(Role.WRITER, autocommit=True) as connection:
-            waiting = landing.files_of_days(self.home, connection, stream, days, all_files=False)
+            waiting = landing.files_of_days(self.home, connection, stream, days)
         return [store(self.database, day, waiting[day], None, landing.raw_lines) for day in days if day in waiting]
 
     def refresh(self, days: Iterable[date] | None = None, *, whole_days: bool = False) -> None:

@@ -68,7 +68,15 @@ def trades(instrument: Instrument, start: Start, end: End, chosen: FormatOption 
     emit(found, chosen, as_json=as_json, out=out, title=_name(found, instrument), hidden=hidden)
 
 
-def conformance(instrument: Instrument, start: Start, end: End, interval: Interval = "1m", as_json: JsonFlag = False) -> None:
+def conformance(
+    instrument: Instrument,
+    start: Start,
+    end: End,
+    interval: Interval = "1m",
+    chosen: FormatOption = None,
+    as_json: JsonFlag = False,
+    out: Out = None,
+) -> None:
     """Compare our bars with the venue's.
 
     Prints how many are equal, explained, uncovered and unexplained, and the bars that are not equal.
@@ -79,7 +87,10 @@ def conformance(instrument: Instrument, start: Start, end: End, interval: Interv
     _check_window(start, end)
     found = read.conformance(instrument, interval, start, end)
     rows = found.unequal.select(["bar_start", "status", "rule", "fields", "ours", "theirs"])
-    if as_json:
+    if chosen in {Format.CSV, Format.PARQUET} or out is not None:
+        emit(rows, chosen, as_json=as_json, out=out)
+        return
+    if as_json or chosen is Format.JSON:
         from rrr_assets.cli.output import json_chunks
 
         sys.stdout.write(json.dumps(dict(found.counts))[:-1] + ', "rows": ')

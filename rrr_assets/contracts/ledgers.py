@@ -64,7 +64,7 @@ LANDING_FILES: Final = Table(
         Column("sha256", Type.TEXT, "Of the file's bytes."),
         Column("name", Type.TEXT, "What it was called when it came first."),
         Column("format", Type.TEXT, "The source format it was read as."),
-        Column("given_instrument", Type.TEXT, "The instrument the user named; empty where the file says it itself."),
+        Column("given_instrument", Type.TEXT, "The one instrument that the user or the file's name says; empty where its rows say it."),
         Column("given_day", Type.TEXT, "The day the user named, in ISO form; empty where the file says it itself."),
         Column("size_bytes", Type.BIGINT, "Of the file as it came.", unit="bytes"),
         Column("stream", Type.TEXT, "Which table it feeds.", accepted=STREAMS),

@@ -15,7 +15,7 @@ import shutil
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -82,6 +82,8 @@ def accept(home: Home, connection: Connection, path: Path, format_name: str, ins
             _copy_in(path, incoming / "original")
             reach("accept.copied")
             facts = registry.get(format_name).inspect(landed.source)
+            # The same bytes under a name that says another instrument are another file.
+            landed = replace(landed, given_instrument=instrument or facts.instrument)
             folder = home.landing / "files" / _key(facts.sha256, landed)
             known = _notes(folder)
             if known is None:
@@ -90,7 +92,7 @@ def accept(home: Home, connection: Connection, path: Path, format_name: str, ins
                 _settle(incoming, folder)
                 reach("accept.settled")
             elif not (folder / "staged").is_dir():
-                known = restage(home, LandingFile(folder, known["name"], format_name, instrument, day))
+                known = restage(home, replace(landed, folder=folder, name=known["name"]))
     except OSError as error:
         if error.errno in {errno.ENOSPC, errno.EDQUOT}:
             raise NoSpaceLeft(
@@ -102,10 +104,10 @@ def accept(home: Home, connection: Connection, path: Path, format_name: str, ins
     return accepted
 
 
-def files_of_days(home: Home, connection: Connection, stream: str, days: Sequence[date], all_files: bool) -> dict[date, list[StagedFile]]:
-    """The staged files with rows of each day that wait to be taken in, or all of them; staged again where that was undone."""
+def files_of_days(home: Home, connection: Connection, stream: str, days: Sequence[date]) -> dict[date, list[StagedFile]]:
+    """The staged files with rows of each day that wait to be taken in; staged again where that was undone."""
     found: dict[date, list[StagedFile]] = {}
-    rows = connection.execute(query("landing_files_of_days"), {"days": list(days), "stream": stream, "all_files": all_files}).fetchall()
+    rows = connection.execute(query("landing_files_of_days"), {"days": list(days), "stream": stream}).fetchall()
     for day, file_id, name, sha256, format_name, given_instrument, given_day, stream_name, space, unit, offset, since, until in rows:
         landed = landing_file(home, sha256, name, format_name, given_instrument, given_day)
         if not (landed.folder / "staged").is_dir():

@@ -16,7 +16,9 @@ from rrr_assets.warehouse.staging import StagedFile, drop_staged
 def waiting_files(database: Database, stream: str, days: Sequence[date], *, all_files: bool) -> dict[date, list[StagedFile]]:
     """The landed files of some days that wait to be taken in, or all of them."""
     with database.kept(Role.WRITER) as connection:
-        return landing.files_of_days(Home.current(), connection, stream, days, all_files)
+        if all_files:
+            connection.execute(query("landing_ask_again"), {"stream": stream, "days": list(days)})
+        return landing.files_of_days(Home.current(), connection, stream, days)
 
 
 def forget_staged(database: Database, files: Sequence[StagedFile]) -> None:

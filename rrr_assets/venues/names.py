@@ -45,7 +45,7 @@ _SYMBOL: Final = re.compile(r"[^\W_]{2,40}")
 # Kraken's first assets carry a class letter: X for coins, Z for money. The second asset of a pair is one of a
 # short list, the first one is only stripped where the pair has eight letters and the second was stripped too.
 _KRAKEN_QUOTE: Final = re.compile(r"(.{4})[XZ](USD|EUR|GBP|JPY|CAD|AUD|CHF|KRW|XBT|ETH)")
-_VISION: Final = re.compile(r"(?P<symbol>[^\W_]+(?:_[^\W_]+)?)-(?P<kind>[A-Za-z0-9]+)-(?P<date>\d{4}-\d{2}(?:-\d{2})?)(?!-?\d)")
+_VISION: Final = re.compile(r"(?P<symbol>[^\W_]+(?:_(?:PERP|\d{6}))?)-(?P<kind>[A-Za-z0-9]+)-(?P<date>\d{4}-\d{2}(?:-\d{2})?)(?!-?\d)")
 _BINANCE_REST: Final = re.compile(r"(?P<symbol>[A-Z0-9]{5,30}(?:_[A-Z0-9]+)?)(?=[-_.])")
 _INTERVAL_TOKEN: Final = re.compile(r"(?<![A-Za-z0-9])(\d{1,2}(?:s|mo|m|h|d|w|M))(?![A-Za-z0-9])")
 

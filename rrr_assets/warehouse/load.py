@@ -93,6 +93,8 @@ class _Day:
 
     def load(self, files: Sequence[StagedFile]) -> DayLoaded:
         """Take in every file, then bring coverage up to date and log what changed."""
+        if not self._is_replay:
+            files = still_waiting(self._connection, self._day, files)
         summaries = {file.file_id: file.summaries(self._day) for file in files}
         instruments = sorted({summary.instrument for found in summaries.values() for summary in found})
         enter(self._connection)
@@ -345,6 +347,13 @@ class _Day:
         self._connection.execute(
             "update landing_days set is_pending = false, refused = %s where file_id = %s and day = %s", (refused, file.file_id, self._day)
         )
+
+
+def still_waiting(connection: Connection, day: date, files: Sequence[StagedFile]) -> list[StagedFile]:
+    """The files of which the day still waits, held for this transaction; the others were taken in by another run meanwhile."""
+    values = {"day": day, "file_ids": [file.file_id for file in files]}
+    claimed = {file_id for (file_id,) in connection.execute(query("landing_claim"), values).fetchall()}
+    return [file for file in files if file.file_id in claimed]
 
 
 def write_quarantine(connection: Connection, file: StagedFile, day: date, stamps: Mapping[str, Any], refused: pa.Table) -> None:

@@ -22,7 +22,16 @@ from rrr_assets.warehouse import tapes
 from rrr_assets.warehouse.books import Connection, day_interval, draw_stamp, enter, lock_days, log_invalidations
 from rrr_assets.warehouse.connect import Database, Role
 from rrr_assets.warehouse.faultpoints import reach
-from rrr_assets.warehouse.load import RawText, copy_batches, next_batch, refused_table, register_instruments, statements, write_quarantine
+from rrr_assets.warehouse.load import (
+    RawText,
+    copy_batches,
+    next_batch,
+    refused_table,
+    register_instruments,
+    statements,
+    still_waiting,
+    write_quarantine,
+)
 from rrr_assets.warehouse.sqlfiles import query
 from rrr_assets.warehouse.staging import REFUSED_STAGED, StagedFile
 
@@ -37,6 +46,8 @@ def load_bars_day(
     try:
         with database.kept(Role.WRITER) as connection, connection.transaction():
             connection.execute("set local synchronous_commit = on")
+            if not is_replay:
+                files = still_waiting(connection, day, files)
             enter(connection)
             names = sorted({summary.instrument for file in files for summary in file.summaries(day)})
             register_instruments(connection, names)

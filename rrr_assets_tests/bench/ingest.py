@@ -43,7 +43,7 @@ def take_in(home: Home, database: Database, path: Path) -> tuple[float, float, i
     with database.connect(Role.WRITER, autocommit=True) as connection:
         accepted = landing.accept(home, connection, path, FORMAT, None, None)
         staged = perf_counter()
-        waiting = landing.files_of_days(home, connection, "trades", list(accepted.days), all_files=False)
+        waiting = landing.files_of_days(home, connection, "trades", list(accepted.days))
     rows = 0
     for day, files in waiting.items():
         done = load_day(database, day, files, None, landing.raw_lines)

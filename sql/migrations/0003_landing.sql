@@ -28,7 +28,7 @@ comment on column landing_files.file_id is 'The file''s number.';
 comment on column landing_files.sha256 is 'Of the file''s bytes.';
 comment on column landing_files.name is 'What it was called when it came first.';
 comment on column landing_files.format is 'The source format it was read as.';
-comment on column landing_files.given_instrument is 'The instrument the user named; empty where the file says it itself.';
+comment on column landing_files.given_instrument is 'The one instrument that the user or the file''s name says; empty where its rows say it.';
 comment on column landing_files.given_day is 'The day the user named, in ISO form; empty where the file says it itself.';
 comment on column landing_files.size_bytes is 'Of the file as it came. [bytes]';
 comment on column landing_files.stream is 'Which table it feeds.';

@@ -13,6 +13,10 @@ grant usage on schema public to rrr_writer, rrr_analyst;
 alter role rrr_analyst in database {database} set default_transaction_read_only = on;
 alter role rrr_analyst in database {database} set statement_timeout = {timeout};
 alter role rrr_analyst in database {database} set idle_in_transaction_session_timeout = {timeout};
+-- A DO block can catch the timeout that would end it, and goes on when its client is gone.
+revoke usage on language plpgsql from public;
+grant usage on language plpgsql to rrr_owner;
+alter role rrr_analyst in database {database} set client_connection_check_interval = '5s';
 alter role rrr_writer in database {database} set work_mem = '256MB';
 do $$
 declare

@@ -7,6 +7,7 @@ select
                 and not has_database_privilege('rrr_analyst', d.oid, 'temporary')
                 and not has_function_privilege('rrr_analyst', 'pg_try_advisory_lock(bigint)', 'execute')
                 and not has_function_privilege('rrr_analyst', 'pg_advisory_xact_lock_shared(integer, integer)', 'execute')
+                and not has_language_privilege('rrr_analyst', 'plpgsql', 'usage')
                 and has_function_privilege('rrr_writer', 'pg_advisory_xact_lock(bigint)', 'execute')
                 and pg_has_role('rrr_owner', 'pg_read_all_stats', 'member')
                 and exists (
