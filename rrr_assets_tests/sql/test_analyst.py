@@ -88,7 +88,7 @@ def test_no_session_of_another_role_is_ended(database: Database, analyst: psycop
         ("select 1; select 2", "more than one statement"),
         ("select 1; commit; delete from raw_trades", "more than one statement"),
         ("select set_config('transaction_read_only', 'off', false)", "before any query"),
-        ("do $$ begin perform set_config('transaction_read_only', 'off', true); end $$", "before any query"),
+        ("do $$ begin perform set_config('transaction_read_only', 'off', true); end $$", "permission denied for language plpgsql"),
         ("set role rrr_owner", "permission denied"),
         ("select rolpassword from pg_authid", "permission denied"),
         ("copy raw_trades from stdin", "permission denied|read-only"),
