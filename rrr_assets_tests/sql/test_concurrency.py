@@ -4,7 +4,7 @@ import random
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
@@ -161,3 +161,16 @@ def test_a_day_of_several_files_loaded_by_eight_runs_at_once(platform: Platform,
     assert held(platform, DAY) == (900, [(0, DAY_US)], [], True)
     assert midnight(DAY) < trades[0].us
     assert_whole(platform)
+
+
+def test_of_two_runs_that_found_the_same_file_waiting_the_second_finds_it_taken_in(platform: Platform, tmp_path: Path) -> None:
+    path = tmp_path / "ETHUSDT-trades-2024-09-10.csv"
+    path.write_text("".join(f"{n},100.00000000,0.01000000,1.00000000,{1725926400000 + n},True,True\n" for n in range(1, 501)))
+    day = date(2024, 9, 10)
+    with platform.database.connect(Role.WRITER, autocommit=True) as connection:
+        landing.accept(platform.home, connection, path, "binance-vision-trades", None, None)
+        found = [landing.files_of_days(platform.home, connection, "trades", [day])[day] for _ in range(2)]
+    first, second = (load_day(platform.database, day, files, None, landing.raw_lines) for files in found)
+    assert [file.rows_stored for file in first.files] == [500]
+    assert second.files == ()
+    assert platform.rows("select count(*) from raw_trades") == [(500,)]
