@@ -9,6 +9,12 @@ below the knowledge horizon.
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+_OFFSET_QUANTILE: Final = 0.99
 
 
 class BeyondHorizon(ValueError):
@@ -68,3 +74,21 @@ def available_at(
     if received_at is None:
         return event_time + publication_delay, "modelled"
     return max(event_time, received_at + (clock_offset or timedelta())), "observed"
+
+
+def clock_offset(leads_us: npt.NDArray[np.int64]) -> int | None:
+    """What to add to a recorder's clock, in microseconds: how far it provably runs behind the venue's.
+
+    A message cannot arrive before it was sent, so the largest lead of event_time over received_at is the least
+    that the clock is behind; the 99th percentile, because single messages are stamped late by the venue itself.
+    A clock that runs ahead cannot be told from a slow line: it is left, which errs to the safe side.
+
+    Args:
+        leads_us: event_time less received_at of each message, shape (n,), in microseconds.
+
+    Returns:
+        None where nothing was measured.
+    """
+    if len(leads_us) == 0:
+        return None
+    return max(0, int(np.quantile(leads_us, _OFFSET_QUANTILE, method="lower")))

@@ -1,6 +1,6 @@
 """What a parser hands on: the Arrow schemas between venues/ and the loader.
 
-Belongs here: the shape of parsed trades, parsed venue bars and refused rows. Does not: the tables
+Belongs here: the shape of parsed rows of each stream, and of refused rows. Does not: the tables
 they end in (their contracts stand beside this module), how a source is read (venues/).
 Prices, sizes and times are exact: decimals, and microseconds since the epoch in UTC.
 """
@@ -25,6 +25,64 @@ TRADES: Final = pa.schema(
         pa.field("side", pa.string()),  # aggressor: 'buy', 'sell', null where the venue does not say
         pa.field("conditions", pa.list_(pa.string())),  # the venue's own words, sorted; null where there are none
         pa.field("received_at", UTC_MICROSECONDS),  # when the recording machine had it, by that machine's clock
+    ]
+)
+
+AGG_TRADES: Final = pa.schema(
+    [
+        *TRADES,
+        pa.field("first_trade_id", pa.int64(), nullable=False),
+        pa.field("last_trade_id", pa.int64(), nullable=False),
+    ]
+)
+
+QUOTES: Final = pa.schema(
+    [
+        pa.field("line", pa.int64(), nullable=False),
+        pa.field("instrument", pa.string(), nullable=False),
+        pa.field("sequence", pa.int64(), nullable=False),  # the venue's update id, or microseconds * 4096 + ordinal
+        pa.field("event_time", UTC_MICROSECONDS, nullable=False),
+        pa.field("event_time_ns", pa.int64()),
+        # 'local' where the venue gives no time: event_time is then received_at plus the file's measured clock offset.
+        pa.field("time_source", pa.string(), nullable=False),
+        pa.field("bid_price", PRICE),  # null where nothing is bid
+        pa.field("bid_size", SIZE),  # null with it, or where the venue gives none
+        pa.field("ask_price", PRICE),
+        pa.field("ask_size", SIZE),
+        pa.field("received_at", UTC_MICROSECONDS),
+    ]
+)
+
+DEPTH: Final = pa.schema(
+    [
+        pa.field("line", pa.int64(), nullable=False),
+        pa.field("instrument", pa.string(), nullable=False),
+        # Twice the last update id, plus one for a snapshot: a delta and a snapshot may end at the same update.
+        pa.field("sequence", pa.int64(), nullable=False),
+        pa.field("event_time", UTC_MICROSECONDS, nullable=False),
+        pa.field("event_time_ns", pa.int64()),
+        pa.field("time_source", pa.string(), nullable=False),
+        pa.field("kind", pa.string(), nullable=False),  # 'delta' or 'snapshot'
+        pa.field("first_update_id", pa.int64()),  # null for a snapshot
+        pa.field("last_update_id", pa.int64(), nullable=False),
+        pa.field("bids", pa.string(), nullable=False),  # JSON, levels as received: [["42000.10","0.5"],...]
+        pa.field("asks", pa.string(), nullable=False),
+        pa.field("received_at", UTC_MICROSECONDS),
+    ]
+)
+
+CORRECTIONS: Final = pa.schema(
+    [
+        pa.field("line", pa.int64(), nullable=False),
+        pa.field("instrument", pa.string(), nullable=False),
+        pa.field("sequence", pa.int64(), nullable=False),  # of the trade that is corrected
+        pa.field("event_time", UTC_MICROSECONDS, nullable=False),  # of the day in which the trade stands; 2009-01-01 where not said
+        pa.field("action", pa.string(), nullable=False),  # 'replace' or 'cancel'
+        pa.field("price", PRICE),  # what replaces the stored value; null leaves it as it is
+        pa.field("size", SIZE),
+        pa.field("side", pa.string()),
+        pa.field("new_event_time", UTC_MICROSECONDS),
+        pa.field("reason", pa.string(), nullable=False),
     ]
 )
 
@@ -59,3 +117,13 @@ REFUSED_ROWS: Final = pa.schema(
         pa.field("sequence", pa.int64()),
     ]
 )
+
+SCHEMAS: Final = {
+    "trades": TRADES,
+    "agg_trades": AGG_TRADES,
+    "quotes": QUOTES,
+    "depth": DEPTH,
+    "corrections": CORRECTIONS,
+    "venue_bars": VENUE_BARS,
+}
+"""What a parser hands on of each stream."""

@@ -32,6 +32,8 @@ VENUES: Final = {
         Venue("binance-coinm", "inverse", 8, 8),
         Venue("gemini", "spot", 12, 18),
         Venue("kraken", "spot", 12, 12),
+        Venue("coinbase", "spot", 12, 18),
+        Venue("polygon", "spot", 12, 18),
     )
 }
 """A venue is added here and nowhere else; its formats are registered in venues/registry."""

@@ -23,6 +23,7 @@ from typing import Any, Final
 import numpy as np
 import pyarrow as pa
 
+from rrr_assets.calc.knowledge import clock_offset
 from rrr_assets.calc.outcomes import NoSpaceLeft
 from rrr_assets.venues import registry
 from rrr_assets.venues.base import Source, SourceFacts, SourceRefused
@@ -33,7 +34,6 @@ from rrr_assets.warehouse.sqlfiles import query
 from rrr_assets.warehouse.staging import StagedFile, Stager, one_ahead
 
 _LEAST_FREE_MB: Final = 256
-_OFFSET_QUANTILE: Final = 0.99
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,7 +225,7 @@ def stage(landed: LandingFile, facts: SourceFacts, folder: Path) -> dict[str, An
         "sha256": facts.sha256,
         "rows_read": rows_read,
         "passed_over": passed_over,
-        "clock_offset_us": _clock_offset(np.concatenate(lags) if lags else np.empty(0, np.int64)),
+        "clock_offset_us": clock_offset(np.concatenate(lags) if lags else np.empty(0, np.int64)),
         "days": {day.isoformat(): rows for day, rows in sorted(stager.days.items())},
         "instruments": sorted(stager.instruments),
     }
@@ -279,18 +279,6 @@ def _lags(rows: pa.RecordBatch) -> np.ndarray[Any, np.dtype[np.int64]]:
     event = rows.column("event_time").filter(known).cast(pa.int64()).to_numpy()
     lags: np.ndarray[Any, np.dtype[np.int64]] = event - received.filter(known).cast(pa.int64()).to_numpy()
     return lags
-
-
-def _clock_offset(lags: np.ndarray[Any, np.dtype[np.int64]]) -> int | None:
-    """What to add to the recorder's clock, in microseconds: how far it provably runs behind the venue's.
-
-    A trade cannot arrive before it happened, so the largest lead of event_time over received_at is the least
-    that the clock is behind; the 99th percentile, because single trades are stamped late by the venue itself.
-    A clock that runs ahead cannot be told from a slow line: it is left, which errs to the safe side.
-    """
-    if len(lags) == 0:
-        return None
-    return max(0, int(np.quantile(lags, _OFFSET_QUANTILE, method="lower")))
 
 
 def _notes(folder: Path) -> dict[str, Any] | None:

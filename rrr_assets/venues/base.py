@@ -15,8 +15,8 @@ import pyarrow as pa
 
 from rrr_assets.contracts.parsed import REFUSED_ROWS
 
-Stream = Literal["trades", "venue_bars"]
-Space = Literal["trade_id", "aggregate_id", "ordinal"]
+Stream = Literal["trades", "agg_trades", "quotes", "depth", "venue_bars", "corrections"]
+Space = Literal["trade_id", "exchange_trade_id", "aggregate_id", "update_id", "ordinal"]
 TimeUnit = Literal["s", "ms", "us", "ns"]
 Evidence = Literal["proven on real data", "built from the specification"]
 
@@ -37,6 +37,9 @@ class Reason(StrEnum):
     CONFLICT = "conflict"  # the same key is stored with other values
     GROUP_CONFLICT = "group_conflict"  # another source has other trades at this very time, and no ids to tell
     ORDINAL_OVERFLOW = "ordinal_overflow"  # more than 4096 lines in one microsecond
+    LEVELS = "levels"  # a side of the book that is no list of prices and sizes
+    ACTION = "action"  # a correction that neither replaces nor cancels, or changes nothing
+    UNKNOWN_TRADE = "unknown_trade"  # a correction of a trade that is not stored
 
 
 class SourceRefused(Exception):
@@ -56,6 +59,7 @@ class Source:
     name: str
     instrument: str | None = None  # given by the user: venue:SYMBOL
     day: date | None = None  # given by the user: the file is the whole of this UTC day
+    stream: Stream | None = None  # which of the file's streams is read; None for the first that it holds
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,23 +68,27 @@ class SourceFacts:
 
     `declared` is the half-open range of UTC days that the file claims to hold in full, by its venue's
     naming or by the user's word; None for a capture or a page of a REST answer, which claim nothing.
+    A capture may hold several streams: these are the facts of one, and `others` are read by naming them in
+    `Source.stream`, each as if it were a file of its own.
     """
 
     stream: Stream
-    space: Space | None  # None for venue bars
+    space: Space | None  # None for venue bars and corrections
     time_unit: TimeUnit
     sha256: str
     size_bytes: int
     declared: tuple[date, date] | None = None
     interval: str | None = None  # of venue bars
     instrument: str | None = None  # where the whole file is known to hold only one
+    others: tuple[Stream, ...] = ()
+    clock_offset_us: int | None = None  # to add to the recorder's clock, where the format itself measured it
 
 
 @dataclass(frozen=True, slots=True)
 class ParsedBatch:
     """Some rows of a file, in source order.
 
-    `rows` has the schema `contracts.parsed.TRADES` or `VENUE_BARS`, `refused` that of `REFUSED_ROWS`;
+    `rows` has the stream's schema in `contracts.parsed.SCHEMAS`, `refused` that of `REFUSED_ROWS`;
     rows_read = rows + refused. `passed_over` counts lines that are no rows of this stream: those of other
     streams, and blank ones.
     """

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 
 from rrr_assets.calc.identity import ORDINALS, Ordinals
 from rrr_assets.calc.numbers import PRICE, SIZE, parse_decimals, parse_integers
-from rrr_assets.contracts.parsed import TRADES, UTC_MICROSECONDS, VENUE_BARS
+from rrr_assets.contracts.parsed import AGG_TRADES, DEPTH, QUOTES, TRADES, UTC_MICROSECONDS, VENUE_BARS
 from rrr_assets.venues.base import ParsedBatch, Reason, Refusals, TimeUnit
 from rrr_assets.venues.names import INTERVAL_SECONDS, MONTH
 
@@ -101,12 +101,15 @@ class Checks:
             return f"Field {column} is missing"
         return f"Column {column} holds '{text if len(text) <= 80 else text[:80] + '...'}'"
 
-    def decimals(self, column: str, to: pa.Decimal128Type, sign: Sign) -> pa.Decimal128Array:
-        """Exact decimals of the wanted sign."""
+    def decimals(self, column: str, to: pa.Decimal128Type, sign: Sign, *, may_be_absent: bool = False) -> pa.Decimal128Array:
+        """Exact decimals of the wanted sign; a field that is absent or empty is null where it may be."""
         texts = self.rows.columns[column]
         numbers = parse_decimals(texts, to)
         if numbers.null_count:
-            self.refuse(pc.is_null(numbers), lambda index: self._no_decimal(column, index, to))
+            unread = pc.is_null(numbers)
+            if may_be_absent:
+                unread = pc.and_(unread, pc.not_equal(texts, "").fill_null(False))
+            self.refuse(unread, lambda index: self._no_decimal(column, index, to))
         zero = pa.scalar(Decimal(0), to)
         wrong = pc.less_equal(numbers, zero) if sign == "positive" else pc.less(numbers, zero)
         self.refuse(wrong, lambda index: (Reason.NOT_POSITIVE, f"{self.holds(column, index)}, which is not {_SIGNS[sign]}."))
@@ -241,7 +244,7 @@ class TradeColumns:
     event_time: Int64s
     price: pa.Decimal128Array
     size: pa.Decimal128Array
-    is_sell: pa.BooleanArray
+    is_sell: pa.BooleanArray | None
     event_time_ns: pa.Int64Array | None = None
     conditions: pa.ListArray | None = None
     received_at: pa.Int64Array | None = None
@@ -249,9 +252,15 @@ class TradeColumns:
 
 def trade_batch(checks: Checks, trades: TradeColumns, refusals: Refusals, passed_over: int) -> ParsedBatch:
     """The rows that stood every check, and the refused ones."""
+    arrays = _trade_arrays(checks, trades)
+    kept = checks.finish(trades.instrument, trades.event_time, trades.sequence, refusals)
+    return ParsedBatch(_kept(arrays, TRADES, kept), refusals.batch(), passed_over)
+
+
+def _trade_arrays(checks: Checks, trades: TradeColumns) -> list[pa.Array]:
     count = len(checks.rows.lines)
     name = trades.instrument
-    arrays = [
+    return [
         pa.array(checks.rows.lines),
         pa.repeat(pa.scalar(name, pa.string()), count) if isinstance(name, str) else name,
         pa.array(trades.sequence),
@@ -259,12 +268,105 @@ def trade_batch(checks: Checks, trades: TradeColumns, refusals: Refusals, passed
         pa.nulls(count, pa.int64()) if trades.event_time_ns is None else trades.event_time_ns,
         trades.price,
         trades.size,
-        pc.if_else(trades.is_sell, "sell", "buy"),
+        pa.nulls(count, pa.string()) if trades.is_sell is None else pc.if_else(trades.is_sell, "sell", "buy"),
         pa.nulls(count, pa.list_(pa.string())) if trades.conditions is None else trades.conditions,
         pa.nulls(count, UTC_MICROSECONDS) if trades.received_at is None else trades.received_at.cast(UTC_MICROSECONDS),
     ]
-    kept = checks.finish(name, trades.event_time, trades.sequence, refusals)
-    return ParsedBatch(_kept(arrays, TRADES, kept), refusals.batch(), passed_over)
+
+
+def agg_trade_batch(
+    checks: Checks, trades: TradeColumns, first_trade_id: Int64s, last_trade_id: Int64s, refusals: Refusals, passed_over: int
+) -> ParsedBatch:
+    """Aggregated trades, as `trade_batch` does plain ones; one whose last trade comes before its first is refused."""
+    checks.refuse(
+        last_trade_id < first_trade_id,
+        lambda index: (Reason.MISSING_ID, f"Its last trade {last_trade_id[index]} comes before its first {first_trade_id[index]}."),
+    )
+    arrays = [*_trade_arrays(checks, trades), pa.array(first_trade_id), pa.array(last_trade_id)]
+    kept = checks.finish(trades.instrument, trades.event_time, trades.sequence, refusals)
+    return ParsedBatch(_kept(arrays, AGG_TRADES, kept), refusals.batch(), passed_over)
+
+
+@dataclass(frozen=True)
+class QuoteColumns:
+    """The typed columns of quotes, all as long as the rows; what is None is null for every row."""
+
+    instrument: str | pa.StringArray
+    sequence: Int64s
+    event_time: Int64s
+    bid_price: pa.Decimal128Array
+    ask_price: pa.Decimal128Array
+    bid_size: pa.Decimal128Array | None = None
+    ask_size: pa.Decimal128Array | None = None
+    time_source: Literal["venue", "local"] | pa.StringArray = "venue"
+    event_time_ns: pa.Int64Array | None = None
+    received_at: pa.Int64Array | None = None
+
+
+def quote_batch(checks: Checks, quotes: QuoteColumns, refusals: Refusals, passed_over: int) -> ParsedBatch:
+    """Best bids and asks; one with neither side is refused."""
+    checks.refuse(
+        pc.and_(pc.is_null(quotes.bid_price), pc.is_null(quotes.ask_price)),
+        lambda _: (Reason.COLUMNS, "It has neither a bid nor an ask."),
+    )
+    count = len(checks.rows.lines)
+    name = quotes.instrument
+    source = quotes.time_source
+    arrays = [
+        pa.array(checks.rows.lines),
+        pa.repeat(pa.scalar(name, pa.string()), count) if isinstance(name, str) else name,
+        pa.array(quotes.sequence),
+        pa.array(quotes.event_time).cast(UTC_MICROSECONDS),
+        pa.nulls(count, pa.int64()) if quotes.event_time_ns is None else quotes.event_time_ns,
+        pa.repeat(pa.scalar(source, pa.string()), count) if isinstance(source, str) else source,
+        quotes.bid_price,
+        pa.nulls(count, SIZE) if quotes.bid_size is None else quotes.bid_size,
+        quotes.ask_price,
+        pa.nulls(count, SIZE) if quotes.ask_size is None else quotes.ask_size,
+        pa.nulls(count, UTC_MICROSECONDS) if quotes.received_at is None else quotes.received_at.cast(UTC_MICROSECONDS),
+    ]
+    kept = checks.finish(name, quotes.event_time, quotes.sequence, refusals)
+    return ParsedBatch(_kept(arrays, QUOTES, kept), refusals.batch(), passed_over)
+
+
+@dataclass(frozen=True)
+class DepthColumns:
+    """The typed columns of depth messages; `bids` and `asks` are JSON lists of levels, [price, size] as text, as received."""
+
+    instrument: str | pa.StringArray
+    event_time: Int64s
+    kind: pa.StringArray
+    first_update_id: pa.Int64Array
+    last_update_id: Int64s
+    bids: pa.StringArray
+    asks: pa.StringArray
+    time_source: Literal["venue", "local"] | pa.StringArray = "venue"
+    received_at: pa.Int64Array | None = None
+
+
+def depth_batch(checks: Checks, depth: DepthColumns, refusals: Refusals, passed_over: int) -> ParsedBatch:
+    """Changes and snapshots of order books. Their levels were checked by whoever read them."""
+    count = len(checks.rows.lines)
+    name = depth.instrument
+    source = depth.time_source
+    # A delta and a snapshot may end at the same update.
+    sequence = depth.last_update_id * 2 + pc.equal(depth.kind, "snapshot").to_numpy(zero_copy_only=False)
+    arrays = [
+        pa.array(checks.rows.lines),
+        pa.repeat(pa.scalar(name, pa.string()), count) if isinstance(name, str) else name,
+        pa.array(sequence),
+        pa.array(depth.event_time).cast(UTC_MICROSECONDS),
+        pa.nulls(count, pa.int64()),
+        pa.repeat(pa.scalar(source, pa.string()), count) if isinstance(source, str) else source,
+        depth.kind,
+        depth.first_update_id,
+        pa.array(depth.last_update_id),
+        depth.bids,
+        depth.asks,
+        pa.nulls(count, UTC_MICROSECONDS) if depth.received_at is None else depth.received_at.cast(UTC_MICROSECONDS),
+    ]
+    kept = checks.finish(name, depth.event_time, sequence, refusals)
+    return ParsedBatch(_kept(arrays, DEPTH, kept), refusals.batch(), passed_over)
 
 
 @dataclass(frozen=True)

@@ -105,6 +105,11 @@ class Home:
         """PostgreSQL's data folder."""
         return self.server_tree / "data"
 
+    @property
+    def server_upgrade(self) -> Path:
+        """Where an upgrade makes the data of the new version; there only while it does."""
+        return self.server_tree / "upgrade"
+
     def prepare(self) -> None:
         """Make the home and its folders, each open to its owner alone. Folders that exist stay as they are."""
         if not self.root.exists():

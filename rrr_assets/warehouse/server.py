@@ -1,7 +1,7 @@
 """The embedded PostgreSQL: started on demand, under the home, for this machine alone.
 
 Belongs here: initdb, start, stop, the settings of the server, its databases' existence. Does not: roles, schemas
-and tables (migrations), servers that somebody else runs (RRR_DATABASE_URL).
+and tables (migrations), another major version's data (upgrade.py), servers that somebody else runs (RRR_DATABASE_URL).
 Of the wheel only the programs are used; all that is known of them is a bin folder. The server outlives the process
 that started it. Whoever needs it calls `ensure_running`, as often and from as many processes as they like.
 
@@ -18,6 +18,7 @@ import logging
 import os
 import pwd
 import random
+import re
 import shutil
 import signal
 import socket
@@ -26,7 +27,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
@@ -100,7 +101,7 @@ class _Account:
     uid: int | None = None
     gid: int | None = None
 
-    def run(self, argv: Sequence[str | Path]) -> subprocess.CompletedProcess[str]:
+    def run(self, argv: Sequence[str | Path], cwd: str | Path = "/", **variables: str) -> subprocess.CompletedProcess[str]:
         """Run a program to its end. One that cannot even be started ends with code 126, as from a shell."""
         command = [*self.prefix, *map(str, argv)]
         try:
@@ -112,8 +113,8 @@ class _Account:
                 text=True,
                 errors="replace",
                 check=False,
-                cwd="/",
-                env=_environment(),
+                cwd=cwd,
+                env=_environment() | variables,
                 user=self.uid,
                 group=self.gid,
                 extra_groups=None if self.uid is None else [],
@@ -153,8 +154,8 @@ class _Account:
 
 
 @dataclass(frozen=True, slots=True)
-class _Site:
-    """One home's server: where its tree and programs are, and how they are run."""
+class Site:
+    """One server of a home: where its tree and programs are, and how they are run."""
 
     home: Home
     account: _Account
@@ -165,6 +166,12 @@ class _Site:
     def data(self) -> Path:
         return self.tree / "data"
 
+    def reaching(self, binaries: Path) -> "Site":
+        """With these programs, or a copy of them where the server's user cannot reach them."""
+        if not self.account.can_run(binaries):
+            binaries = _copy_binaries(self.account, binaries, self.tree)
+        return replace(self, binaries=binaries)
+
 
 def ensure_running(home: Home | None = None, progress: Progress = LOGGER.info) -> ServerInfo:
     """The home's server, started if it is not running, its data made if there is none.
@@ -174,7 +181,8 @@ def ensure_running(home: Home | None = None, progress: Progress = LOGGER.info) -
         progress: Told, every few seconds, what is being waited for.
 
     Raises:
-        ServerFailed: no programs, no way to run them as this user, or the server does not come up in a minute.
+        ServerFailed: no programs, those of another major version than the data's, no way to run them as this user, or the server
+            does not come up in a minute.
         HomeUnusable: a file of the home is broken, or another process holds the home's lock for minutes.
     """
     home = home or Home(home_dir())
@@ -182,16 +190,20 @@ def ensure_running(home: Home | None = None, progress: Progress = LOGGER.info) -
     if running := status(home):
         return running
     with home.lock("server"):
-        data = _data_of(home)
+        data = data_of(home)
+        settle_upgrade(home, progress)
         if _postmaster(data) and (running := _await_ready(home, data, None, progress)):
             _record(home, running)
             return running
-        site = _prepare_site(home)
+        if data.exists():
+            _refuse_another_major(data)
+        site = prepare_site(home)
         if not site.data.exists():
             progress("making a new database folder")
-            _initialize(site)
-        _clear_remains(site.data, progress)
-        return _start(site, progress)
+            initialize(site, "--data-checksums")
+        running = start(site, progress)
+        _drop_unused_copies(site)
+        return running
 
 
 def status(home: Home | None = None) -> ServerInfo | None:
@@ -201,7 +213,7 @@ def status(home: Home | None = None) -> ServerInfo | None:
         ServerFailed: it refuses the home's password, is another server than the home's, or its tree is gone or another home's.
     """
     home = home or Home(home_dir())
-    data = _data_of(home)
+    data = data_of(home)
     found = _postmaster(data)
     return _ask(home, data, *found) if found else None
 
@@ -219,16 +231,49 @@ def stop(home: Home | None = None) -> None:
     if not home.root.exists():
         return
     with home.lock("server"):
-        data = _data_of(home)
-        if found := _postmaster(data):
-            pid = found[0]
-            for signum, seconds in ((signal.SIGINT, FAST_STOP_SECONDS), (signal.SIGQUIT, IMMEDIATE_STOP_SECONDS)):
-                _send(pid, signum)
-                if _wait_until(lambda: _postmaster(data) is None, seconds):
-                    break
-            else:
-                raise ServerFailed(f"process {pid} does not end", f"Look into {home.server_tree / 'log'}", _log_tail(home))
-        _clear_remains(data, LOGGER.info)
+        stop_locked(home)
+
+
+def stop_locked(home: Home) -> None:
+    """As `stop`, for a caller who holds the lock `server`."""
+    data = data_of(home)
+    if found := _postmaster(data):
+        pid = found[0]
+        for signum, seconds in ((signal.SIGINT, FAST_STOP_SECONDS), (signal.SIGQUIT, IMMEDIATE_STOP_SECONDS)):
+            _send(pid, signum)
+            if _wait_until(lambda: _postmaster(data) is None, seconds):
+                break
+        else:
+            raise ServerFailed(f"process {pid} does not end", f"Look into {home.server_tree / 'log'}", _log_tail(home))
+    _clear_remains(data, LOGGER.info)
+
+
+def settle_upgrade(home: Home, progress: Progress) -> None:
+    """End an upgrade that was interrupted: taken back where the old data is in its place, else carried through.
+
+    For a caller who holds the lock `server`: nobody is at the upgrade any more but programs that lost their parent.
+    The old data leaves its place only when the new one is whole (upgrade.py).
+    """
+    data, work = data_of(home), home.server_upgrade
+    if not work.is_dir():
+        return
+
+    def is_left_alone() -> bool:
+        users = [pid for pid, command in _commands() if any(str(work) in word for word in command)]
+        for pid in users:
+            _send(pid, signal.SIGKILL)
+        return not users
+
+    if not _wait_until(is_left_alone, ORPHANS_SECONDS):
+        raise ServerFailed(f"processes of an interrupted upgrade do not end in {work}", "End them and call again")
+    _clear_remains(work / "data", progress)
+    if data.exists():
+        # pg_upgrade runs the old server too, where nobody but itself can reach it.
+        stop_locked(home)
+    elif (work / "data").is_dir():
+        (work / "data").rename(data)
+        sync_folder(data.parent)
+    shutil.rmtree(work)
 
 
 def ensure_database(info: ServerInfo, name: str, owner: str | None = None) -> None:
@@ -240,7 +285,7 @@ def ensure_database(info: ServerInfo, name: str, owner: str | None = None) -> No
         owner: An existing role, for a database that is made now; default: the superuser. One that exists keeps its owner.
     """
     password = info.credentials.password_for(info.superuser)
-    with _connect(info.port, password) as connection:
+    with connect_superuser(info.port, password) as connection:
         # Ends with the session. Without it two callers that both see no database would both make it.
         connection.execute("select pg_advisory_lock(hashtext('rrr_assets.ensure_database'))")
         if connection.execute("select from pg_database where datname = %s", [name]).fetchone() is None:
@@ -272,7 +317,41 @@ def find_binaries() -> Path:
     return binaries
 
 
-def _prepare_site(home: Home) -> _Site:
+def version_of(binaries: Path) -> str:
+    """The version of PostgreSQL's programs in this folder, such as 18.4.
+
+    Raises:
+        ServerFailed: they cannot be run.
+    """
+    # `--version` is answered to root too.
+    said = _Account().run([binaries / "postgres", "--version"])
+    found = re.search(r"\(PostgreSQL\) (\d\S*)", said.stdout)
+    if said.returncode or found is None:
+        raise ServerFailed(f"the programs in {binaries} do not run", "Name others in RRR_POSTGRES_BIN", said.stdout.splitlines())
+    return found[1]
+
+
+def major_of(version: str) -> int:
+    """The major version: data of one is not read by the programs of another."""
+    return int(re.split(r"\D", version, maxsplit=1)[0])
+
+
+def major_of_data(data: Path) -> int:
+    return int((data / "PG_VERSION").read_text("ascii"))
+
+
+def _refuse_another_major(data: Path) -> None:
+    binaries = find_binaries()
+    made_by, installed = major_of_data(data), version_of(binaries)
+    if made_by == major_of(installed):
+        return
+    reason = f"the data in {data} is of PostgreSQL {made_by}, the programs in {binaries} are of {installed}"
+    stay = f"set RRR_POSTGRES_BIN to the programs of PostgreSQL {made_by}"
+    way = f"Move it over with `rrr upgrade`, or {stay}" if made_by < major_of(installed) else f"There is no way down: {stay}"
+    raise ServerFailed(reason, way)
+
+
+def prepare_site(home: Home) -> Site:
     """Find out how the server can be run here, and make its tree. Decided once: what lies there decides later calls."""
     account, tree = _choose_account(home)
     make_private_folder(tree)
@@ -281,10 +360,7 @@ def _prepare_site(home: Home) -> _Site:
     make_private_folder(tree / "log")
     if not account.can_write(tree):
         raise ServerFailed(f"its user cannot reach {tree}", _ANOTHER_WAY)
-    binaries = find_binaries()
-    if not account.can_run(binaries):
-        binaries = _copy_binaries(account, binaries, tree)
-    return _Site(home, account, tree, binaries)
+    return Site(home, account, tree, find_binaries()).reaching(find_binaries())
 
 
 _ANOTHER_WAY: Final = "Call as a user other than root, or move RRR_HOME to a place that others may pass, or set RRR_DATABASE_URL"
@@ -343,7 +419,7 @@ def _place_tree_elsewhere(home: Home) -> tuple[_Account, Path]:
     return account, tree
 
 
-def _data_of(home: Home) -> Path:
+def data_of(home: Home) -> Path:
     """The home's data folder, there or not. Refuses a tree that is gone, or that another home points to.
 
     A home that was copied names the same tree as its original; one that was moved takes its tree along.
@@ -376,8 +452,6 @@ def _copy_binaries(account: _Account, binaries: Path, tree: Path) -> Path:
     copy = tree / f"postgresql-{digest}"
     copied = copy / package.name / prefix.name / binaries.name
     if not copy.exists():
-        for old in tree.glob("postgresql-*"):
-            shutil.rmtree(old)
         with tempfile.TemporaryDirectory(prefix="copy-", dir=tree) as temporary:
             whole = Path(temporary) / "whole"
             shutil.copytree(prefix, whole / package.name / prefix.name, symlinks=True, ignore=shutil.ignore_patterns("include"))
@@ -394,6 +468,13 @@ def _copy_binaries(account: _Account, binaries: Path, tree: Path) -> Path:
     return copied
 
 
+def _drop_unused_copies(site: Site) -> None:
+    """Not before the server runs on its programs: an upgrade needs the old ones, which may be nowhere else."""
+    for copy in site.tree.glob("postgresql-*"):
+        if copy not in site.binaries.parents:
+            shutil.rmtree(copy)
+
+
 def _environment() -> dict[str, str]:
     """The environment of the server's programs: nothing of the caller's PG* variables, messages in English."""
     kept = {name: os.environ[name] for name in ("PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH") if name in os.environ}
@@ -403,8 +484,13 @@ def _environment() -> dict[str, str]:
 # --- making and starting ----------------------------------------------------------------------------------------
 
 
-def _initialize(site: _Site) -> None:
-    """Make the data folder beside its place, then move it there: half a folder is never taken for a whole one."""
+def initialize(site: Site, *chosen: str) -> None:
+    """Make the data folder beside its place, then move it there: half a folder is never taken for a whole one.
+
+    Args:
+        site: Where.
+        chosen: Options of initdb beside those that every home has.
+    """
     password = Credentials(site.home.credentials).password_for(SUPERUSER)
     for left in site.tree.glob("initdb-*"):
         # An initdb whose caller was killed may still be dying in there; then the next one clears it away.
@@ -414,7 +500,7 @@ def _initialize(site: _Site) -> None:
     password_file = temporary / "password"
     write_private(password_file, f"{password}\n")
     new = temporary / "data"
-    options = ["--encoding=UTF8", "--locale=C", "--auth=scram-sha-256", "--data-checksums", f"--username={SUPERUSER}"]
+    options = ["--encoding=UTF8", "--locale=C", "--auth=scram-sha-256", f"--username={SUPERUSER}", *chosen]
     made = site.account.run([site.binaries / "initdb", f"--pgdata={new}", f"--pwfile={password_file}", *options])
     if made.returncode != 0:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -480,7 +566,7 @@ log_parameter_max_length_on_error = 0
 """
 
 
-def _write_settings(site: _Site) -> None:
+def write_settings(site: Site) -> None:
     """Write the server's settings and access rules anew, so that old homes get new settings."""
     lz4: list[str | Path] = [site.binaries / "postgres", "-D", site.data, "-c", "wal_compression=lz4", "-C", "wal_compression"]
     write_private(site.data / "pg_hba.conf", _ACCESS)
@@ -510,9 +596,10 @@ def _has_shared_memory() -> bool:
     return folder.is_dir() and shutil.disk_usage(folder).total >= 256 * 2**20
 
 
-def _start(site: _Site, progress: Progress) -> ServerInfo:
+def start(site: Site, progress: Progress) -> ServerInfo:
     """Start the server on its recorded port, or on another one while that is taken."""
-    _write_settings(site)
+    _clear_remains(site.data, progress)
+    write_settings(site)
     launch_log = site.home.logs / "postgresql-start.log"
     for _ in range(PORT_ATTEMPTS):
         port = _choose_port(site.home)
@@ -529,7 +616,7 @@ def _start(site: _Site, progress: Progress) -> ServerInfo:
     raise ServerFailed("the server ended while it was starting", _remedy_for(site), _log_tail(site.home))
 
 
-def _remedy_for(site: _Site) -> str:
+def _remedy_for(site: Site) -> str:
     if shutil.disk_usage(site.tree).free < 64 * 2**20:
         return f"The disk that holds {site.tree} is full: make room and call again"
     return f"See the last lines of its log, in {site.tree / 'log'}"
@@ -594,7 +681,7 @@ def _ask(home: Home, data: Path, pid: int, port: int) -> ServerInfo | None:
     """Ask the server on this port who it is. None: it does not answer (yet, or any more)."""
     credentials = Credentials(home.credentials)
     try:
-        with _connect(port, credentials.password_for(SUPERUSER)) as connection:
+        with connect_superuser(port, credentials.password_for(SUPERUSER)) as connection:
             row = connection.execute("select current_setting('data_directory'), current_setting('server_version')").fetchone()
     except psycopg.OperationalError as error:
         if "password authentication failed" in str(error):
@@ -607,7 +694,7 @@ def _ask(home: Home, data: Path, pid: int, port: int) -> ServerInfo | None:
     return ServerInfo(HOST, port, SUPERUSER, data, str(row[1]).split()[0], pid, credentials)
 
 
-def _connect(port: int, password: str) -> psycopg.Connection[tuple[str, ...]]:
+def connect_superuser(port: int, password: str, database: str = "postgres") -> psycopg.Connection[tuple[str, ...]]:
     """Connect as the superuser, whatever PG* variables the caller has, and show the password to no impostor."""
     return psycopg.connect(
         host=HOST,
@@ -615,7 +702,7 @@ def _connect(port: int, password: str) -> psycopg.Connection[tuple[str, ...]]:
         port=port,
         user=SUPERUSER,
         password=password,
-        dbname="postgres",
+        dbname=database,
         connect_timeout=5,
         sslmode="disable",
         gssencmode="disable",
