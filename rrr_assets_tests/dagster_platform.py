@@ -58,7 +58,11 @@ def simulated(
 def land(folder: Path, files: Iterable[WrittenFile]) -> list[Accepted]:
     """Accept files into the home's landing zone; their days then wait."""
     with Database.current().connect(Role.WRITER, autocommit=True) as connection:
-        return [landing.accept(Home.current(), connection, folder / file.path, file.format, file.instrument, None) for file in files]
+        return [
+            accepted
+            for file in files
+            for accepted in landing.accept(Home.current(), connection, folder / file.path, file.format, file.instrument, None)
+        ]
 
 
 def rows(statement: str, *values: object) -> list[tuple[Any, ...]]:

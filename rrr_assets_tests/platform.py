@@ -18,6 +18,7 @@ from rrr_assets.warehouse.load import load_day
 from rrr_assets.warehouse.load_bars import load_bars_day
 from rrr_assets.warehouse.migrate import migrate
 from rrr_assets.warehouse.refresh import refresh_bars
+from rrr_assets.warehouse.tick_tables import TICK_TABLES
 
 
 def fresh_database() -> Database:
@@ -38,13 +39,14 @@ class Platform:
     def take_in(
         self, paths: Path | Sequence[Path], format_name: str, instrument: str | None = None, day: date | None = None
     ) -> list[DayLoaded]:
-        """Accept files and store their days: trades and venue bars alike, nothing refreshed."""
+        """Accept files and store their days: all streams alike, nothing refreshed."""
         chosen = [paths] if isinstance(paths, Path) else list(paths)
         with self.database.connect(Role.WRITER, autocommit=True) as connection:
-            accepted = [landing.accept(self.home, connection, path, format_name, instrument, day) for path in chosen]
+            accepted = [one for path in chosen for one in landing.accept(self.home, connection, path, format_name, instrument, day)]
         days = sorted({day for file in accepted for day in file.days})
         self.days.update(days)
-        return [*self.load("trades", load_day, days), *self.load("venue_bars", load_bars_day, days)]
+        ticks = [loaded for stream in TICK_TABLES for loaded in self.load(stream, load_day, days)]
+        return [*ticks, *self.load("venue_bars", load_bars_day, days)]
 
     def load(self, stream: str, store: Callable[..., DayLoaded], days: Sequence[date]) -> list[DayLoaded]:
         """Store what waits of some days."""

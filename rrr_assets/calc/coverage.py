@@ -124,10 +124,11 @@ class TapeBuilder:
     """Summarises an instrument's rows of one day as they come in batches: ids, times, holes.
 
     Holes are known only as long as ids strictly increase; a shuffled source is summarised from the table
-    after it is stored.
+    after it is stored. Ids that are not consecutive have none.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, is_consecutive: bool = True) -> None:
+        self.is_consecutive = is_consecutive
         self.rows = 0
         self.is_increasing = True
         self.first_id = self.last_id = 0
@@ -148,7 +149,7 @@ class TapeBuilder:
             self.lowest_time = self.highest_time = self.first_time
         steps = np.diff(ids)
         self.is_increasing = self.is_increasing and bool((steps > 0).all())
-        if self.is_increasing:
+        if self.is_increasing and self.is_consecutive:
             for at in np.flatnonzero(steps > 1):
                 self.holes.append(Hole(int(ids[at]), int(times_us[at]), int(ids[at + 1]), int(times_us[at + 1])))
         self.rows += len(ids) - (1 if self.rows else 0)

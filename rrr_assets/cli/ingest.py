@@ -168,12 +168,15 @@ def _accept(database: "Database", wanted: Sequence[Wanted], done: TakenIn, progr
     with database.connect(Role.WRITER, autocommit=True) as connection:
         for number, file in enumerate(wanted, start=1):
             try:
-                accepted.append(landing.accept(home, connection, file.path, file.format, file.instrument, file.day))
+                streams = landing.accept(home, connection, file.path, file.format, file.instrument, file.day)
             except (SourceRefused, NoSpaceLeft, ValueError) as error:
                 done.refused.append(str(error))
+            else:
+                accepted += streams
+                done.files += 1
+                # What one stream passes over, another may have taken.
+                done.passed_over += streams[0].passed_over - sum(other.rows_read for other in streams[1:])
             progress.step("verify and stage files", number, len(wanted))
-    done.files = len(accepted)
-    done.passed_over = sum(file.passed_over for file in accepted)
     return accepted
 
 

@@ -9,8 +9,6 @@ from rrr_assets.contracts.bars import BARS
 from rrr_assets.contracts.base import Table
 from rrr_assets.contracts.desk import DESK_TABLES
 from rrr_assets.contracts.ledgers import LEDGERS
-from rrr_assets.contracts.ticks import RAW_TRADES, TRADE_REVISIONS, VENUE_BARS
+from rrr_assets.contracts.ticks import TICKS
 
-TABLES: Final[dict[str, Table]] = {
-    table.name: table for table in (RAW_TRADES, TRADE_REVISIONS, VENUE_BARS, *BARS.values(), *LEDGERS, *DESK_TABLES)
-}
+TABLES: Final[dict[str, Table]] = {table.name: table for table in (*TICKS, *BARS.values(), *LEDGERS, *DESK_TABLES)}

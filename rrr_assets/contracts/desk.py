@@ -1,16 +1,15 @@
-"""The contracts of the trading desk's own tables: quotes, sentiment, orders, positions, portfolio, signals, models, events.
+"""The contracts of the trading desk's own tables: sentiment, orders, positions, portfolio, signals, models, events.
 
-Belongs here: the one form of those legacy tables that are neither trades nor bars. Does not: trades (ticks), bars (bars), the
+Belongs here: the one form of those legacy tables that are neither ticks nor bars. Does not: ticks (ticks), bars (bars), the
 platform's books (ledgers). Which legacy column became which, and why: docs/legacy-mapping.md.
 A row's knowledge is one stamp, `known_at`; a table that keeps the current state (orders, positions) moves it with every change.
 """
 
 from typing import Final
 
-from rrr_assets.contracts.base import ORDERS_RETENTION, QUOTES_RETENTION, SENTIMENT_RETENTION, Column, Table, Type
-from rrr_assets.contracts.ticks import INSTRUMENT, RAW_TRADES, SIDES
+from rrr_assets.contracts.base import ORDERS_RETENTION, SENTIMENT_RETENTION, Column, Table, Type
+from rrr_assets.contracts.ticks import INSTRUMENT, SIDES
 
-QUOTE_SPACES: Final = ("update_id", "ordinal")
 SENTIMENT_SOURCES: Final = ("perplexity", "twitter", "reddit")
 ORDER_TYPES: Final = ("market", "limit", "stop", "stop_limit")
 ORDER_STATUSES: Final = ("pending", "partially_filled", "filled", "cancelled", "rejected")
@@ -20,34 +19,6 @@ SEVERITIES: Final = ("info", "warning", "error", "critical")
 
 _KNOWN_AT: Final = Column("known_at", Type.TIME, "When the platform could first serve these values.", unit="UTC")
 _METADATA: Final = Column("metadata", Type.JSON, "What else was said of it; null where nothing was.", nullable=True)
-
-RAW_QUOTES: Final = Table(
-    name="raw_quotes",
-    description="Every best bid and ask as the venue reported it, once. Current rows only.",
-    columns=(
-        INSTRUMENT,
-        Column(
-            "space", Type.TEXT, "Which identity `sequence` is: the venue's update id, or the order in the source.", accepted=QUOTE_SPACES
-        ),
-        Column("sequence", Type.BIGINT, "The venue's id; in space `ordinal`, microseconds * 4096 + ordinal among equal times."),
-        Column("event_time", Type.TIME, "When the quote came to stand at the venue.", unit="UTC"),
-        RAW_TRADES.column("event_time_ns"),
-        RAW_TRADES.column("time_source"),
-        Column("bid_price", Type.PRICE, "Highest price bid; null where nothing is bid.", nullable=True, unit="quote asset"),
-        Column("bid_size", Type.SIZE, "Quantity bid at that price; null with it.", nullable=True, unit="base asset or contracts"),
-        Column("ask_price", Type.PRICE, "Lowest price asked; null where nothing is asked.", nullable=True, unit="quote asset"),
-        Column("ask_size", Type.SIZE, "Quantity asked at that price; null with it.", nullable=True, unit="base asset or contracts"),
-        RAW_TRADES.column("received_at"),
-        RAW_TRADES.column("available_at"),
-        RAW_TRADES.column("available_basis"),
-        RAW_TRADES.column("known_at"),
-        RAW_TRADES.column("batch_id"),
-    ),
-    key=("instrument", "space", "sequence", "event_time"),
-    owner="team:market-data",
-    retention=QUOTES_RETENTION,
-    time_column="event_time",
-)
 
 MARKET_SENTIMENT: Final = Table(
     name="market_sentiment",
@@ -263,7 +234,6 @@ API_USAGE: Final = Table(
 )
 
 DESK_TABLES: Final[tuple[Table, ...]] = (
-    RAW_QUOTES,
     MARKET_SENTIMENT,
     ORDERS,
     POSITIONS,

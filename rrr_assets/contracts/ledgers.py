@@ -3,10 +3,11 @@
 from typing import Final
 
 from rrr_assets.contracts.base import Column, Table, Type
-from rrr_assets.contracts.ticks import INSTRUMENT, SPACES
+from rrr_assets.contracts.ticks import INSTRUMENT
 
 CONTRACT_TYPES: Final = ("spot", "linear", "inverse")
-STREAMS: Final = ("trades", "venue_bars")
+STREAMS: Final = ("trades", "agg_trades", "quotes", "depth", "venue_bars", "corrections")
+SPACES: Final = ("trade_id", "exchange_trade_id", "aggregate_id", "update_id", "ordinal")
 TIME_UNITS: Final = ("s", "ms", "us", "ns")
 STATUSES: Final = ("equal", "explained", "uncovered", "unexplained")
 QUARANTINE_STATES: Final = ("quarantined", "replayed")
@@ -68,7 +69,7 @@ LANDING_FILES: Final = Table(
         Column("given_day", Type.TEXT, "The day the user named, in ISO form; empty where the file says it itself."),
         Column("size_bytes", Type.BIGINT, "Of the file as it came.", unit="bytes"),
         Column("stream", Type.TEXT, "Which table it feeds.", accepted=STREAMS),
-        Column("space", Type.TEXT, "Identity space of its trades; null for venue bars.", nullable=True, accepted=SPACES),
+        Column("space", Type.TEXT, "Identity space of its rows; null for venue bars and corrections.", nullable=True, accepted=SPACES),
         Column("time_unit", Type.TEXT, "Precision of its times.", accepted=TIME_UNITS),
         Column(
             "declared",
@@ -117,12 +118,14 @@ INGEST_BATCHES: Final = Table(
         Column("time_unit", Type.TEXT, "Precision of its times.", accepted=TIME_UNITS),
         Column("rows_read", Type.BIGINT, "Rows of that day in the file.", unit="rows"),
         Column("rows_stored", Type.BIGINT, "Rows that were new.", unit="rows"),
-        Column("rows_revised", Type.BIGINT, "Rows that replaced a coarser one.", unit="rows"),
+        Column("rows_revised", Type.BIGINT, "Rows that replaced or ended another one.", unit="rows"),
         Column("duplicates", Type.BIGINT, "Rows that were known already.", unit="rows"),
         Column("quarantined", Type.BIGINT, "Rows that were refused.", unit="rows"),
         Column("known_at", Type.TIME, "The one stamp of all its rows.", unit="UTC"),
         Column("run_id", Type.TEXT, "The Dagster run that took it in.", nullable=True),
         Column("seconds", Type.NUMBER, "How long the day's transaction took up to here.", unit="s"),
+        Column("undoes_batch_id", Type.BIGINT, "The batch that this one took back; null for every other.", nullable=True),
+        Column("reason", Type.TEXT, "Why a batch was taken back, in the words of who did it; null for every other.", nullable=True),
     ),
     key=("batch_id",),
     owner=_OWNER,
@@ -136,9 +139,9 @@ COVERAGE: Final = Table(
     ),
     columns=(
         INSTRUMENT,
-        Column("stream", Type.TEXT, "trades, or venue_bars_<interval>."),
+        Column("stream", Type.TEXT, "trades, agg_trades, quotes, depth, or venue_bars_<interval>."),
         Column("day", Type.DATE, "The day.", unit="UTC day"),
-        Column("space", Type.TEXT, "The one identity space of that day's trades; null for venue bars.", nullable=True, accepted=SPACES),
+        Column("space", Type.TEXT, "The one identity space of that day's rows; null for venue bars.", nullable=True, accepted=SPACES),
         Column("row_count", Type.BIGINT, "Rows stored.", unit="rows"),
         Column("first_time", Type.TIME, "Earliest event time stored; null when the day is empty.", nullable=True, unit="UTC"),
         Column("last_time", Type.TIME, "Latest event time stored.", nullable=True, unit="UTC"),

@@ -5,6 +5,7 @@ they end in (their contracts stand beside this module), how a source is read (ve
 Prices, sizes and times are exact: decimals, and microseconds since the epoch in UTC.
 """
 
+from datetime import UTC, datetime
 from typing import Final
 
 import pyarrow as pa
@@ -12,6 +13,8 @@ import pyarrow as pa
 from rrr_assets.calc.numbers import PRICE, SIZE
 
 UTC_MICROSECONDS: Final = pa.timestamp("us", "UTC")
+UNDATED: Final = datetime(2009, 1, 1, tzinfo=UTC)
+"""The event_time of a correction that does not say when its trade was."""
 
 TRADES: Final = pa.schema(
     [
@@ -62,7 +65,7 @@ DEPTH: Final = pa.schema(
         pa.field("event_time", UTC_MICROSECONDS, nullable=False),
         pa.field("event_time_ns", pa.int64()),
         pa.field("time_source", pa.string(), nullable=False),
-        pa.field("kind", pa.string(), nullable=False),  # 'delta' or 'snapshot'
+        pa.field("message", pa.string(), nullable=False),  # 'delta' or 'snapshot'
         pa.field("first_update_id", pa.int64()),  # null for a snapshot
         pa.field("last_update_id", pa.int64(), nullable=False),
         pa.field("bids", pa.string(), nullable=False),  # JSON, levels as received: [["42000.10","0.5"],...]
@@ -76,7 +79,7 @@ CORRECTIONS: Final = pa.schema(
         pa.field("line", pa.int64(), nullable=False),
         pa.field("instrument", pa.string(), nullable=False),
         pa.field("sequence", pa.int64(), nullable=False),  # of the trade that is corrected
-        pa.field("event_time", UTC_MICROSECONDS, nullable=False),  # of the day in which the trade stands; 2009-01-01 where not said
+        pa.field("event_time", UTC_MICROSECONDS, nullable=False),  # on the day of the trade; UNDATED where not said
         pa.field("action", pa.string(), nullable=False),  # 'replace' or 'cancel'
         pa.field("price", PRICE),  # what replaces the stored value; null leaves it as it is
         pa.field("size", SIZE),

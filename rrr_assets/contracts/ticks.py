@@ -1,10 +1,12 @@
-"""The contracts of what venues sent: trades, what replaced them, and the venues' own bars."""
+"""The contracts of what venues sent: trades, quotes, depth, what replaced them, and the venues' own bars."""
 
 from typing import Final
 
-from rrr_assets.contracts.base import BARS_RETENTION, TRADES_RETENTION, Column, Table, Type
+from rrr_assets.contracts.base import BARS_RETENTION, QUOTES_RETENTION, TRADES_RETENTION, Column, Table, Type
 
-SPACES: Final = ("trade_id", "aggregate_id", "ordinal")
+SPACES: Final = ("trade_id", "exchange_trade_id", "aggregate_id", "ordinal")
+QUOTE_SPACES: Final = ("update_id", "ordinal")
+DEPTH_MESSAGES: Final = ("delta", "snapshot")
 SIDES: Final = ("buy", "sell")
 BASES: Final = ("observed", "modelled")
 TIME_SOURCES: Final = ("venue", "local")
@@ -56,20 +58,128 @@ RAW_TRADES: Final = Table(
     time_column="event_time",
 )
 
-TRADE_REVISIONS: Final = Table(
-    name="trade_revisions",
-    description="Trades as they were believed before something replaced or cancelled them, with the interval in which they were believed.",
-    columns=(
-        Column("revision_id", Type.BIGINT, "Order of the revisions."),
-        *_TRADE,
-        Column("kind", Type.TEXT, "What ended the belief.", accepted=REVISION_KINDS),
-        Column("believed_until", Type.TIME, "known_at of what replaced it; it was believed from its own known_at until then.", unit="UTC"),
-        Column("ended_by_batch_id", Type.BIGINT, "The batch that replaced or cancelled it."),
-    ),
-    key=("revision_id",),
+_AGG_TRADE: Final = (
+    *_TRADE[:10],
+    Column("first_trade_id", Type.BIGINT, "Id of the first trade that is aggregated in it."),
+    Column("last_trade_id", Type.BIGINT, "Id of the last one; all between belong to it."),
+    *_TRADE[10:],
+)
+
+RAW_AGG_TRADES: Final = Table(
+    name="raw_agg_trades",
+    description="Every aggregated trade as the venue reported it, once: a stream of its own, never added to raw_trades.",
+    columns=_AGG_TRADE,
+    key=("instrument", "space", "sequence", "event_time"),
     owner="team:market-data",
     retention=TRADES_RETENTION,
     time_column="event_time",
+)
+
+RAW_QUOTES: Final = Table(
+    name="raw_quotes",
+    description="Every best bid and ask as the venue reported it, once. Current rows only.",
+    columns=(
+        INSTRUMENT,
+        Column(
+            "space", Type.TEXT, "Which identity `sequence` is: the venue's update id, or the order in the source.", accepted=QUOTE_SPACES
+        ),
+        Column("sequence", Type.BIGINT, "The venue's id; in space `ordinal`, microseconds * 4096 + ordinal among equal times."),
+        Column("event_time", Type.TIME, "When the quote came to stand at the venue.", unit="UTC"),
+        RAW_TRADES.column("event_time_ns"),
+        RAW_TRADES.column("time_source"),
+        Column("bid_price", Type.PRICE, "Highest price bid; null where nothing is bid.", nullable=True, unit="quote asset"),
+        Column(
+            "bid_size",
+            Type.SIZE,
+            "Quantity bid at that price; null with it, or where the venue does not say.",
+            nullable=True,
+            unit="base asset or contracts",
+        ),
+        Column("ask_price", Type.PRICE, "Lowest price asked; null where nothing is asked.", nullable=True, unit="quote asset"),
+        Column(
+            "ask_size",
+            Type.SIZE,
+            "Quantity asked at that price; null with it, or where the venue does not say.",
+            nullable=True,
+            unit="base asset or contracts",
+        ),
+        RAW_TRADES.column("received_at"),
+        RAW_TRADES.column("available_at"),
+        RAW_TRADES.column("available_basis"),
+        RAW_TRADES.column("known_at"),
+        RAW_TRADES.column("batch_id"),
+    ),
+    key=("instrument", "space", "sequence", "event_time"),
+    owner="team:market-data",
+    retention=QUOTES_RETENTION,
+    time_column="event_time",
+)
+
+RAW_DEPTH: Final = Table(
+    name="raw_depth",
+    description="Every change and snapshot of an order book as the venue reported it, once.",
+    columns=(
+        INSTRUMENT,
+        Column("space", Type.TEXT, "Which identity `sequence` is: the venue's update id.", accepted=("update_id",)),
+        Column("sequence", Type.BIGINT, "Twice the last update id, plus one for a snapshot: both may end at the same update."),
+        Column("event_time", Type.TIME, "When the book had changed so at the venue.", unit="UTC"),
+        RAW_TRADES.column("event_time_ns"),
+        RAW_TRADES.column("time_source"),
+        Column("message", Type.TEXT, "Whether the levels change the book or are all of it.", accepted=DEPTH_MESSAGES),
+        Column("first_update_id", Type.BIGINT, "First update in a change; null for a snapshot.", nullable=True),
+        Column("last_update_id", Type.BIGINT, "Last update in it."),
+        Column("bids", Type.JSON, "Levels bid as received, [price, size] as text; size 0 removes a level."),
+        Column("asks", Type.JSON, "Levels asked as received, [price, size] as text; size 0 removes a level."),
+        RAW_TRADES.column("received_at"),
+        RAW_TRADES.column("available_at"),
+        RAW_TRADES.column("available_basis"),
+        RAW_TRADES.column("known_at"),
+        RAW_TRADES.column("batch_id"),
+    ),
+    key=("instrument", "space", "sequence", "event_time"),
+    owner="team:market-data",
+    retention=QUOTES_RETENTION,
+    time_column="event_time",
+)
+
+
+def _revisions(of: Table, name: str, description: str) -> Table:
+    """The table that keeps what was believed of another one."""
+    return Table(
+        name=name,
+        description=description,
+        columns=(
+            Column("revision_id", Type.BIGINT, "Order of the revisions."),
+            *of.columns,
+            Column("kind", Type.TEXT, "What ended the belief.", accepted=REVISION_KINDS),
+            Column(
+                "believed_until", Type.TIME, "known_at of what replaced it; it was believed from its own known_at until then.", unit="UTC"
+            ),
+            Column("ended_by_batch_id", Type.BIGINT, "The batch that replaced or cancelled it."),
+            Column("reason", Type.TEXT, "Why, in the words of who corrected or undid it; null where nobody did.", nullable=True),
+        ),
+        key=("revision_id",),
+        owner=of.owner,
+        retention=of.retention,
+        time_column="event_time",
+    )
+
+
+TRADE_REVISIONS: Final = _revisions(
+    RAW_TRADES,
+    "trade_revisions",
+    "Trades as they were believed before something replaced or cancelled them, with the interval in which they were believed.",
+)
+AGG_TRADE_REVISIONS: Final = _revisions(
+    RAW_AGG_TRADES,
+    "agg_trade_revisions",
+    "Aggregated trades as they were believed before something replaced them or took them back.",
+)
+QUOTE_REVISIONS: Final = _revisions(
+    RAW_QUOTES, "quote_revisions", "Quotes as they were believed before something replaced them or took them back."
+)
+DEPTH_REVISIONS: Final = _revisions(
+    RAW_DEPTH, "depth_revisions", "Changes and snapshots of order books as they were believed before something took them back."
 )
 
 VENUE_BARS: Final = Table(
@@ -101,4 +211,16 @@ VENUE_BARS: Final = Table(
     owner="team:market-data",
     retention=BARS_RETENTION,
     time_column="bar_start",
+)
+
+TICKS: Final[tuple[Table, ...]] = (
+    RAW_TRADES,
+    TRADE_REVISIONS,
+    RAW_AGG_TRADES,
+    AGG_TRADE_REVISIONS,
+    RAW_QUOTES,
+    QUOTE_REVISIONS,
+    RAW_DEPTH,
+    DEPTH_REVISIONS,
+    VENUE_BARS,
 )

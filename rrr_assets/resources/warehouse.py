@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from rrr_assets.calc.outcomes import DayCompared, DayHeld, DayLoaded, DayRefreshed, RuleResult
     from rrr_assets.warehouse.connect import Database
-    from rrr_assets.warehouse.load import RawText
+    from rrr_assets.warehouse.intake import RawText
     from rrr_assets.warehouse.staging import StagedFile
 
 _KNOWN_SECONDS: Final = 3.0
@@ -43,7 +43,7 @@ class Warehouse(dg.ConfigurableResource):  # type: ignore[type-arg]  # it yields
         return self._known[1]
 
     def load_day(self, stream: str, day: date, files: Sequence[StagedFile], run_id: str, raw_text: RawText) -> DayLoaded:
-        """Store one day of 'trades' or 'venue_bars'.
+        """Store one day of a stream: 'trades', 'agg_trades', 'quotes', 'depth' or 'venue_bars'.
 
         Raises:
             NoSpaceLeft: the database's disk is full; nothing of the day was stored.
@@ -51,7 +51,7 @@ class Warehouse(dg.ConfigurableResource):  # type: ignore[type-arg]  # it yields
         from rrr_assets.warehouse.load import load_day
         from rrr_assets.warehouse.load_bars import load_bars_day
 
-        store = load_day if stream == "trades" else load_bars_day
+        store = load_bars_day if stream == "venue_bars" else load_day
         return store(self.database(), day, files, run_id, raw_text)
 
     def refresh_bars(

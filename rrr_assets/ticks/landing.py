@@ -22,16 +22,20 @@ from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from rrr_assets.calc.knowledge import clock_offset
 from rrr_assets.calc.outcomes import NoSpaceLeft
+from rrr_assets.contracts.parsed import UNDATED, UTC_MICROSECONDS
 from rrr_assets.venues import registry
-from rrr_assets.venues.base import Source, SourceFacts, SourceRefused
+from rrr_assets.venues.base import Source, SourceFacts, SourceRefused, Stream
 from rrr_assets.warehouse.books import Connection
+from rrr_assets.warehouse.correct import located
 from rrr_assets.warehouse.faultpoints import reach
 from rrr_assets.warehouse.home import Home, sync_folder
 from rrr_assets.warehouse.sqlfiles import query
 from rrr_assets.warehouse.staging import StagedFile, Stager, one_ahead
+from rrr_assets.warehouse.tick_tables import CONSECUTIVE
 
 _LEAST_FREE_MB: Final = 256
 
@@ -45,15 +49,16 @@ class LandingFile:
     format: str
     given_instrument: str | None
     given_day: date | None
+    stream: Stream | None = None
 
     @property
     def source(self) -> Source:
-        return Source(self.folder / "original" / self.name, self.name, self.given_instrument, self.given_day)
+        return Source(self.folder / "original" / self.name, self.name, self.given_instrument, self.given_day, self.stream)
 
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """A file that was accepted: its number and its days with their rows."""
+    """One stream of a file that was accepted: its number and its days with their rows."""
 
     file_id: int
     name: str
@@ -64,10 +69,11 @@ class Accepted:
     instruments: tuple[str, ...]
 
 
-def accept(home: Home, connection: Connection, path: Path, format_name: str, instrument: str | None, day: date | None) -> Accepted:
+def accept(home: Home, connection: Connection, path: Path, format_name: str, instrument: str | None, day: date | None) -> list[Accepted]:
     """Verify a file whole, keep it in the landing zone, and ask for its days.
 
-    Accepting a file again asks for its days again; its rows are then found to be known.
+    A file of several streams is entered once for each of them. Accepting a file again asks for its days again; its rows are then
+    found to be known.
 
     Raises:
         SourceRefused: the file is damaged, truncated, or no such format: nothing of it was kept.
@@ -75,63 +81,80 @@ def accept(home: Home, connection: Connection, path: Path, format_name: str, ins
     """
     if not path.is_file():
         raise SourceRefused(str(path), "there is no such file", "Name a file that exists")
-    try:
-        _require_space(home, path)
-        with workspace(home) as incoming:
-            landed = LandingFile(incoming, path.name, format_name, instrument, day)
-            _copy_in(path, incoming / "original")
-            reach("accept.copied")
-            facts = registry.get(format_name).inspect(landed.source)
-            # The same bytes under a name that says another instrument are another file.
-            landed = replace(landed, given_instrument=instrument or facts.instrument)
-            folder = home.landing / "files" / _key(facts.sha256, landed)
-            known = _notes(folder)
-            if known is None:
-                known = stage(landed, facts, incoming)
-                reach("accept.staged")
-                _settle(incoming, folder)
-                reach("accept.settled")
-            elif not (folder / "staged").is_dir():
-                known = restage(home, replace(landed, folder=folder, name=known["name"]))
-    except OSError as error:
-        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-            raise NoSpaceLeft(
-                f"{path.name}: the disk of {home.landing} is full, nothing of the file was kept. Free space and ingest it again"
-            ) from error
-        raise
-    accepted = _register(connection, landed, facts, known)
-    reach("accept.registered")
+    _require_space(home, path)
+    streams: list[Stream | None] = [None]
+    accepted: list[Accepted] = []
+    for stream in streams:
+        try:
+            landed, facts, notes = _keep(home, connection, path, LandingFile(Path(), path.name, format_name, instrument, day, stream))
+        except OSError as error:
+            if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+                raise NoSpaceLeft(
+                    f"{path.name}: the disk of {home.landing} is full, nothing of the file was kept. Free space and ingest it again"
+                ) from error
+            raise
+        accepted.append(_register(connection, landed, facts, notes))
+        reach("accept.registered")
+        if stream is None:
+            streams += facts.others
     return accepted
 
 
+def _keep(home: Home, connection: Connection, path: Path, asked: LandingFile) -> tuple[LandingFile, SourceFacts, dict[str, Any]]:
+    """One stream of a file, verified, kept and staged; with its facts and the notes on it."""
+    with workspace(home) as incoming:
+        landed = replace(asked, folder=incoming)
+        _copy_in(path, incoming / "original")
+        reach("accept.copied")
+        facts = registry.get(landed.format).inspect(landed.source)
+        # The same bytes under a name that says another instrument are another file.
+        landed = replace(landed, given_instrument=asked.given_instrument or facts.instrument, stream=facts.stream)
+        folder = home.landing / "files" / _key(facts.sha256, landed)
+        known = _notes(folder)
+        if known is None:
+            known = stage(connection, landed, facts, incoming)
+            reach("accept.staged")
+            _settle(incoming, folder)
+            reach("accept.settled")
+        elif not (folder / "staged").is_dir():
+            known = restage(home, connection, replace(landed, folder=folder, name=known["name"]))
+    return landed, facts, known
+
+
 def files_of_days(home: Home, connection: Connection, stream: str, days: Sequence[date]) -> dict[date, list[StagedFile]]:
-    """The staged files with rows of each day that wait to be taken in; staged again where that was undone."""
+    """The staged files with rows of each day that wait to be taken in; staged again where that was undone.
+
+    Corrections wait with the trades that they correct, and come after them.
+    """
     found: dict[date, list[StagedFile]] = {}
-    rows = connection.execute(query("landing_files_of_days"), {"days": list(days), "stream": stream}).fetchall()
+    streams = [stream, "corrections"] if stream == "trades" else [stream]
+    rows = connection.execute(query("landing_files_of_days"), {"days": list(days), "streams": streams}).fetchall()
     for day, file_id, name, sha256, format_name, given_instrument, given_day, stream_name, space, unit, offset, since, until in rows:
-        landed = landing_file(home, sha256, name, format_name, given_instrument, given_day)
+        landed = landing_file(home, sha256, name, format_name, given_instrument, given_day, stream_name)
         if not (landed.folder / "staged").is_dir():
-            restage(home, landed)
+            restage(home, connection, landed)
         declared = None if since is None else (since, until)
         found.setdefault(day, []).append(StagedFile(file_id, name, landed.folder, stream_name, space, unit, offset, declared))
     return found
 
 
-def landing_file(home: Home, sha256: str, name: str, format_name: str, given_instrument: str, given_day: str) -> LandingFile:
+def landing_file(
+    home: Home, sha256: str, name: str, format_name: str, given_instrument: str, given_day: str, stream: Stream
+) -> LandingFile:
     """Where a file of the books lies."""
     day = date.fromisoformat(given_day) if given_day else None
-    probe = LandingFile(Path(), name, format_name, given_instrument or None, day)
+    probe = LandingFile(Path(), name, format_name, given_instrument or None, day, stream)
     folder = home.landing / "files" / _key(sha256, probe)
     notes = _notes(folder)
     if notes is None:
         raise SourceRefused(name, f"it is in the books, but {folder} is gone", "Ingest the file again")
-    return LandingFile(folder, str(notes["name"]), format_name, given_instrument or None, day)
+    return replace(probe, folder=folder, name=str(notes["name"]))
 
 
-def restage(home: Home, landed: LandingFile) -> dict[str, Any]:
+def restage(home: Home, connection: Connection, landed: LandingFile) -> dict[str, Any]:
     """Parse a landed file again and lay its rows down by day; returns the notes on it, which are written anew."""
     with workspace(home) as spare:
-        notes = stage(landed, registry.get(landed.format).inspect(landed.source), spare)
+        notes = stage(connection, landed, registry.get(landed.format).inspect(landed.source), spare)
         try:
             (spare / "staged").rename(landed.folder / "staged")
         except OSError as error:
@@ -205,18 +228,19 @@ def _copy_in(path: Path, folder: Path) -> None:
                 os.fsync(copied.fileno())
 
 
-def stage(landed: LandingFile, facts: SourceFacts, folder: Path) -> dict[str, Any]:
+def stage(connection: Connection, landed: LandingFile, facts: SourceFacts, folder: Path) -> dict[str, Any]:
     """Parse a file into `folder/staged`, and note beside it what was found; durable when it returns."""
     fallback = landed.given_day or (facts.declared[0] if facts.declared else datetime.now(UTC).date())
     rows_read = passed_over = 0
     lags: list[np.ndarray[Any, np.dtype[np.int64]]] = []
     folder.mkdir(parents=True, exist_ok=True)
-    with Stager(folder / "staged", facts.stream) as stager:
+    with Stager(folder / "staged", facts.stream, is_consecutive=facts.space in CONSECUTIVE) as stager:
         for batch in one_ahead(registry.get(landed.format).parse(landed.source, facts)):
-            stager.add(batch.rows, batch.refused, fallback)
+            rows = dated(connection, batch.rows) if facts.stream == "corrections" else batch.rows
+            stager.add(rows, batch.refused, fallback)
             rows_read += len(batch.rows) + len(batch.refused)
             passed_over += batch.passed_over
-            if facts.stream == "trades":
+            if "received_at" in batch.rows.schema.names:
                 lags.append(_lags(batch.rows))
     notes = {
         "name": landed.name,
@@ -225,7 +249,7 @@ def stage(landed: LandingFile, facts: SourceFacts, folder: Path) -> dict[str, An
         "sha256": facts.sha256,
         "rows_read": rows_read,
         "passed_over": passed_over,
-        "clock_offset_us": clock_offset(np.concatenate(lags) if lags else np.empty(0, np.int64)),
+        "clock_offset_us": clock_offset(np.concatenate(lags)) if facts.clock_offset_us is None and lags else facts.clock_offset_us,
         "days": {day.isoformat(): rows for day, rows in sorted(stager.days.items())},
         "instruments": sorted(stager.instruments),
     }
@@ -236,6 +260,19 @@ def stage(landed: LandingFile, facts: SourceFacts, folder: Path) -> dict[str, An
     for changed in (folder / "staged", folder):
         sync_folder(changed)
     return notes
+
+
+def dated(connection: Connection, rows: pa.RecordBatch) -> pa.RecordBatch:
+    """Corrections, each with the day of its trade: where a source does not say it, it is looked up. One of no known trade stays undated."""
+    undated = pc.equal(rows.column("event_time"), pa.scalar(UNDATED, UTC_MICROSECONDS))
+    if not undated.true_count:
+        return rows
+    asked = rows.filter(undated)
+    found = located(connection, "raw_trades", asked.column("instrument").to_pylist(), asked.column("sequence").to_pylist())
+    keys = zip(rows.column("instrument").to_pylist(), rows.column("sequence").to_pylist(), strict=True)
+    looked_up = pa.array([found.get(key, UNDATED) for key in keys], UTC_MICROSECONDS)
+    times = pc.if_else(undated, looked_up, rows.column("event_time"))
+    return rows.set_column(rows.schema.get_field_index("event_time"), rows.schema.field("event_time"), times)
 
 
 def _settle(incoming: Path, folder: Path) -> None:
@@ -291,7 +328,11 @@ def _notes(folder: Path) -> dict[str, Any] | None:
 
 def _key(sha256: str, landed: LandingFile) -> str:
     day = landed.given_day.isoformat() if landed.given_day else ""
-    return hashlib.sha256("\n".join([sha256, landed.format, landed.given_instrument or "", day]).encode()).hexdigest()[:40]
+    said = [sha256, landed.format, landed.given_instrument or "", day]
+    # Only what came after trades and bars says its stream: folders that were named before keep their names.
+    if landed.stream not in {"trades", "venue_bars"}:
+        said.append(str(landed.stream))
+    return hashlib.sha256("\n".join(said).encode()).hexdigest()[:40]
 
 
 def _require_space(home: Home, path: Path) -> None:

@@ -18,12 +18,14 @@ from rrr_assets.ticks import landing
 from rrr_assets.ticks.landing import LandingFile
 from rrr_assets.venues import registry
 from rrr_assets.venues.base import SourceRefused
+from rrr_assets.warehouse.books import Connection
 from rrr_assets.warehouse.connect import Database, Role
 from rrr_assets.warehouse.home import Home
 from rrr_assets.warehouse.load import load_day
 from rrr_assets.warehouse.load_bars import load_bars_day
 from rrr_assets.warehouse.sqlfiles import query
 from rrr_assets.warehouse.staging import StagedFile, Stager, drop_staged
+from rrr_assets.warehouse.tick_tables import CONSECUTIVE
 
 LOGGER: Final = logging.getLogger(__name__)
 
@@ -72,13 +74,13 @@ def replay(
             stream, space, unit, offset, since, until = facts
             looked_at += len(lines)
             try:
-                landed = landing.landing_file(home, sha256, name, format_name, given_instrument, given_day)
+                landed = landing.landing_file(home, sha256, name, format_name, given_instrument, given_day, stream)
             except SourceRefused as gone:
                 LOGGER.warning("the refused rows of %s go on waiting: %s", name, gone)
                 continue
             declared = None if since is None else (since, until)
             staged = StagedFile(file_id, name, landed.folder, stream, space, unit, offset, declared)
-            days.update(_replay_file(database, home, _Waiting(landed, staged, lines, waiting_days), run_id))
+            days.update(_replay_file(database, connection, home, _Waiting(landed, staged, lines, waiting_days), run_id))
             taken = connection.execute(
                 "select count(*) from quarantine where file_id = %s and line = any(%s) and state = 'replayed'", (file_id, lines)
             ).fetchone()
@@ -89,7 +91,7 @@ def replay(
     return ReplayOutcome(looked_at, taken_in, looked_at - taken_in, tuple(sorted(days)))
 
 
-def _replay_file(database: Database, home: Home, waiting: _Waiting, run_id: str | None) -> list[date]:
+def _replay_file(database: Database, connection: Connection, home: Home, waiting: _Waiting, run_id: str | None) -> list[date]:
     """Parse a file again, lay down the lines that wait, load them; returns the days loaded."""
     landed, parser = waiting.landed, registry.get(waiting.landed.format)
 
@@ -98,9 +100,12 @@ def _replay_file(database: Database, home: Home, waiting: _Waiting, run_id: str 
 
     facts = parser.inspect(landed.source)
     with landing.workspace(home) as folder:
-        with Stager(folder / "staged", facts.stream, only_lines=pa.array(waiting.lines, pa.int64())) as stager:
+        with Stager(
+            folder / "staged", facts.stream, is_consecutive=facts.space in CONSECUTIVE, only_lines=pa.array(waiting.lines, pa.int64())
+        ) as stager:
             for batch in parser.parse(landed.source, facts):
-                stager.add(batch.rows, batch.refused, waiting.days[0])
+                rows = landing.dated(connection, batch.rows) if facts.stream == "corrections" else batch.rows
+                stager.add(rows, batch.refused, waiting.days[0])
         spare = StagedFile(
             file_id=waiting.staged.file_id,
             name=waiting.staged.name,
@@ -111,7 +116,7 @@ def _replay_file(database: Database, home: Home, waiting: _Waiting, run_id: str 
             clock_offset_us=waiting.staged.clock_offset_us,
             declared=waiting.staged.declared,
         )
-        store = load_day if facts.stream == "trades" else load_bars_day
+        store = load_bars_day if facts.stream == "venue_bars" else load_day
         # A line whose time is understood only now may leave its day: the day it leaves is told of it after it has arrived.
         days = [*sorted(set(stager.days).difference(waiting.days)), *waiting.days]
         for day in days:

@@ -41,7 +41,8 @@ def accept_inbox(context: dg.OpExecutionContext, warehouse: Warehouse) -> None:
                 raise dg.Failure(str(error), allow_retries=False) from error
             path.unlink()
             _checksum(path).unlink(missing_ok=True)
-            context.log.info("accepted %s: %d rows on %d days", path.name, accepted.rows_read, len(accepted.days))
+            for stream in accepted:
+                context.log.info("accepted %s: %d rows of %s on %d days", path.name, stream.rows_read, stream.stream, len(stream.days))
     if refused:
         raise dg.Failure(
             f"{len(refused)} files were refused and set aside in landing/refused: {'; '.join(refused[:5])}", allow_retries=False

@@ -335,7 +335,7 @@ class DepthColumns:
 
     instrument: str | pa.StringArray
     event_time: Int64s
-    kind: pa.StringArray
+    message: pa.StringArray
     first_update_id: pa.Int64Array
     last_update_id: Int64s
     bids: pa.StringArray
@@ -350,7 +350,7 @@ def depth_batch(checks: Checks, depth: DepthColumns, refusals: Refusals, passed_
     name = depth.instrument
     source = depth.time_source
     # A delta and a snapshot may end at the same update.
-    sequence = depth.last_update_id * 2 + pc.equal(depth.kind, "snapshot").to_numpy(zero_copy_only=False)
+    sequence = depth.last_update_id * 2 + pc.equal(depth.message, "snapshot").to_numpy(zero_copy_only=False)
     arrays = [
         pa.array(checks.rows.lines),
         pa.repeat(pa.scalar(name, pa.string()), count) if isinstance(name, str) else name,
@@ -358,7 +358,7 @@ def depth_batch(checks: Checks, depth: DepthColumns, refusals: Refusals, passed_
         pa.array(depth.event_time).cast(UTC_MICROSECONDS),
         pa.nulls(count, pa.int64()),
         pa.repeat(pa.scalar(source, pa.string()), count) if isinstance(source, str) else source,
-        depth.kind,
+        depth.message,
         depth.first_update_id,
         pa.array(depth.last_update_id),
         depth.bids,

@@ -107,7 +107,7 @@ class Home:
 
     @property
     def server_upgrade(self) -> Path:
-        """Where an upgrade makes the data of the new version; there only while it does."""
+        """Where an upgrade makes the data of the new version, from a copy of the old; there only while it does."""
         return self.server_tree / "upgrade"
 
     def prepare(self) -> None:

@@ -1,17 +1,17 @@
-"""Storing trades: one day, all or nothing, each trade once.
+"""Storing ticks (trades, aggregated trades, quotes, depth): one day, all or nothing, each row once.
 
-Belongs here: the day's transaction for trades, from staged rows to rows, batch, coverage, quarantine and
-invalidations. Does not: venue bars (load_bars.py), files (staging.py), what a run reports (ticks/).
+Belongs here: the day's transaction for one stream, from staged rows to rows, batch, coverage, quarantine and
+invalidations. Does not: what differs between the streams (tick_tables.py), corrections (correct.py), venue bars
+(load_bars.py), files (staging.py), what a run reports (ticks/).
 Rows whose ids lie outside all that is stored are copied straight in; the others are staged beside the
 table and judged one by one: new, known, told more precisely, or in conflict. The unique index is the
 backstop of both. A day that has no partition yet is copied into a table beside, which is indexed once
 it is full and attached before anything has to read it.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
-from itertools import chain
 from time import perf_counter
 from typing import Any, Final
 
@@ -21,28 +21,28 @@ import pyarrow.compute as pc
 from psycopg import sql
 
 from rrr_assets.calc.numbers import plain, scales
-from rrr_assets.calc.outcomes import DayLoaded, FileTakenIn, NoSpaceLeft, PermanentFailure
+from rrr_assets.calc.outcomes import DayLoaded, FileTakenIn, NoSpaceLeft
 from rrr_assets.contracts.venues import VENUES
 from rrr_assets.warehouse import tapes
 from rrr_assets.warehouse.books import Connection, draw_stamp, enter, from_us, lock_days, log_invalidations
 from rrr_assets.warehouse.connect import Database, Role
+from rrr_assets.warehouse.correct import Corrections
 from rrr_assets.warehouse.faultpoints import reach
+from rrr_assets.warehouse.intake import (
+    RawText,
+    copy_batches,
+    next_batch,
+    refused_table,
+    register_instruments,
+    still_waiting,
+    write_quarantine,
+)
 from rrr_assets.warehouse.sqlfiles import query
-from rrr_assets.warehouse.staging import REFUSED_STAGED, DaySummary, StagedFile, one_ahead
+from rrr_assets.warehouse.staging import REFUSED_STAGED, DaySummary, StagedFile
+from rrr_assets.warehouse.tick_tables import CONSECUTIVE, TICK_TABLES, TickTable
 
-_STORED: Final = (
-    "instrument", "space", "sequence", "event_time", "event_time_ns", "time_source", "price", "size", "side", "conditions",
-    "received_at", "available_at", "available_basis",
-)  # fmt: skip
 _COPY_ROWS: Final = 65_536
 _ONE_DAY: Final = timedelta(days=1)
-
-RawText = Callable[[StagedFile, Sequence[int]], Mapping[int, str]]
-"""Gives the raw text of lines of a landed file: conflicts are found long after parsing."""
-
-
-class SpaceRefused(PermanentFailure):
-    """A source of another identity space than the day's: taking it in would double the volume."""
 
 
 @dataclass(slots=True)
@@ -56,12 +56,13 @@ class _Counts:
 def load_day(
     database: Database, day: date, files: Sequence[StagedFile], run_id: str | None, raw_text: RawText, is_replay: bool = False
 ) -> DayLoaded:
-    """Store one day's trades of some files in one transaction.
+    """Store one day's ticks of some files in one transaction.
 
     Args:
         database: where it is stored.
         day: UTC day; only the files' rows of that day are looked at.
-        files: staged trade files, in the order in which they count when they disagree: the first one wins.
+        files: staged files of one stream, in the order in which they count when they disagree: the first one wins. Among
+            those of trades may be corrections: they are applied when the trades are in.
         run_id: the Dagster run, for the batches.
         raw_text: reads raw lines of a landed file, for rows that turn out to conflict.
         is_replay: the rows are quarantined lines that come back, so that their groups of equal times are known to be partial.
@@ -73,7 +74,8 @@ def load_day(
     try:
         with database.kept(Role.WRITER) as connection, connection.transaction():
             connection.execute("set local synchronous_commit = on")
-            outcome = _Day(connection, day, run_id, raw_text, is_replay).load(files)
+            kind = TICK_TABLES["trades" if files[0].stream == "corrections" else files[0].stream]
+            outcome = _Day(kind, connection, day, run_id, raw_text, is_replay).load(files)
             reach("load.before_commit")
     except psycopg.errors.DiskFull as error:
         raise NoSpaceLeft(f"the database's disk is full: nothing of {day} was stored. Free space and materialise the day again") from error
@@ -82,9 +84,10 @@ def load_day(
 
 
 class _Day:
-    """The transaction of one day."""
+    """The transaction of one stream's day."""
 
-    def __init__(self, connection: Connection, day: date, run_id: str | None, raw_text: RawText, is_replay: bool) -> None:
+    def __init__(self, kind: TickTable, connection: Connection, day: date, run_id: str | None, raw_text: RawText, is_replay: bool) -> None:
+        self._kind = kind
         self._connection = connection
         self._day = day
         self._run_id = run_id
@@ -99,15 +102,19 @@ class _Day:
         instruments = sorted({summary.instrument for found in summaries.values() for summary in found})
         enter(self._connection)
         # Before the locks of days: who waits for another writer of the same new day holds nothing that others want.
-        row = self._connection.execute("select begin_day_partition('raw_trades', %s)", (self._day,)).fetchone()
+        row = self._connection.execute("select begin_day_partition(%s, %s)", (self._kind.name, self._day)).fetchone()
         self._beside: str | None = row[0] if row else None
         register_instruments(self._connection, instruments)
-        lock_days(self._connection, "raw_trades", instruments, [self._day - _ONE_DAY, self._day, self._day + _ONE_DAY])
+        lock_days(self._connection, self._kind.name, instruments, [self._day - _ONE_DAY, self._day, self._day + _ONE_DAY])
         reach("load.locked")
         self._known_at = draw_stamp(self._connection)
-        self._coverage = tapes.read_coverage(self._connection, "trades", instruments, self._day)
-        taken = [self._take_in(file, summaries[file.file_id]) for file in files]
+        self._coverage = tapes.read_coverage(self._connection, self._kind.stream, instruments, self._day)
+        taken = [self._take_in(file, summaries[file.file_id]) for file in files if file.stream == self._kind.stream]
         self._attach()
+        corrections = [file for file in files if file.stream == "corrections"]
+        if corrections:
+            apply = Corrections(self._connection, self._kind, self._day, self._known_at, self._run_id, self._raw_text)
+            taken += [apply.take_in(file, self._coverage, settle=not self._is_replay) for file in corrections]
         reach("load.ledgered")
         return DayLoaded(day=self._day, files=tuple(taken), known_at=self._known_at, seconds=0.0)
 
@@ -138,7 +145,7 @@ class _Day:
         counts.quarantined = len(refused)
         stamps = {"known_at": self._known_at, "batch_id": batch_id}
         write_quarantine(self._connection, file, self._day, stamps, refused)
-        log_invalidations(self._connection, "raw_trades", [(name, self._day, a, b) for name, a, b in windows], "load", batch_id)
+        log_invalidations(self._connection, self._kind.name, [(name, self._day, a, b) for name, a, b in windows], "load", batch_id)
         changed = {name for name, _, _ in windows}
         for summary in summaries:
             if summary.instrument not in changed and self._is_covered(file, summary.instrument):
@@ -151,7 +158,7 @@ class _Day:
         self._connection.execute(
             query("load_insert_batch"),
             {
-                "batch_id": batch_id, "file_id": file.file_id, "day": self._day, "stream": "trades", "time_unit": file.time_unit,
+                "batch_id": batch_id, "file_id": file.file_id, "day": self._day, "stream": self._kind.stream, "time_unit": file.time_unit,
                 "rows_read": rows_read + len(file.refused(self._day)), "rows_stored": counts.stored, "rows_revised": counts.revised,
                 "duplicates": counts.duplicates, "quarantined": counts.quarantined, "known_at": self._known_at, "run_id": self._run_id,
             },
@@ -172,7 +179,7 @@ class _Day:
     def _attach(self) -> None:
         """Make what was copied beside the table its partition, if that is still to be done."""
         if self._beside is not None:
-            self._connection.execute("select attach_day_partition('raw_trades', %s)", (self._day,))
+            self._connection.execute("select attach_day_partition(%s, %s)", (self._kind.name, self._day))
             self._beside = None
 
     def _held(self, instrument: str) -> tapes.Held | None:
@@ -182,7 +189,7 @@ class _Day:
     def _is_covered(self, file: StagedFile, instrument: str) -> bool:
         """Whether a file that changed nothing of an instrument has nothing to add to its coverage either."""
         held = self._held(instrument)
-        return held is not None and not self._is_replay and file.space != "ordinal" and not tapes.may_extend(file, self._day, held)
+        return held is not None and not self._is_replay and file.space in CONSECUTIVE and not tapes.may_extend(file, self._day, held)
 
     def _may_hold(self, day: date, file: StagedFile, judged: Sequence[DaySummary]) -> bool:
         """Whether a day beside this one may hold any of the ids."""
@@ -198,8 +205,8 @@ class _Day:
             held = self._held(summary.instrument)
             if held is not None and held.space != file.space:
                 return (
-                    f"{file.name} identifies trades by {file.space}, but {summary.instrument} on {self._day} is held by {held.space}: "
-                    f"two identities would double the volume. Take in a source with {held.space}"
+                    f"{file.name} identifies its {self._kind.stream} by {file.space}, but {summary.instrument} on {self._day} is held by "
+                    f"{held.space}: two identities would double them. Take in a source with {held.space}"
                 )
         return None
 
@@ -209,11 +216,11 @@ class _Day:
             return False
         if any(self._may_hold(day, file, [summary]) for day in (self._day - _ONE_DAY, self._day, self._day + _ONE_DAY)):
             return False
-        ended = self._connection.execute(
-            "select 1 from trade_revisions where instrument = %s and space = %s and sequence between %s and %s limit 1",
-            (summary.instrument, file.space, summary.lowest_id, summary.highest_id),
-        ).fetchone()
-        return ended is None
+        ended = sql.SQL("select 1 from {} where instrument = %s and space = %s and sequence between %s and %s limit 1").format(
+            sql.Identifier(self._kind.revisions.name)
+        )
+        bounds = (summary.instrument, file.space, summary.lowest_id, summary.highest_id)
+        return self._connection.execute(ended, bounds).fetchone() is None
 
     def _scales(self, summaries: list[DaySummary]) -> dict[str, tuple[int, int]]:
         """The decimals of price and size that each instrument is held to."""
@@ -230,15 +237,15 @@ class _Day:
             mask = pc.is_in(batch.column("instrument"), wanted)
             kept = batch if pc.all(mask).as_py() else batch.filter(mask)
             for start in range(0, len(kept), _COPY_ROWS):
-                yield _stored_columns(kept.slice(start, _COPY_ROWS), file)
+                yield _stored_columns(kept.slice(start, _COPY_ROWS), file, self._kind)
 
     def _copy_in(
         self, file: StagedFile, batch_id: int, instruments: set[str], held_to: Mapping[str, tuple[int, int]], refusals: list[pa.Table]
     ) -> int:
         stamps = {"known_at": (self._known_at, pa.timestamp("us", "UTC")), "batch_id": (batch_id, pa.int64())}
         kept = (self._within_scale(file, batch, held_to, refusals) for batch in self._batches(file, instruments))
-        rows = (_with_constants(batch, stamps) for batch in kept)
-        return copy_batches(self._connection, self._beside or "raw_trades", (*_STORED, *stamps), rows)
+        rows = (_with_constants(batch, self._kind, stamps) for batch in kept)
+        return copy_batches(self._connection, self._beside or self._kind.name, (*self._kind.stored, *stamps), rows)
 
     def _judge(
         self, file: StagedFile, batch_id: int, judged: list[DaySummary], held_to: Mapping[str, tuple[int, int]],
@@ -246,11 +253,11 @@ class _Day:
     ) -> pa.Table:  # fmt: skip
         """Stage the rows beside the table, judge them, store what is new or finer; returns the rows refused."""
         connection = self._connection
-        for statement in statements("load_make_incoming"):
-            connection.execute(statement)
+        # Statements without parameters may go together.
+        connection.execute(self._kind.sql("load_make_incoming"))
         refusals: list[pa.Table] = []
         kept = (self._within_scale(file, batch, held_to, refusals) for batch in self._batches(file, {s.instrument for s in judged}))
-        told = copy_batches(connection, "incoming", ("line", *_STORED), kept)
+        told = copy_batches(connection, "incoming", ("line", *self._kind.stored), kept)
         connection.execute("analyze incoming")
         # The day's partition has no statistics yet: taken for empty, it is joined row by row, for minutes. A hash is always right here.
         connection.execute("set local enable_nestloop = off")
@@ -270,14 +277,14 @@ class _Day:
             "known_at": self._known_at,
             "batch_id": batch_id,
         }
-        connection.execute(query("load_judge"), bounds)
-        connection.execute(query("load_judge_copies"))
+        connection.execute(self._kind.sql("load_judge"), bounds)
+        connection.execute(self._kind.sql("load_judge_copies"))
         if file.space == "ordinal" and not self._is_replay:
-            connection.execute(query("load_judge_groups"), bounds)
+            connection.execute(self._kind.sql("load_judge_groups"), bounds)
         verdicts: dict[str, int] = dict(connection.execute("select verdict, count(*) from judged group by verdict").fetchall())
         if verdicts.get("finer"):
-            connection.execute(query("load_revise"), bounds)
-        connection.execute(query("load_insert_judged"), bounds)
+            connection.execute(self._kind.sql("load_revise"), bounds)
+        connection.execute(self._kind.sql("load_insert_judged"), bounds)
         counts.stored += verdicts.get("new", 0)
         counts.revised += verdicts.get("finer", 0)
         counts.duplicates += verdicts.get("duplicate", 0) + told - sum(verdicts.values())
@@ -290,16 +297,17 @@ class _Day:
         self, file: StagedFile, batch: pa.RecordBatch, held_to: Mapping[str, tuple[int, int]], refusals: list[pa.Table]
     ) -> pa.RecordBatch:
         """The rows that their instrument's scales hold; the others are added to the refusals."""
-        overflowing = _overflowing(batch, held_to)
+        overflowing = _overflowing(batch, self._kind, held_to)
         if not overflowing:
             return batch
         over = pa.array([False] * len(batch))
         details: dict[int, str] = {}
         for name in overflowing:
             is_name = pc.equal(batch.column("instrument"), name)
-            for column, scale in zip(("price", "size"), held_to[name], strict=True):
+            for column, which in self._kind.scaled:
+                scale = held_to[name][which]
                 needed = scales(batch.column(column))
-                breaks = pc.and_(is_name, pc.greater(needed, scale))
+                breaks = pc.and_(is_name, pc.greater(needed, scale)).fill_null(False)
                 over = pc.or_(over, breaks)
                 for at in pc.indices_nonzero(breaks).to_pylist():
                     value = plain(batch.column(column)[at].as_py())
@@ -320,26 +328,22 @@ class _Day:
         return batch.filter(pc.invert(over))
 
     def _conflicts(self, file: StagedFile) -> pa.Table:
-        found = self._connection.execute(query("load_judged_conflicts")).fetchall()
+        found = self._connection.execute(self._kind.sql("load_judged_conflicts")).fetchall()
         raw = self._raw_text(file, [row[0] for row in found])
         refused = []
-        for line, instrument, event_time, sequence, verdict, price, size, side, first_line, copy, *stored in found:
-            stored_time, stored_price, stored_size, stored_side, stored_batch = stored
-            theirs = (
-                "nothing"
-                if stored_price is None
-                else f"{stored_time.isoformat()} {plain(stored_price)} x {plain(stored_size)} {stored_side}"
-            )
+        for line, instrument, event_time, sequence, verdict, first_line, copy, stored_time, stored_batch, *values in found:
+            told, stored = values[: len(self._kind.values)], values[len(self._kind.values) :]
+            theirs = "nothing" if stored_time is None else f"{stored_time.isoformat()} {self._kind.tell(stored)}"
             where = f"line {first_line} of this file" if copy > 1 else f"batch {stored_batch}"
-            detail = f"{event_time.isoformat()} {plain(price)} x {plain(size)} {side} here, {theirs} in {where}"
+            detail = f"{event_time.isoformat()} {self._kind.tell(told)} here, {theirs} in {where}"
             refused.append((line, verdict, detail, raw.get(line, ""), instrument, event_time, sequence))
         return refused_table(refused)
 
     def _cover(self, file: StagedFile, batch_id: int, summary: DaySummary, fresh: DaySummary | None) -> None:
         """Bring the coverage of one instrument up to date, here and at the edges of the days beside."""
-        held, changes = tapes.cover_trades(self._connection, self._day, file, summary, fresh, self._coverage)
+        held, changes = tapes.cover_ticks(self._connection, self._kind, self._day, file, summary, fresh, self._coverage)
         self._coverage.update(held)
-        log_invalidations(self._connection, "raw_trades", changes, "coverage", batch_id)
+        log_invalidations(self._connection, self._kind.name, changes, "coverage", batch_id)
 
     def _settle(self, file: StagedFile, refused: str | None) -> None:
         if self._is_replay:
@@ -349,45 +353,7 @@ class _Day:
         )
 
 
-def still_waiting(connection: Connection, day: date, files: Sequence[StagedFile]) -> list[StagedFile]:
-    """The files of which the day still waits, held for this transaction; the others were taken in by another run meanwhile."""
-    values = {"day": day, "file_ids": [file.file_id for file in files]}
-    claimed = {file_id for (file_id,) in connection.execute(query("landing_claim"), values).fetchall()}
-    return [file for file in files if file.file_id in claimed]
-
-
-def write_quarantine(connection: Connection, file: StagedFile, day: date, stamps: Mapping[str, Any], refused: pa.Table) -> None:
-    """Put a file's refused rows of a day into quarantine, and let go what waits there and is refused no more."""
-    columns: dict[str, Any] = {name: refused.column(name).to_pylist() for name in REFUSED_STAGED.names}
-    place = {"file_id": file.file_id, "day": day, **stamps}
-    if len(refused):
-        # PostgreSQL's text holds every character but NUL.
-        for name in ("raw", "detail"):
-            columns[name] = [text.replace("\x00", "\\x00") for text in columns[name]]
-        connection.execute(query("load_quarantine"), {**columns, **place})
-    waiting = connection.execute("select line from quarantine where file_id = %s and state = 'quarantined'", (file.file_id,)).fetchall()
-    candidates = pa.array(sorted({line for (line,) in waiting}.difference(columns["line"])), pa.int64())
-    if len(candidates):
-        lines = (batch.column("line") for batch in file.rows(day))
-        taken = [line for some in lines for line in some.filter(pc.is_in(some, candidates)).to_pylist()]
-        connection.execute(query("load_release_quarantine"), {**place, "taken_lines": taken})
-
-
-def register_instruments(connection: Connection, instruments: Sequence[str]) -> None:
-    """Enter instruments seen for the first time, with their venue's kind and scales."""
-    venues = [VENUES[name.partition(":")[0]] for name in instruments]
-    connection.execute(
-        query("register_instruments"),
-        {
-            "instruments": list(instruments),
-            "contract_types": [venue.contract_type for venue in venues],
-            "price_scales": [venue.price_scale for venue in venues],
-            "size_scales": [venue.size_scale for venue in venues],
-        },
-    )
-
-
-def _stored_columns(batch: pa.RecordBatch, file: StagedFile) -> pa.RecordBatch:
+def _stored_columns(batch: pa.RecordBatch, file: StagedFile, kind: TickTable) -> pa.RecordBatch:
     """Parsed rows as they are stored, with availability, less the batch's stamps."""
     event_time = batch.column("event_time")
     received_at = batch.column("received_at")
@@ -403,57 +369,28 @@ def _stored_columns(batch: pa.RecordBatch, file: StagedFile) -> pa.RecordBatch:
     values = {
         "line": batch.column("line"),
         "space": pa.repeat(pa.scalar(file.space), len(batch)),
-        "time_source": pa.repeat(pa.scalar("venue"), len(batch)),
         "available_at": available_at,
         "available_basis": basis,
     }
-    names = ("line", *_STORED)
+    if "time_source" not in batch.schema.names:
+        values["time_source"] = pa.repeat(pa.scalar("venue"), len(batch))
+    names = ("line", *kind.stored)
     return pa.RecordBatch.from_arrays([values[name] if name in values else batch.column(name) for name in names], names=list(names))
 
 
-def _with_constants(batch: pa.RecordBatch, constants: Mapping[str, tuple[Any, pa.DataType]]) -> pa.RecordBatch:
-    arrays = [batch.column(name) for name in _STORED]
-    arrays += [pa.repeat(pa.scalar(value, kind), len(batch)) for value, kind in constants.values()]
-    return pa.RecordBatch.from_arrays(arrays, names=[*_STORED, *constants])
+def _with_constants(batch: pa.RecordBatch, kind: TickTable, constants: Mapping[str, tuple[Any, pa.DataType]]) -> pa.RecordBatch:
+    arrays = [batch.column(name) for name in kind.stored]
+    arrays += [pa.repeat(pa.scalar(value, arrow), len(batch)) for value, arrow in constants.values()]
+    return pa.RecordBatch.from_arrays(arrays, names=[*kind.stored, *constants])
 
 
-def copy_batches(connection: Connection, table: str, columns: Sequence[str], batches: Iterable[pa.RecordBatch]) -> int:
-    """Copy Arrow batches in, in PostgreSQL's binary form; a thread encodes the next batch while one is sent. Returns the rows sent."""
-    batches = iter(batches)
-    first = next(batches, None)
-    if first is None:
-        return 0
-    rows = 0
-    statement = sql.SQL("copy {} ({}) from stdin (format binary)").format(
-        sql.Identifier(table), sql.SQL(", ").join(map(sql.Identifier, columns))
-    )
-    # One batch ahead and no more: a queue before a server that is slower than the encoder would grow to the size of the file.
-    with connection.cursor() as cursor, cursor.copy(statement) as copy:
-        for encoded, count in one_ahead(_encoded(first, batches, list(columns))):
-            copy.write(encoded)
-            rows += count
-            reach("load.copying")
-    return rows
-
-
-def _encoded(first: pa.RecordBatch, others: Iterator[pa.RecordBatch], columns: list[str]) -> Iterator[tuple[bytes, int]]:
-    """Batches as the bytes of a binary COPY, each with its rows."""
-    import pgpq
-
-    encoder = pgpq.ArrowToPostgresBinaryEncoder(first.select(columns).schema)
-    yield encoder.write_header(), 0
-    for batch in chain([first], others):
-        yield encoder.write_batch(batch.select(columns)), len(batch)
-    yield encoder.finish(), 0
-
-
-def _overflowing(batch: pa.RecordBatch, held_to: Mapping[str, tuple[int, int]]) -> list[str]:
+def _overflowing(batch: pa.RecordBatch, kind: TickTable, held_to: Mapping[str, tuple[int, int]]) -> list[str]:
     """Instruments with a number of more decimals than they are held to."""
     found = []
     names = pc.unique(batch.column("instrument")).to_pylist()
     for name in names:
         mine = batch if len(names) == 1 else batch.filter(pc.equal(batch.column("instrument"), name))
-        if any(_needs_more(mine.column(column), scale) for column, scale in zip(("price", "size"), held_to[name], strict=True)):
+        if any(_needs_more(mine.column(column), held_to[name][which]) for column, which in kind.scaled):
             found.append(name)
     return found
 
@@ -467,24 +404,3 @@ def _needs_more(numbers: pa.Array, scale: int) -> bool:
     except pa.ArrowInvalid:
         return True
     return False
-
-
-def refused_table(rows: Sequence[tuple[Any, ...]]) -> pa.Table:
-    """Refused rows as (line, reason, detail, raw, instrument, event_time, sequence), schema REFUSED_STAGED."""
-    columns: list[Sequence[Any]] = list(zip(*rows, strict=True)) if rows else [()] * 7
-    padding: list[list[None]] = [[None] * len(rows)] * 2
-    return pa.Table.from_arrays(
-        [pa.array(list(values), kind.type) for values, kind in zip([*columns, *padding], REFUSED_STAGED, strict=True)],
-        schema=REFUSED_STAGED,
-    )
-
-
-def next_batch(connection: Connection) -> int:
-    """The number of a new batch."""
-    ((number,),) = connection.execute("select nextval('ingest_batches_batch_id_seq')").fetchall()
-    return int(number)
-
-
-def statements(name: str) -> list[Any]:
-    """The statements of a query file that has several."""
-    return [part for part in query(name).split(";") if part.strip()]

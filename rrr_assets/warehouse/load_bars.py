@@ -22,7 +22,7 @@ from rrr_assets.warehouse import tapes
 from rrr_assets.warehouse.books import Connection, day_interval, draw_stamp, enter, lock_days, log_invalidations
 from rrr_assets.warehouse.connect import Database, Role
 from rrr_assets.warehouse.faultpoints import reach
-from rrr_assets.warehouse.load import (
+from rrr_assets.warehouse.intake import (
     RawText,
     copy_batches,
     next_batch,

@@ -17,7 +17,7 @@ from rrr_assets.contracts.bars import INTERVALS
 from rrr_assets.warehouse.books import Connection, draw_stamp, enter, lock_days, log_invalidations
 from rrr_assets.warehouse.connect import Database, Role
 from rrr_assets.warehouse.faultpoints import reach
-from rrr_assets.warehouse.load import statements
+from rrr_assets.warehouse.intake import statements
 from rrr_assets.warehouse.sqlfiles import query
 
 _ONE_DAY: Final = timedelta(days=1)

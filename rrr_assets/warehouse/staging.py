@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from rrr_assets.calc.coverage import Hole, TapeBuilder
-from rrr_assets.contracts.parsed import REFUSED_ROWS, TRADES, UTC_MICROSECONDS, VENUE_BARS
+from rrr_assets.contracts.parsed import REFUSED_ROWS, SCHEMAS, UTC_MICROSECONDS
 
 Item = TypeVar("Item")
 
@@ -79,16 +79,17 @@ class StagedFile:
 class Stager:
     """Lays a file's batches down by day. Use as a context manager; `days` is final when it closed.
 
-    With `only_lines` (ascending), only these lines are laid down and counted. What is said of the file's ends and of
-    a refused row's neighbours is said of the whole file all the same.
+    Where ids are consecutive, their jumps are summed up as holes. With `only_lines` (ascending), only these lines are laid
+    down and counted. What is said of the file's ends and of a refused row's neighbours is said of the whole file all the same.
     """
 
-    def __init__(self, folder: Path, stream: str, only_lines: pa.Array | None = None) -> None:
+    def __init__(self, folder: Path, stream: str, *, is_consecutive: bool, only_lines: pa.Array | None = None) -> None:
         self._folder = folder
         self._only_lines = only_lines
         self._laid: dict[tuple[date, str], int] = {}
-        self._schema = TRADES if stream == "trades" else VENUE_BARS
-        self._time = "event_time" if stream == "trades" else "bar_start"
+        self._schema = SCHEMAS[stream]
+        self._time = "bar_start" if stream == "venue_bars" else "event_time"
+        self._is_consecutive = is_consecutive
         self._writers: dict[tuple[date, str], Any] = {}
         self._tapes: dict[date, dict[str, TapeBuilder]] = {}
         self._waiting: list[tuple[pa.RecordBatch, list[int | None], date]] = []
@@ -145,7 +146,9 @@ class Stager:
         names = pc.unique(instruments).to_pylist()
         for name in names:
             mask = None if len(names) == 1 else pc.equal(instruments, name).to_numpy(zero_copy_only=False)
-            tapes.setdefault(name, TapeBuilder()).add(ids if mask is None else ids[mask], times if mask is None else times[mask])
+            tapes.setdefault(name, TapeBuilder(self._is_consecutive)).add(
+                ids if mask is None else ids[mask], times if mask is None else times[mask]
+            )
         laid = self._wanted(rows)
         if len(laid):
             self._writer(day, "rows").write_batch(laid)

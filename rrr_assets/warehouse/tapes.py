@@ -16,6 +16,7 @@ from rrr_assets.calc.coverage import Hole, Interval, Tape, changed, covered_by_c
 from rrr_assets.warehouse.books import Connection, day_interval, from_us, to_us
 from rrr_assets.warehouse.sqlfiles import query
 from rrr_assets.warehouse.staging import DaySummary, StagedFile
+from rrr_assets.warehouse.tick_tables import CONSECUTIVE, TickTable
 
 _ONE_DAY: Final = timedelta(days=1)
 _MOST_WINDOWS: Final = 64
@@ -61,8 +62,9 @@ def read_coverage(connection: Connection, stream: str, instruments: Sequence[str
     }
 
 
-def cover_trades(
+def cover_ticks(
     connection: Connection,
+    kind: TickTable,
     day: date,
     file: StagedFile,
     summary: DaySummary,
@@ -73,6 +75,7 @@ def cover_trades(
 
     Args:
         connection: inside the day's transaction, which holds the locks of the day and of those beside it.
+        kind: the stream's table.
         day: UTC day.
         file: whose rows were stored.
         summary: what the file holds of the instrument on that day.
@@ -85,13 +88,13 @@ def cover_trades(
     name = summary.instrument
     before = known.get((name, day))
     is_declared = _declares(file, day) or (before is not None and before.is_declared)
-    tape, row_count, lowest_time, highest_time = _tape(connection, name, day, file, fresh)
+    tape, row_count, lowest_time, highest_time = _tape(connection, kind, name, day, file.space, fresh)
     if tape is None:
         return {}, []
     span = day_interval(day)
     yesterday, tomorrow = known.get((name, day - _ONE_DAY)), known.get((name, day + _ONE_DAY))
     waiting = _waiting(connection, name, day, file)
-    if file.space == "ordinal":
+    if file.space not in CONSECUTIVE:
         doubts = [row.interval(span) for row in waiting]
         claimed = covered_by_claim(span, summary.lowest_time, summary.highest_time, _declares(file, day), doubts)
         covered = union([*claimed, *(before.covered if before else ())])
@@ -105,14 +108,14 @@ def cover_trades(
         last_sequence=tape.last_id, is_declared=is_declared, covered=tuple(covered), missing_ids=tuple(missing),
     )  # fmt: skip
     changes: dict[Key, Held] = {(name, day): now}
-    if file.space != "ordinal":
+    if file.space in CONSECUTIVE:
         if yesterday is not None and yesterday.row_count and yesterday.space == file.space:
             meets = yesterday.last_sequence + 1 == tape.first_id
-            changes[name, day - _ONE_DAY] = _with_edge(connection, name, yesterday, day - _ONE_DAY, meets, at_end=True)
+            changes[name, day - _ONE_DAY] = _with_edge(connection, kind, name, yesterday, day - _ONE_DAY, meets, at_end=True)
         if tomorrow is not None and tomorrow.row_count and tomorrow.space == file.space:
             meets = tomorrow.first_sequence == tape.last_id + 1
-            changes[name, day + _ONE_DAY] = _with_edge(connection, name, tomorrow, day + _ONE_DAY, meets, at_end=False)
-    return _write(connection, "trades", changes, known)
+            changes[name, day + _ONE_DAY] = _with_edge(connection, kind, name, tomorrow, day + _ONE_DAY, meets, at_end=False)
+    return write_coverage(connection, kind.stream, changes, known)
 
 
 def may_extend(file: StagedFile, day: date, held: Held) -> bool:
@@ -140,39 +143,47 @@ def cover_bars(
             is_declared=is_declared or (before is not None and before.is_declared),
             covered=tuple(union([*listed, *(before.covered if before else ())])), missing_ids=(),
         )  # fmt: skip
-    return _write(connection, stream, changes, known)[1]
+    return write_coverage(connection, stream, changes, known)[1]
 
 
-def _tape(connection: Connection, name: str, day: date, file: StagedFile, fresh: DaySummary | None) -> tuple[Tape | None, int, int, int]:
+def _tape(
+    connection: Connection, kind: TickTable, name: str, day: date, space: str | None, fresh: DaySummary | None
+) -> tuple[Tape | None, int, int, int]:
     """The day's tape with its row count and extreme times: from the rows just stored, or read from the table."""
     if fresh is not None:
         tape = Tape(fresh.first_id, fresh.first_time, fresh.last_id, fresh.last_time, fresh.holes)
         return tape, fresh.rows, fresh.lowest_time, fresh.highest_time
-    bounds = {"instrument": name, "space": file.space, "from_time": day, "to_time": day + _ONE_DAY}
-    row = connection.execute(query("coverage_tape"), bounds).fetchone()
-    if row is None or not row[0]:
+    return read_tape(connection, kind, name, day, space)
+
+
+def read_tape(connection: Connection, kind: TickTable, name: str, day: date, space: str | None) -> tuple[Tape | None, int, int, int]:
+    """One instrument's day as the table holds it: tape, rows, earliest and latest time; no tape where nothing was ever held."""
+    bounds = {"instrument": name, "space": space, "from_time": day, "to_time": day + _ONE_DAY, "is_consecutive": space in CONSECUTIVE}
+    row = connection.execute(kind.sql("coverage_tape"), bounds).fetchone()
+    if row is None or row[1] is None:
         return None, 0, 0, 0
     count, first_time, last_time, first_id, last_id, first_id_time, last_id_time, holes = row
     tape = Tape(first_id, to_us(first_id_time), last_id, to_us(last_id_time), tuple(Hole(*hole) for hole in holes))
     return tape, count, to_us(first_time), to_us(last_time)
 
 
-def _with_edge(connection: Connection, name: str, held: Held, day: date, meets: bool, at_end: bool) -> Held:
+def _with_edge(connection: Connection, kind: TickTable, name: str, held: Held, day: date, meets: bool, at_end: bool) -> Held:
     """A neighbour's coverage, where the ids across midnight now tell whether its edge is whole."""
     start, end = day_interval(day)
     sequence = held.last_sequence if at_end else held.first_sequence
     bounds = {"instrument": name, "space": held.space, "sequence": sequence, "from_time": day, "to_time": day + _ONE_DAY}
     # Where a venue's clock stepped back, the first id is not the earliest time.
-    row = connection.execute(query("coverage_id_time"), bounds).fetchone()
+    row = connection.execute(kind.sql("coverage_id_time"), bounds).fetchone()
     at = (held.last_time if at_end else held.first_time) if row is None else to_us(row[0])
     edge = (at, end) if at_end else (start, at + 1)
     covered = union([*held.covered, edge]) if meets else subtract(held.covered, [edge])
     return replace(held, covered=tuple(covered))
 
 
-def _write(
+def write_coverage(
     connection: Connection, stream: str, changes: Mapping[Key, Held], known: Mapping[Key, Held]
 ) -> tuple[dict[Key, Held], list[Window]]:
+    """Write the rows of coverage that changed; returns them, and the windows in which completeness may have changed."""
     windows: list[Window] = []
     for (name, day), now in changes.items():
         before = known.get((name, day))
@@ -184,8 +195,8 @@ def _write(
                 "instrument": name, "stream": stream, "day": day, "space": now.space, "row_count": now.row_count,
                 "first_time": from_us(now.first_time) if now.row_count else None,
                 "last_time": from_us(now.last_time) if now.row_count else None,
-                "first_sequence": now.first_sequence if stream == "trades" else None,
-                "last_sequence": now.last_sequence if stream == "trades" else None,
+                "first_sequence": now.first_sequence if now.space is not None else None,
+                "last_sequence": now.last_sequence if now.space is not None else None,
                 "is_declared": now.is_declared,
                 "covered": Multirange([Range(from_us(a), from_us(b)) for a, b in now.covered]),
                 "missing_ids": Multirange([Range(a, b) for a, b in now.missing_ids]),

@@ -41,7 +41,7 @@ def take_in(home: Home, database: Database, path: Path) -> tuple[float, float, i
     """Accept a file and store its days: seconds of each, and rows that were stored or found known."""
     begun = perf_counter()
     with database.connect(Role.WRITER, autocommit=True) as connection:
-        accepted = landing.accept(home, connection, path, FORMAT, None, None)
+        [accepted] = landing.accept(home, connection, path, FORMAT, None, None)
         staged = perf_counter()
         waiting = landing.files_of_days(home, connection, "trades", list(accepted.days))
     rows = 0

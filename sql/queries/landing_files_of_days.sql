@@ -4,5 +4,5 @@ select
     lower(f.declared) as declared_from, upper(f.declared) as declared_to
 from landing_days as d
 inner join landing_files as f on d.file_id = f.file_id
-where d.day = any(%(days)s) and f.stream = %(stream)s and d.is_pending
-order by d.day, f.file_id;
+where d.day = any(%(days)s) and f.stream = any(%(streams)s) and d.is_pending
+order by d.day, f.stream = 'corrections', f.file_id;

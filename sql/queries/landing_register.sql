@@ -18,4 +18,4 @@ select known.file_id
 from landing_files as known
 where
     known.sha256 = %(sha256)s and known.format = %(format)s
-    and known.given_instrument = %(given_instrument)s and known.given_day = %(given_day)s;
+    and known.given_instrument = %(given_instrument)s and known.given_day = %(given_day)s and known.stream = %(stream)s;

@@ -4,7 +4,7 @@
 create temporary table judged on commit drop as
 with stored as (
     select t.*
-    from raw_trades as t
+    from {table} as t
     where
         t.instrument = any(%(instruments)s) and t.space = %(space)s
         and t.event_time >= %(from_time)s and t.event_time < %(to_time)s
@@ -15,11 +15,13 @@ ended as (
     select
         r.*,
         coalesce(b.time_unit, 'us') as told_unit
-    from trade_revisions as r
+    from {revisions} as r
     left join ingest_batches as b on r.batch_id = b.batch_id
     where
         r.instrument = any(%(instruments)s) and r.space = %(space)s and r.kind <> 'undo'
         and r.sequence between %(lowest_sequence)s and %(highest_sequence)s
+        -- What a batch ended that was itself taken back may come in again.
+        and not exists (select 1 from ingest_batches as u where u.undoes_batch_id = r.ended_by_batch_id)
 ),
 
 matched as (
@@ -27,14 +29,12 @@ matched as (
         i.*,
         t.event_time as stored_time,
         t.batch_id as stored_batch,
-        t.price as stored_price,
-        t.size as stored_size,
-        t.side as stored_side,
+        {stored_values},
         t.instrument is not null as is_stored,
-        (
-            i.price = t.price and i.size = t.size and (i.side is not distinct from t.side)
-            and (i.conditions is not distinct from t.conditions)
-        ) as same_values,
+        ({same_as_stored}) as same_values,
+        -- A recorder's clock is no property of the row.
+        i.time_source = 'local' as is_local,
+        t.time_source = 'local' as is_stored_local,
         (i.event_time = t.event_time and (i.event_time_ns is null or (i.event_time_ns is not distinct from t.event_time_ns))) as same_time,
         (i.event_time = t.event_time and t.event_time_ns is null and i.event_time_ns is not null) as adds_nanoseconds
     from incoming as i
@@ -60,7 +60,7 @@ was_ended as (
     where
         e.kind = 'cancellation'
         or (
-            e.price = n.price and e.size = n.size and (e.side is not distinct from n.side)
+            {same_as_ended}
             and floor_time(e.event_time, %(time_unit)s) = floor_time(n.event_time, e.told_unit)
         )
 ),
@@ -81,6 +81,8 @@ select
         when c.is_known then 'duplicate'
         when c.copy > 1 then 'again'
         when not c.is_stored then case when c.was_ended then 'duplicate' else 'new' end
+        when c.same_values and c.is_local then 'duplicate'
+        when c.same_values and c.is_stored_local then 'finer'
         when c.same_values and c.adds_nanoseconds then 'finer'
         when
             c.same_values and unit_rank(%(time_unit)s) > unit_rank(c.stored_unit)

@@ -3,12 +3,11 @@ update judged as later
 set
     verdict = case
         when
-            later.price = first.price and later.size = first.size and later.event_time = first.event_time
-            and later.side is not distinct from first.side and later.conditions is not distinct from first.conditions
+            {same_as_first} and (later.event_time = first.event_time or later.time_source = 'local')
             then 'duplicate'
         else 'conflict'
     end,
-    stored_time = first.event_time, stored_price = first.price, stored_size = first.size, stored_side = first.side
+    stored_time = first.event_time, {first_values}
 from judged as first
 where
     later.verdict = 'again'

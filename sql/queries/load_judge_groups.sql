@@ -1,11 +1,11 @@
--- Trades without ids: where a microsecond is told by two sources and they differ, the newcomer's whole group is refused,
+-- Rows without ids: where a microsecond is told by two sources and they differ, the newcomer's whole group is refused,
 -- because nothing tells which of its rows are which.
 with theirs as (
     select
         t.instrument,
         t.sequence / 4096 as microsecond,
         count(*) as trades
-    from raw_trades as t
+    from {table} as t
     where
         t.instrument = any(%(instruments)s) and t.space = 'ordinal'
         and t.event_time >= %(from_time)s and t.event_time < %(to_time)s
