@@ -1,18 +1,25 @@
-"""Pictures of bars: candlesticks with the volume below them.
+"""Pictures of bars: candlesticks with the volume below them, as PNG or as a page that needs nothing else.
 
 Belongs here: drawing. Does not: reading bars, or any number that is kept; a pixel is a float and nothing is computed from it.
 """
 
+import html
 import io
+import json
+import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from rrr_assets.calc.numbers import plain_texts
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 _UP: Final = "#1b9e77"
 _DOWN: Final = "#d1495b"
@@ -22,17 +29,61 @@ _PAPER: Final = "#ffffff"
 _DPI: Final = 100
 _SMALL: Final = (480, 240)
 _LARGE: Final = (1280, 720)
-# With fewer pixels a bar, bodies are a smear: a line from low to high stands for the bar.
-_LEAST_PIXELS: Final = 2.2
+_WIDEST_PAGE: Final = 12_000
+# With fewer pixels, bodies are a smear: one candle is drawn for several bars.
+_LEAST_PIXELS: Final = 3
+# About a tenth of the width is taken by the axis.
+_PLOTTED: Final = 0.9
 _BODY: Final = 0.72
 _MINUTE_US: Final = 60_000_000
+_DAY_US: Final = 86_400_000_000
+_AT_ONCE: Final = (1, 2, 3, 5, 10, 15, 30, 60, 120, 240, 720, 1440, 2880, 7200, 14_400, 43_200)
+_SHOWN: Final = ("open", "high", "low", "close", "volume")
+
+_PAGE: Final = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>{title}</title><style>
+body {{ margin: 16px; background: {paper}; color: {ink}; font: 14px system-ui, sans-serif }}
+#scroll {{ overflow-x: auto; position: relative }} #bar {{ font-family: monospace; min-height: 1.5em }} svg {{ display: block }}
+</style></head><body>
+<strong>{title}</strong>
+<div id="bar">{bars} bars, {incomplete} of them not complete. Point at a bar to read it.</div>
+<div id="scroll">{picture}</div>
+<script id="data" type="application/json">{data}</script>
+<script>
+const told = JSON.parse(document.getElementById("data").textContent), bars = told.bars;
+const scroll = document.getElementById("scroll"), line = document.getElementById("bar"), picture = scroll.querySelector("svg");
+scroll.scrollLeft = scroll.scrollWidth;
+picture.addEventListener("mousemove", event => {{
+  const box = picture.getBoundingClientRect(), at = (event.clientX - box.left) / box.width;
+  const time = told.from + (at - told.left) / (told.right - told.left) * (told.until - told.from);
+  let low = 0, high = bars.length;
+  while (low < high) {{ const middle = (low + high) >> 1; if (bars[middle][0] <= time) low = middle + 1; else high = middle; }}
+  const bar = bars[low - 1];
+  if (!bar || time >= bar[0] + told.interval) {{ line.textContent = "no bar"; return; }}
+  line.textContent = new Date(bar[0]).toISOString().slice(0, 16).replace("T", " ") + " UTC   " +
+    ["open", "high", "low", "close", "volume"].map((name, place) => name + " " + bar[place + 1]).join("   ") +
+    (bar[6] ? "" : "   not complete");
+}});
+</script></body></html>
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class _Candles:
+    """What is drawn: starts and interval in days, prices and volumes as floats, and how many bars a candle stands for."""
+
+    starts: Any
+    interval: float
+    columns: dict[str, Any]
+    is_complete: Any
+    at_once: int
 
 
 def candles_png(bars: pa.Table, title: str, width: int | None = None, height: int | None = None, *, small: bool = False) -> bytes:
     """Draw bars as candlesticks with their volume below, over a UTC time axis on which a missing bar is a gap.
 
-    A bar that is not complete is drawn pale and hatched. Where a bar has less than three pixels, a line
-    from low to high in its colour stands for it.
+    A bar that is not complete is drawn pale and hatched. Where a bar would have less than three pixels, one candle
+    stands for several bars, and the axis says for how many.
 
     Args:
         bars: In the contract of bars, of one instrument, ordered by bar_start; at least one.
@@ -44,47 +95,121 @@ def candles_png(bars: pa.Table, title: str, width: int | None = None, height: in
     Raises:
         ValueError: there are no bars.
     """
-    import numpy as np
+    default_width, default_height = _SMALL if small else _LARGE
+    figure = _figure(bars, title, width or default_width, height or default_height, small=small)
+    picture = io.BytesIO()
+    figure.savefig(picture, format="png", dpi=_DPI, metadata={"Software": None})
+    return picture.getvalue()
+
+
+def candles_html(bars: pa.Table, title: str) -> str:
+    """Draw bars as `candles_png` does, as a page that needs no network: as wide as the bars need, and telling the bar that is pointed at.
+
+    Args:
+        bars: In the contract of bars, of one instrument, ordered by bar_start; at least one.
+        title: Stands above.
+
+    Raises:
+        ValueError: there are no bars.
+    """
+    from matplotlib import rc_context
+
+    width = min(max(_LARGE[0], int(len(bars) * _LEAST_PIXELS / _PLOTTED) + 1), _WIDEST_PAGE)
+    figure = _figure(bars, title, width, _LARGE[1], small=False)
+    picture = io.StringIO()
+    # Letters stay letters, and the same bars give the same page.
+    with rc_context({"svg.fonttype": "none", "svg.hashsalt": "candles"}):
+        figure.savefig(picture, format="svg", metadata=dict.fromkeys(("Creator", "Date", "Format", "Type")))
+    # Inside a page, SVG needs neither the head of a document nor the addresses that name it.
+    inline = re.sub(r' xmlns(:xlink)?="[^"]*"', "", picture.getvalue()[picture.getvalue().index("<svg") :])
+    prices = figure.axes[0]
+    place, (first_day, last_day) = prices.get_position(), prices.get_xlim()
+    starts_us = _microseconds(bars)
+    columns = [plain_texts(bars[name].combine_chunks()).to_pylist() for name in _SHOWN]
+    told = {
+        "left": place.x0,
+        "right": place.x1,
+        "from": first_day * _DAY_US / 1000,
+        "until": last_day * _DAY_US / 1000,
+        "interval": _interval_us(starts_us) / 1000,
+        "bars": list(zip((starts_us // 1000).tolist(), *columns, bars["is_complete"].to_pylist(), strict=True)),
+    }
+    incomplete = len(bars) - pc.sum(bars["is_complete"]).as_py()
+    return _PAGE.format(
+        title=html.escape(title),
+        paper=_PAPER,
+        ink=_INK,
+        bars=f"{len(bars):,}",
+        incomplete=f"{incomplete:,}",
+        picture=inline,
+        data=json.dumps(told, separators=(",", ":")),
+    )
+
+
+def _figure(bars: pa.Table, title: str, width: int, height: int, *, small: bool) -> "Figure":
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     if not len(bars):
         raise ValueError("there are no bars to draw")
-    default_width, default_height = _SMALL if small else _LARGE
-    width, height = width or default_width, height or default_height
     figure = Figure(figsize=(width / _DPI, height / _DPI), dpi=_DPI, facecolor=_PAPER, layout="constrained")
     FigureCanvasAgg(figure)
     prices, volumes = figure.subplots(2, 1, sharex=True, height_ratios=(4, 1), gridspec_kw={"hspace": 0.04})
-
-    starts_us = pc.cast(bars["bar_start"].combine_chunks(), pa.int64()).to_numpy()
-    steps = np.diff(starts_us)
-    interval_us = int(steps.min()) if len(steps) else _MINUTE_US
-    day_us = 86_400 * 1_000_000
-    starts, interval = starts_us / day_us, interval_us / day_us
-    span = starts[-1] - starts[0] + interval
-    columns = {name: _floats(bars[name]) for name in ("open", "high", "low", "close", "volume")}
-    is_complete = pc.cast(bars["is_complete"].combine_chunks(), pa.uint8()).to_numpy().astype(bool)
-
-    # About a tenth of the width is taken by the axis.
-    pixels = 0.9 * width * interval / span
-    _draw_candles(prices, starts, interval, columns, is_complete, pixels)
-    _draw_volumes(volumes, starts, interval, columns, is_complete, pixels)
-    _finish(prices, volumes, title, _days(starts_us, interval_us), small=small)
+    candles = _candles(bars, most=_PLOTTED * width / _LEAST_PIXELS)
+    span = candles.starts[-1] - candles.starts[0] + candles.interval
+    _draw_candles(prices, candles, pixels=_PLOTTED * width * candles.interval / span)
+    _draw_volumes(volumes, candles)
+    starts_us = _microseconds(bars)
+    days = _days(starts_us, _interval_us(starts_us))
+    _finish(prices, volumes, title, days if candles.at_once == 1 else f"{days}; a candle is {candles.at_once:,} bars", width, small=small)
     margin = 0.01 * span
-    prices.set_xlim(starts[0] - margin, starts[0] + span + margin)
-    picture = io.BytesIO()
-    figure.savefig(picture, format="png", dpi=_DPI, metadata={"Software": None})
-    return picture.getvalue()
+    prices.set_xlim(candles.starts[0] - margin, candles.starts[0] + span + margin)
+    return figure
+
+
+def _microseconds(bars: pa.Table) -> Any:
+    return pc.cast(bars["bar_start"].combine_chunks(), pa.int64()).to_numpy()
+
+
+def _interval_us(starts_us: Any) -> int:
+    return int((starts_us[1:] - starts_us[:-1]).min()) if len(starts_us) > 1 else _MINUTE_US
+
+
+def _candles(bars: pa.Table, most: float) -> _Candles:
+    """What to draw of bars so that there is room for `most` candles."""
+    import numpy as np
+
+    starts_us = _microseconds(bars)
+    interval_us = _interval_us(starts_us)
+    places = (starts_us[-1] - starts_us[0]) // interval_us + 1
+    at_once = next((number for number in _AT_ONCE if places <= most * number), int(places // most) + 1)
+    group = starts_us // (interval_us * at_once)
+    first = np.concatenate(([0], np.flatnonzero(np.diff(group)) + 1))
+    last = np.append(first[1:], len(group)) - 1
+    columns = {name: _floats(bars[name]) for name in _SHOWN}
+    is_complete = pc.cast(bars["is_complete"].combine_chunks(), pa.uint8()).to_numpy()
+    merged = {
+        "open": columns["open"][first],
+        "high": np.maximum.reduceat(columns["high"], first),
+        "low": np.minimum.reduceat(columns["low"], first),
+        "close": columns["close"][last],
+        "volume": np.add.reduceat(columns["volume"], first),
+    }
+    # A bar stands at its start; several stand on the grid of their length.
+    starts = starts_us if at_once == 1 else group[first] * interval_us * at_once
+    whole = np.minimum.reduceat(is_complete, first).astype(bool)
+    return _Candles(starts / _DAY_US, interval_us * at_once / _DAY_US, merged, whole, at_once)
 
 
 def _floats(values: pa.ChunkedArray) -> Any:
     return pc.cast(values.combine_chunks(), pa.float64()).to_numpy()
 
 
-def _draw_candles(axes: "Axes", starts: Any, interval: Any, columns: dict[str, Any], is_complete: Any, pixels: Any) -> None:
+def _draw_candles(axes: "Axes", candles: _Candles, pixels: Any) -> None:
     import numpy as np
     from matplotlib.collections import LineCollection, PolyCollection
 
+    starts, interval, columns = candles.starts, candles.interval, candles.columns
     middle, half = starts + interval / 2, interval * _BODY / 2
     bottom, top = np.minimum(columns["open"], columns["close"]), np.maximum(columns["open"], columns["close"])
     # A bar that closed where it opened is a dash, not nothing.
@@ -92,14 +217,12 @@ def _draw_candles(axes: "Axes", starts: Any, interval: Any, columns: dict[str, A
     is_flat = (top - bottom) < least
     bottom, top = np.where(is_flat, (bottom + top - least) / 2, bottom), np.where(is_flat, (bottom + top + least) / 2, top)
     wick = max(0.7, min(1.4, pixels / 9))
-    for chosen, colour, is_whole in _kinds(columns, is_complete):
+    for chosen, colour, is_whole in _kinds(candles):
         x, low, high = middle[chosen], columns["low"][chosen], columns["high"][chosen]
         wicks = np.stack([np.column_stack([x, low]), np.column_stack([x, high])], axis=1)
         axes.add_collection(
             LineCollection(list(wicks), colors=colour, linewidths=wick, alpha=1.0 if is_whole else 0.45, capstyle="projecting")
         )
-        if pixels < _LEAST_PIXELS:
-            continue
         left, right, below, above = x - half, x + half, bottom[chosen], top[chosen]
         corners = [np.column_stack(pair) for pair in ((left, below), (right, below), (right, above), (left, above))]
         bodies = PolyCollection(list(np.stack(corners, axis=1)), edgecolors=colour, linewidths=wick / 2)
@@ -113,24 +236,20 @@ def _draw_candles(axes: "Axes", starts: Any, interval: Any, columns: dict[str, A
     axes.set_ylim(low - room, high + room)
 
 
-def _draw_volumes(axes: "Axes", starts: Any, interval: Any, columns: dict[str, Any], is_complete: Any, pixels: Any) -> None:
-    middle = starts + interval / 2
-    for chosen, colour, is_whole in _kinds(columns, is_complete):
-        x, volume = middle[chosen], columns["volume"][chosen]
-        if pixels < _LEAST_PIXELS:
-            # Lines of one width: columns thinner than a pixel would shimmer.
-            axes.vlines(x, 0, volume, colors=colour, linewidth=0.7, alpha=0.8 if is_whole else 0.3)
-        else:
-            axes.bar(x, volume, width=interval * _BODY, color=colour, alpha=0.65 if is_whole else 0.25, linewidth=0)
-    axes.set_ylim(0, columns["volume"].max() * 1.1 or 1.0)
+def _draw_volumes(axes: "Axes", candles: _Candles) -> None:
+    middle = candles.starts + candles.interval / 2
+    for chosen, colour, is_whole in _kinds(candles):
+        volume = candles.columns["volume"][chosen]
+        axes.bar(middle[chosen], volume, width=candles.interval * _BODY, color=colour, alpha=0.65 if is_whole else 0.25, linewidth=0)
+    axes.set_ylim(0, candles.columns["volume"].max() * 1.1 or 1.0)
 
 
-def _kinds(columns: dict[str, Any], is_complete: Any) -> Iterator[tuple[Any, str, bool]]:
-    """Which bars rose and which fell, whole and not whole: a mask, the colour, whether they are whole."""
-    is_up = columns["close"] >= columns["open"]
+def _kinds(candles: _Candles) -> Iterator[tuple[Any, str, bool]]:
+    """Which candles rose and which fell, whole and not whole: a mask, the colour, whether they are whole."""
+    is_up = candles.columns["close"] >= candles.columns["open"]
     for of_direction, colour in ((is_up, _UP), (~is_up, _DOWN)):
         for is_whole in (True, False):
-            chosen = of_direction & (is_complete == is_whole)
+            chosen = of_direction & (candles.is_complete == is_whole)
             if chosen.any():
                 yield chosen, colour, is_whole
 
@@ -141,13 +260,13 @@ def _days(starts_us: Any, interval_us: int) -> str:
     return f"UTC, {first}" if first == last else f"UTC, {first} to {last}"
 
 
-def _finish(prices: "Axes", volumes: "Axes", title: str, days: str, *, small: bool) -> None:
+def _finish(prices: "Axes", volumes: "Axes", title: str, days: str, width: int, *, small: bool) -> None:
     from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
     from matplotlib.ticker import FuncFormatter, MaxNLocator
 
     size = 8 if small else 10
     prices.set_title(title, loc="left", fontsize=size + 1, color=_INK, fontweight="bold", parse_math=False)
-    locator = AutoDateLocator(minticks=2, maxticks=5 if small else 10, tz="UTC")  # type: ignore[no-untyped-call]  # matplotlib types it not
+    locator = AutoDateLocator(minticks=2 if small else width // 256, maxticks=5 if small else width // 128, tz="UTC")  # type: ignore[no-untyped-call]  # matplotlib types it not
     volumes.xaxis.set_major_locator(locator)
     volumes.xaxis.set_major_formatter(ConciseDateFormatter(locator, tz="UTC", show_offset=False))  # type: ignore[no-untyped-call]  # as above
     volumes.set_xlabel(days, fontsize=size - 1, color=_INK, loc="left")

@@ -13,17 +13,18 @@ from rrr_assets.bars.sensors import invalidation_sensor
 from rrr_assets.contracts.bars import BARS
 from rrr_assets.quality.assets import bar_conformance
 from rrr_assets.resources.warehouse import Warehouse
-from rrr_assets.ticks.assets import landing_files, raw_trades, venue_bars
+from rrr_assets.ticks.assets import landing_files, raw_agg_trades, raw_depth, raw_quotes, raw_trades, venue_bars
 from rrr_assets.ticks.schedules import daily_close
 from rrr_assets.ticks.sensors import accept_landing_files, landing_sensor
 
 
 def build_defs(overrides: Mapping[str, Any] | None = None) -> dg.Definitions:
     """The whole graph, with some resources replaced."""
+    ticks = [raw_trades, raw_agg_trades, raw_quotes, raw_depth, venue_bars]
     bars = [bars_asset(interval) for interval in BARS]
     main_job = dg.define_asset_job(
         "venues_to_bars",
-        dg.AssetSelection.assets(raw_trades, venue_bars, *bars, bar_conformance),
+        dg.AssetSelection.assets(*ticks, *bars, bar_conformance),
         description="The main job: landed files of the days become trades, bars at four intervals, and verdicts.",
     )
     refresh_job = dg.define_asset_job(
@@ -32,7 +33,7 @@ def build_defs(overrides: Mapping[str, Any] | None = None) -> dg.Definitions:
         description="Bars and verdicts of the days, from the trades that are stored.",
     )
     return dg.Definitions(
-        assets=[landing_files, raw_trades, venue_bars, *bars, bar_conformance],
+        assets=[landing_files, *ticks, *bars, bar_conformance],
         jobs=[main_job, refresh_job, accept_landing_files],
         schedules=[daily_close(main_job)],
         sensors=[landing_sensor(main_job), invalidation_sensor(refresh_job)],

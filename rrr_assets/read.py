@@ -10,8 +10,9 @@ decimal256(76, 30): nothing is rounded. Ranges and JSON are JSON texts, in field
 
 import io
 import json
+import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from difflib import get_close_matches
@@ -26,9 +27,9 @@ from pyarrow import csv
 from rrr_assets.calc.numbers import NOTIONAL, most_whole_digits
 from rrr_assets.contracts.bars import BARS, INTERVALS
 from rrr_assets.contracts.base import Table, Type
-from rrr_assets.contracts.ledgers import BAR_CONFORMANCE, COVERAGE, INSTRUMENTS, QUARANTINE, STATUSES
+from rrr_assets.contracts.ledgers import BAR_CONFORMANCE, COVERAGE, INGEST_BATCHES, INSTRUMENTS, QUARANTINE, STATUSES
 from rrr_assets.contracts.parsed import UTC_MICROSECONDS
-from rrr_assets.contracts.ticks import RAW_TRADES, VENUE_BARS
+from rrr_assets.contracts.ticks import RAW_DEPTH, RAW_QUOTES, RAW_TRADES, VENUE_BARS
 from rrr_assets.venues.names import INTERVAL_SECONDS, MONTH, parse_instrument
 from rrr_assets.warehouse.connect import Database, DatabaseUnusable, Role
 from rrr_assets.warehouse.sqlfiles import query
@@ -36,6 +37,8 @@ from rrr_assets.warehouse.sqlfiles import query
 JSON_FIELD: Final = {b"format": b"json"}
 """Metadata of a text field whose values are JSON."""
 
+# The database that an environment meant, so that a read does not ask the embedded server who it is.
+_MEANT: Final[dict[tuple[str, ...], Database]] = {}
 _BLOCK_BYTES: Final = 32 << 20
 _JSON_TYPES: Final = frozenset({Type.JSON, Type.TIME_RANGES, Type.ID_RANGES})
 # Types that Arrow's CSV reader does not make itself; they are read as text and converted after.
@@ -57,6 +60,10 @@ class UnknownInterval(ReadRefused):
     """There are no bars of that length."""
 
 
+class NotFinalYet(ReadRefused):
+    """What was known at that time may still change: a load is in flight, or the time has not come."""
+
+
 class StatementRefused(ReadRefused):
     """The database refused an analyst's own statement."""
 
@@ -74,31 +81,149 @@ class Conformance:
         return self.verdicts.filter(pc.not_equal(self.verdicts["status"], "equal"))
 
 
-def bars(instrument: str, interval: str, start: datetime, end: datetime, *, database: Database | None = None) -> pa.Table:
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """A batch that changed a bar. `kind` is load, finer_time, correction, cancellation, undo or coverage; `trades` how many it touched."""
+
+    kind: str
+    batch_id: int | None
+    file: str | None
+    reason: str | None
+    trades: int
+
+
+@dataclass(frozen=True, slots=True)
+class BarChange:
+    """A bar that differs between two knowledge times: its values then and later (None where there was none), and why."""
+
+    bar_start: datetime
+    before: Mapping[str, Any] | None
+    after: Mapping[str, Any] | None
+    causes: tuple[Cause, ...]
+
+
+def bars(
+    instrument: str,
+    interval: str,
+    start: datetime,
+    end: datetime,
+    *,
+    as_known_at: datetime | None = None,
+    database: Database | None = None,
+) -> pa.Table:
     """Our bars of an instrument that start in [start, end), as contracts.bars has them.
+
+    Args:
+        instrument: As in binance:BTCUSDT.
+        interval: '1m', '5m', '1h' or '1d'.
+        start: The first start of a bar.
+        end: The first start that is left out.
+        as_known_at: Answer as a reader would have been answered then; None for what is known now.
+        database: Default: the database of this process' environment.
 
     Raises:
         UnknownInstrument: nothing was ever loaded of it.
         UnknownInterval: we make no such bars.
+        NotFinalYet: what was known at that time may still change.
         ReadRefused: it takes longer than an analyst may.
         ValueError: a time without zone, or end before start.
     """
-    if interval not in BARS:
-        raise UnknownInterval(f"there are no bars of '{interval}'. There are {', '.join(INTERVALS)}")
-    contract = BARS[interval]
+    contract = _our_bars(interval)
+    if as_known_at is not None:
+        then = _with_zone(as_known_at, "as_known_at")
+        return _of_instrument("read_bars_as_known", contract, instrument, start, end, database, interval=interval, as_known_at=then)
     parts = {"bars": compose.Identifier(contract.name)}
     return _of_instrument("read_bars", contract, instrument, start, end, database, parts=parts)
 
 
-def trades(instrument: str, start: datetime, end: datetime, *, database: Database | None = None) -> pa.Table:
-    """The trades of an instrument in [start, end), current rows, as contracts.ticks.RAW_TRADES has them.
+def trades(
+    instrument: str, start: datetime, end: datetime, *, as_known_at: datetime | None = None, database: Database | None = None
+) -> pa.Table:
+    """The trades of an instrument in [start, end), as contracts.ticks.RAW_TRADES has them: current rows, or those of `as_known_at`.
 
     Raises:
         UnknownInstrument: nothing was ever loaded of it.
+        NotFinalYet: what was known at that time may still change.
         ReadRefused: it takes longer than an analyst may.
         ValueError: a time without zone, or end before start.
     """
+    if as_known_at is not None:
+        then = _with_zone(as_known_at, "as_known_at")
+        return _of_instrument("read_trades_as_known", RAW_TRADES, instrument, start, end, database, as_known_at=then)
     return _of_instrument("read_trades", RAW_TRADES, instrument, start, end, database)
+
+
+def quotes(
+    instrument: str, start: datetime, end: datetime, *, as_known_at: datetime | None = None, database: Database | None = None
+) -> pa.Table:
+    """The best bids and asks of an instrument in [start, end), as contracts.ticks.RAW_QUOTES has them.
+
+    Raises:
+        UnknownInstrument, NotFinalYet, ReadRefused, ValueError: as `trades`.
+    """
+    if as_known_at is not None:
+        then = _with_zone(as_known_at, "as_known_at")
+        return _of_instrument("read_quotes_as_known", RAW_QUOTES, instrument, start, end, database, as_known_at=then)
+    return _of_instrument("read_quotes", RAW_QUOTES, instrument, start, end, database)
+
+
+def depth(instrument: str, start: datetime, end: datetime, *, database: Database | None = None) -> pa.Table:
+    """The changes and snapshots of an instrument's book in [start, end), as contracts.ticks.RAW_DEPTH has them.
+
+    Raises:
+        UnknownInstrument, ReadRefused, ValueError: as `trades`.
+    """
+    return _of_instrument("read_depth", RAW_DEPTH, instrument, start, end, database)
+
+
+def bars_diff(
+    instrument: str,
+    interval: str,
+    start: datetime,
+    end: datetime,
+    *,
+    as_known_at: datetime,
+    and_at: datetime,
+    database: Database | None = None,
+) -> list[BarChange]:
+    """The bars that differ between what was known at two times, with what changed them.
+
+    Raises:
+        UnknownInstrument, UnknownInterval, NotFinalYet, ReadRefused, ValueError: as `bars`.
+    """
+    _our_bars(interval)
+    known_as = _instrument_name(instrument)
+    values: dict[str, Any] = {
+        "instrument": known_as,
+        "interval": interval,
+        "grid": INTERVALS[interval],
+        "since": _with_zone(start, "start"),
+        "until": _with_zone(end, "end"),
+        "as_known_at": _with_zone(as_known_at, "as_known_at"),
+        "and_at": _with_zone(and_at, "and_at"),
+    }
+    with _transaction(database) as connection, _refusals():
+        found = connection.execute(query("read_bars_diff"), values).fetchall()
+        if not found:
+            _check_known(connection, known_as)
+            return []
+        starts, before, after, known_before, known_after = (list(column) for column in zip(*found, strict=True))
+        values |= {"bar_start": starts, "known_before": known_before, "known_after": known_after}
+        causes: dict[datetime, list[Cause]] = {}
+        for start_, kind, batch_id, file, reason, trades_ in connection.execute(query("read_bars_diff_causes"), values).fetchall():
+            causes.setdefault(start_, []).append(Cause(kind, batch_id, file, reason, trades_))
+    return [BarChange(at, old, new, tuple(causes.get(at, ()))) for at, old, new in zip(starts, before, after, strict=True)]
+
+
+def batches(
+    instrument: str | None = None, start: datetime | None = None, end: datetime | None = None, *, database: Database | None = None
+) -> pa.Table:
+    """The batches of the days that touch [start, end), as contracts.ledgers.INGEST_BATCHES has them, with `file_name` and `undone_by`.
+
+    Raises:
+        UnknownInstrument, ReadRefused, ValueError: as `bars`.
+    """
+    return _of_window("read_batches", INGEST_BATCHES, instrument, start, end, database, also=("file_name", "undone_by"))
 
 
 def venue_bars(instrument: str, interval: str, start: datetime, end: datetime, *, database: Database | None = None) -> pa.Table:
@@ -187,7 +312,7 @@ def sql(statement: str, *, database: Database | None = None) -> pa.Table:
     Raises:
         StatementRefused: it is wrong, more than one statement, would write, takes too long, or is no statement at all.
     """
-    with _transaction(database) as connection, connection.cursor() as cursor:
+    with _session(database) as connection, connection.cursor() as cursor:
         try:
             # Prepared, the server takes one statement alone; sent plainly, it would run as many as there are.
             cursor.execute(statement, prepare=True)
@@ -209,6 +334,12 @@ def sql(statement: str, *, database: Database | None = None) -> pa.Table:
 # --- windows and instruments ------------------------------------------------------------------------------------
 
 
+def _our_bars(interval: str) -> Table:
+    if interval not in BARS:
+        raise UnknownInterval(f"there are no bars of '{interval}'. There are {', '.join(INTERVALS)}")
+    return BARS[interval]
+
+
 def _of_instrument(
     name: str,
     contract: Table,
@@ -218,7 +349,7 @@ def _of_instrument(
     database: Database | None,
     *,
     parts: Mapping[str, compose.Composable] | None = None,
-    **parameters: str,
+    **parameters: object,
 ) -> pa.Table:
     known_as = _instrument_name(instrument)
     values = {"instrument": known_as, "since": _with_zone(start, "start"), "until": _with_zone(end, "end"), **parameters}
@@ -289,9 +420,35 @@ def _check_venue_interval(interval: str) -> None:
 
 @contextmanager
 def _transaction(database: Database | None) -> Iterator[psycopg.Connection[Any]]:
+    """A transaction of our own queries, in a session that this process keeps: logging in costs more than reading a day of bars."""
+    with ExitStack() as entered:
+        connection = _enter(entered, database)
+        connection.read_only = True
+        with connection.transaction():
+            # Times are read from their text, which must be ISO whatever the server was set to.
+            connection.execute("set local datestyle = 'ISO'")
+            yield connection
+
+
+def _enter(entered: ExitStack, database: Database | None) -> psycopg.Connection[Any]:
+    """A session that is kept. Which database the environment means is not looked up again while the one it meant before is there."""
+    if database is not None:
+        return entered.enter_context(database.kept(Role.ANALYST))
+    environment = (os.getcwd(), *sorted(f"{name}={value}" for name, value in os.environ.items() if name.startswith("RRR_")))
+    if environment in _MEANT:
+        try:
+            return entered.enter_context(_MEANT[environment].kept(Role.ANALYST))
+        except DatabaseUnusable:
+            del _MEANT[environment]  # the server is down or elsewhere by now: start it, or find it
+    _MEANT[environment] = Database.current()
+    return entered.enter_context(_MEANT[environment].kept(Role.ANALYST))
+
+
+@contextmanager
+def _session(database: Database | None) -> Iterator[psycopg.Connection[Any]]:
+    """A transaction in a session of its own, for a statement that is not ours: what it leaves in the session goes with it."""
     with (database or Database.current()).connect(Role.ANALYST) as connection:
         connection.read_only = True
-        # Times are read from their text, which must be ISO whatever the server was set to.
         connection.execute("set local datestyle = 'ISO'")
         yield connection
 
@@ -315,14 +472,22 @@ def _copy(
     text = compose.SQL(query(name)).format(**parts) if parts else compose.SQL(query(name))
     bound = psycopg.ClientCursor(connection).mogrify(text, parameters).strip().removesuffix(";")
     statement = compose.SQL("copy ({}) to stdout (format csv, header)").format(compose.SQL(bound))
+    with _refusals(), connection.cursor() as cursor, cursor.copy(statement) as rows:
+        tables = [_parse(block, types) for block in _blocks(rows)]
+    return _as_contract(pa.concat_tables(tables), contract)
+
+
+@contextmanager
+def _refusals() -> Iterator[None]:
+    """Turn what the database refuses of our own queries into this module's words."""
     try:
-        with connection.cursor() as cursor, cursor.copy(statement) as rows:
-            tables = [_parse(block, types) for block in _blocks(rows)]
+        yield
     except psycopg.errors.QueryCanceled as error:
         raise ReadRefused("it takes longer than an analyst may. Ask for a shorter window") from error
+    except psycopg.errors.ObjectNotInPrerequisiteState as error:
+        raise NotFinalYet(f"{error.diag.message_primary}. {error.diag.message_hint}") from error
     except (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn, psycopg.errors.InsufficientPrivilege) as error:
         raise DatabaseUnusable(f"the database is not up to date ({error.diag.message_primary}). Run `rrr migrate`") from error
-    return _as_contract(pa.concat_tables(tables), contract)
 
 
 def _blocks(rows: psycopg.Copy) -> Iterator[bytes]:

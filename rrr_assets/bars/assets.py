@@ -32,7 +32,7 @@ def bars_asset(interval: str) -> dg.AssetsDefinition:
         name=table.name,
         partitions_def=DAYS,
         backfill_policy=dg.BackfillPolicy.single_run(),
-        deps=[source],
+        deps=[source, "raw_agg_trades"] if interval == "1m" else [source],
         group_name="bars",
         kinds={"postgres", "sql"},
         owners=[table.owner],

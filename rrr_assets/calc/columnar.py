@@ -32,7 +32,7 @@ WIDE_SIZE: Final = pa.decimal256(76, SIZE_SCALE)
 SCHEMA: Final = pa.schema([field for field in BARS["1m"].arrow_schema() if field.name not in {"is_complete", "known_at"}])
 """What comes out, but that a column of sums is wider where a value needs it: NOTIONAL for quote volumes, WIDE_SIZE for volumes."""
 
-_NEEDED: Final = ["instrument", "event_time", "sequence", "price", "size", "side", "conditions"]
+_NEEDED: Final = pa.schema([TRADES.field(name) for name in ("instrument", "event_time", "sequence", "price", "size", "side", "conditions")])
 _SUMS: Final = {"volume": "size", "quote_volume": "notional", "taker_buy_volume": "size", "taker_buy_quote_volume": "notional"}
 _LIMB: Final = 2**32
 _LIMBS: Final = 4
@@ -65,8 +65,8 @@ def bars_of_day(
     """The bars of some trades, as the SQL makes them of the same trades.
 
     Args:
-        trades: In schema TRADES, in any order, of any number of instruments and days; of one instrument no identity twice, and
-            all of one space.
+        trades: In schema TRADES, or with more columns, in any order, of any number of instruments and days; of one instrument
+            no identity twice, and all of one space.
         uncounted: By venue, the conditions with which a trade does not count (`trade_conditions`).
         intervals: Of '1m', '5m', '1h', '1d'.
 
@@ -76,9 +76,12 @@ def bars_of_day(
     Raises:
         OverflowError: a sum passes 76 digits.
     """
-    table = trades if isinstance(trades, pa.Table) else pa.Table.from_batches(trades, TRADES)
+    if isinstance(trades, pa.Table):
+        table = trades.select(_NEEDED.names)
+    else:
+        table = pa.Table.from_batches([batch.select(_NEEDED.names) for batch in trades], _NEEDED)
     made: dict[str, list[pa.Table]] = {interval: [] for interval in intervals}
-    for name, part in _by_instrument(table.select(_NEEDED), uncounted):
+    for name, part in _by_instrument(table, uncounted):
         numbers = _as_numbers(part)
         bars: pl.DataFrame | None = None
         for interval, length in INTERVALS.items():

@@ -68,6 +68,10 @@ Start = Annotated[datetime, typer.Option("--start", parser=parse_time, metavar="
 End = Annotated[datetime, typer.Option("--end", parser=parse_time, metavar="TIME", help="Until then, excluded; a day means its midnight.")]
 MaybeStart = Annotated[datetime | None, typer.Option("--start", parser=parse_time, metavar="TIME", help="Days from then on, in UTC.")]
 MaybeEnd = Annotated[datetime | None, typer.Option("--end", parser=parse_time, metavar="TIME", help="Days until then, excluded.")]
+AsKnownAt = Annotated[
+    datetime | None,
+    typer.Option("--as-known-at", parser=parse_time, metavar="TIME", help="Answer as it would have been answered then, in UTC."),
+]
 FormatOption = Annotated[Format | None, typer.Option("--format", help="How to print; without it as --out is named, else a table.")]
 JsonFlag = Annotated[bool, typer.Option("--json", help="The same as --format json.")]
 Out = Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Write there instead of printing.", dir_okay=False)]

@@ -51,7 +51,11 @@ def ingest(
     wanted = [Wanted(path, format_name, name, parse_day(day) if day else None) for path in _files(paths)]
     if not wanted:
         raise CommandFailed(f"there is no file in {', '.join(map(str, paths))}. Name files, or folders that hold some")
-    done = take_in(wanted, show=not as_json and sys.stderr.isatty())
+    report(take_in(wanted, show=not as_json and sys.stderr.isatty()), as_json=as_json)
+
+
+def report(done: "TakenIn", *, as_json: bool) -> None:
+    """Print what an ingest did; ends with status 1 where something was refused or failed."""
     if as_json:
         sys.stdout.write(json.dumps(done.told()) + "\n")
     else:
@@ -121,7 +125,7 @@ def take_in(wanted: Sequence[Wanted], *, show: bool) -> TakenIn:
         done.days = sorted({day for file in accepted for day in file.days})
         if done.days:
             with dagster_instance() as instance:
-                for run_told in materialize(instance, done.days, progress.asset):
+                for run_told in materialize(instance, done.days, progress.asset, {file.stream for file in accepted}):
                     done.runs.append(run_told)
                     if run_told.failure:
                         done.failures.append(f"run {run_told.run_id}: {run_told.failure}")

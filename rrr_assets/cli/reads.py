@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from rrr_assets.cli.arguments import (
+    AsKnownAt,
     End,
     Format,
     FormatOption,
@@ -24,7 +25,7 @@ from rrr_assets.cli.arguments import (
 if TYPE_CHECKING:
     import pyarrow as pa
 
-Plot = Annotated[Path | None, typer.Option("--plot", metavar="FILE.png", help="Draw candlesticks into this file too.", dir_okay=False)]
+Plot = Annotated[Path | None, typer.Option("--plot", metavar="FILE", help="Draw candlesticks, as .png or .html.", dir_okay=False)]
 
 
 def register(app: typer.Typer) -> None:
@@ -38,6 +39,7 @@ def bars(
     start: Start,
     end: End,
     interval: Interval = "1m",
+    as_known_at: AsKnownAt = None,
     chosen: FormatOption = None,
     as_json: JsonFlag = False,
     out: Out = None,
@@ -48,7 +50,7 @@ def bars(
     from rrr_assets.cli.output import emit, note
 
     _check_window(start, end)
-    found = read.bars(instrument, interval, start, end)
+    found = read.bars(instrument, interval, start, end, as_known_at=as_known_at)
     title = f"{_name(found, instrument)} {interval}"
     if plot is not None:
         _draw(found, f"{title}, {_span(start, end)}", plot)
@@ -57,13 +59,21 @@ def bars(
         emit(found, chosen, as_json=as_json, out=out, title=title, hidden=("instrument", "first_sequence", "last_sequence", "known_at"))
 
 
-def trades(instrument: Instrument, start: Start, end: End, chosen: FormatOption = None, as_json: JsonFlag = False, out: Out = None) -> None:
+def trades(
+    instrument: Instrument,
+    start: Start,
+    end: End,
+    as_known_at: AsKnownAt = None,
+    chosen: FormatOption = None,
+    as_json: JsonFlag = False,
+    out: Out = None,
+) -> None:
     """Print the trades of an instrument."""
     from rrr_assets import read
     from rrr_assets.cli.output import emit
 
     _check_window(start, end)
-    found = read.trades(instrument, start, end)
+    found = read.trades(instrument, start, end, as_known_at=as_known_at)
     hidden = ("instrument", "event_time_ns", "time_source", "received_at", "available_basis", "known_at", "batch_id")
     emit(found, chosen, as_json=as_json, out=out, title=_name(found, instrument), hidden=hidden)
 
@@ -155,12 +165,14 @@ def _span(start: Any, end: Any) -> str:
 
 
 def _draw(found: "pa.Table", title: str, path: Path) -> None:
-    from rrr_assets.charts import candles_png
+    from rrr_assets.charts import candles_html, candles_png
     from rrr_assets.cli.failures import CommandFailed
 
+    if path.suffix.lower() not in {".png", ".html"}:
+        raise CommandFailed(f"{path} is no name of a picture. Give it the ending .png or .html")
     if not len(found):
         raise CommandFailed("there are no bars to draw in this window. `rrr coverage` shows what is held")
     try:
-        path.write_bytes(candles_png(found, title))
+        path.write_bytes(candles_html(found, title).encode() if path.suffix.lower() == ".html" else candles_png(found, title))
     except OSError as error:
         raise CommandFailed(f"{path} cannot be written ({error.strerror}). Choose another file") from error

@@ -4,7 +4,7 @@ Belongs here: one run per contiguous range of days, its progress, what became of
 """
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
@@ -52,16 +52,20 @@ def unseen(asset: str, done: int, in_all: int) -> None:
     """Progress that nobody looks at."""
 
 
-def materialize(instance: "DagsterInstance", days: Sequence[date], progress: Progress = unseen) -> Iterator[RunTold]:
-    """Materialise the main job's assets for some days, in one run per contiguous range, telling each as it ends."""
+def materialize(
+    instance: "DagsterInstance", days: Sequence[date], progress: Progress = unseen, streams: Iterable[str] = ("trades",)
+) -> Iterator[RunTold]:
+    """Materialise what some streams feed for some days, in one run per contiguous range, telling each as it ends."""
     from rrr_assets.resources.partitions import contiguous
+    from rrr_assets.resources.requests import assets_of
 
     for first, last in contiguous(days):
         chosen = tuple(day for day in sorted(set(days)) if first <= day <= last)
-        yield _run(instance, chosen, progress)
+        yield _run(instance, chosen, progress, assets_of(streams))
 
 
-def _run(instance: "DagsterInstance", days: tuple[date, ...], progress: Progress) -> RunTold:
+def _run(instance: "DagsterInstance", days: tuple[date, ...], progress: Progress, assets: Sequence[str]) -> RunTold:
+    from dagster import AssetKey
     from dagster._core.utils import make_new_run_id
 
     from rrr_assets.definitions import defs
@@ -79,7 +83,8 @@ def _run(instance: "DagsterInstance", days: tuple[date, ...], progress: Progress
             instance=instance,
             run_id=run_id,
             tags={**range_tags(days[0], days[-1]), RUN_LOCK_TAG: lock.name, "dagster/max_retries": "0", "rrr/kind": "command line"},
-            run_config={**_QUIET, **changed_only()},
+            run_config={**_QUIET, **changed_only(assets)},
+            asset_selection=[AssetKey(name) for name in assets],
             raise_on_error=False,
         )
     lock.unlink(missing_ok=True)

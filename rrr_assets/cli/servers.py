@@ -1,12 +1,13 @@
-"""Commands for the database: up, down, status, migrate."""
+"""Commands for the database: up, down, status, migrate, upgrade."""
 
 import json
 import os
 import sys
 from contextlib import closing
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from platform import python_version
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -21,7 +22,7 @@ _PACKAGES: Final = ("rrr-assets", "dagster", "psycopg", "pyarrow")
 
 
 def register(app: typer.Typer) -> None:
-    for command in (up, down, status, migrate):
+    for command in (up, down, status, migrate, upgrade):
         app.command()(command)
 
 
@@ -54,6 +55,29 @@ def down() -> None:
 def migrate() -> None:
     """Bring the schema up to date."""
     _tell_migrated(_migrate(_database()))
+
+
+def upgrade(
+    from_bin: Annotated[
+        Path | None, typer.Option("--from-bin", metavar="FOLDER", help="The old version's programs, where they are not found.")
+    ] = None,
+    drop_old: Annotated[bool, typer.Option("--drop-old", help="Remove the old data, which is kept otherwise.")] = False,
+) -> None:
+    """Move the embedded database to the major version of PostgreSQL that is installed.
+
+    Refused while somebody uses the database. Interrupted anywhere, it is begun or carried on by the same command.
+    """
+    from rrr_assets.cli.failures import CommandFailed
+    from rrr_assets.cli.output import note
+    from rrr_assets.warehouse.upgrade import upgrade as move_over
+
+    if os.environ.get("RRR_DATABASE_URL"):
+        raise CommandFailed("RRR_DATABASE_URL names a server that is not ours to upgrade. Upgrade it where it runs, or unset the variable")
+    done = move_over(from_bin=from_bin, drop_old=drop_old, progress=note)
+    is_so = "is, as its programs are," if done.moved_from is None else f"was moved from PostgreSQL {done.moved_from}, and is now"
+    note(f"the database {is_so} of PostgreSQL {done.data_version}")
+    for kept in done.kept:
+        note(f"the old data is kept in {kept}; `rrr upgrade --drop-old` removes it")
 
 
 def status(as_json: JsonFlag = False) -> None:
@@ -99,18 +123,24 @@ def _tell_migrated(done: "Migrated") -> None:
 
 def _probe() -> dict[str, dict[str, Any]]:
     """Look at server, database and schema without starting or making anything."""
+    from rrr_assets.warehouse.home import Home, home_dir
     from rrr_assets.warehouse.server import status as server_status
+    from rrr_assets.warehouse.upgrade import notice
 
     given = os.environ.get("RRR_DATABASE_URL")
     server: dict[str, Any] = {"state": "down", "kind": "given by RRR_DATABASE_URL" if given else "embedded"}
     found: dict[str, dict[str, Any]] = {"server": server, "database": {}, "migrations": {}}
     if given:
         _look_into(found, given)
-    elif running := server_status():
+        return found
+    home = Home(home_dir())
+    if running := server_status(home):
         server |= {"state": "up", "host": running.host, "port": running.port, "pid": running.pid, "data": str(running.data_dir)}
         from rrr_assets.warehouse.connect import EMBEDDED_DATABASE
 
         _look_into(found, running.url(EMBEDDED_DATABASE, running.superuser))
+    if said := notice(home, running):
+        server["upgrade"] = said
     return found
 
 

@@ -55,3 +55,20 @@ BARS: Final = {
     "1h": _bars("1h", "bars_5m"),
     "1d": _bars("1d", "bars_1h"),
 }
+
+BAR_REVISIONS: Final = Table(
+    name="bar_revisions",
+    description="Bars as they were believed before they were refreshed, with the interval in which they were believed.",
+    columns=(
+        Column("revision_id", Type.BIGINT, "Order of the revisions."),
+        Column("interval", Type.TEXT, "Length of the bar.", accepted=tuple(INTERVALS)),
+        *_COLUMNS,
+        Column(
+            "believed_until", Type.TIME, "known_at of what replaced it; it was believed from its own known_at until then.", unit="UTC"
+        ),
+    ),
+    key=("revision_id",),
+    owner="team:market-data",
+    retention=BARS_RETENTION,
+    time_column="bar_start",
+)

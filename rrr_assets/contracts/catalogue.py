@@ -5,10 +5,10 @@ Belongs here: the list. Does not: a contract (those stand in the modules beside 
 
 from typing import Final
 
-from rrr_assets.contracts.bars import BARS
+from rrr_assets.contracts.bars import BAR_REVISIONS, BARS
 from rrr_assets.contracts.base import Table
 from rrr_assets.contracts.desk import DESK_TABLES
 from rrr_assets.contracts.ledgers import LEDGERS
 from rrr_assets.contracts.ticks import TICKS
 
-TABLES: Final[dict[str, Table]] = {table.name: table for table in (*TICKS, *BARS.values(), *LEDGERS, *DESK_TABLES)}
+TABLES: Final[dict[str, Table]] = {table.name: table for table in (*TICKS, *BARS.values(), BAR_REVISIONS, *LEDGERS, *DESK_TABLES)}

@@ -22,6 +22,7 @@ from rrr_assets.resources.reporting import INTEGRITY
 ASKED_TAG: Final = "rrr/asked"
 """On a run: what it was asked for, the same for every attempt."""
 
+_REFRESHED: Final = ("bars_1m", "bars_5m", "bars_1h", "bars_1d", "bar_conformance")
 _PARTITION: Final = "dagster/partition"
 _FIRST_REST_SECONDS: Final = 3600
 _LONGEST_REST_SECONDS: Final = 86_400
@@ -70,10 +71,18 @@ def held_back(instance: dg.DagsterInstance, assets: Iterable[str], day: date) ->
     )
 
 
-def changed_only() -> dict[str, Any]:
-    """Run config by which bars and verdicts are brought up to date only where something changed."""
-    refreshed = ("bars_1m", "bars_5m", "bars_1h", "bars_1d", "bar_conformance")
-    return {"ops": {name: {"config": {"whole_days": False}} for name in refreshed}}
+def assets_of(streams: Iterable[str]) -> list[str]:
+    """The assets to materialise when files of some streams wait: their own, and what is made from them."""
+    wanted = set(streams)
+    chosen = [f"raw_{stream}" for stream in ("agg_trades", "quotes", "depth") if stream in wanted]
+    if wanted & {"trades", "corrections", "agg_trades", "venue_bars"}:
+        chosen += ["raw_trades", "venue_bars", *_REFRESHED]
+    return chosen
+
+
+def changed_only(assets: Iterable[str] = _REFRESHED) -> dict[str, Any]:
+    """Run config by which bars and verdicts are brought up to date only where something changed, for a run of some assets."""
+    return {"ops": {name: {"config": {"whole_days": False}} for name in _REFRESHED if name in assets}}
 
 
 def _days_of_run(run: DagsterRun) -> list[date]:

@@ -19,11 +19,11 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self
+from typing import Final, Self, TypeVar
 
 import httpx
 from filelock import FileLock, Timeout
-from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential_jitter
+from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential, wait_random
 
 from rrr_assets import __version__
 
@@ -33,12 +33,18 @@ _CHECKSUM_BYTES: Final = 64 << 10
 _SHA256_LINE: Final = re.compile(r"(?P<sum>[0-9a-fA-F]{64})(?:\s+\*?(?P<name>\S+))?")
 _CONTENT_RANGE: Final = re.compile(r"bytes (?:(?P<first>\d+)-\d+|\*)/(?P<size>\d+|\*)")
 
+_Answer = TypeVar("_Answer")
+
 Progress = Callable[[int, int | None], None]
 """Told (bytes of the file that are here, bytes of the file in all where that is known)."""
 
 
 def unseen(_done: int, _in_all: int | None) -> None:
     """Progress that nobody looks at."""
+
+
+def _say_nothing(_: str) -> None:
+    """Nobody listens."""
 
 
 class DownloadFailed(Exception):
@@ -104,7 +110,7 @@ class _Version:
 
     @classmethod
     def of(cls, url: str, answer: httpx.Response) -> "_Version":
-        return cls(url, answer.headers.get("etag"), answer.headers.get("last-modified"))
+        return cls(_without_user(url), answer.headers.get("etag"), answer.headers.get("last-modified"))
 
     @property
     def condition(self) -> str | None:
@@ -149,11 +155,21 @@ def write_receipt(target: Path, sha256: str) -> None:
 
 
 class Downloader:
-    """Downloads files over connections that it keeps. A context manager."""
+    """Downloads files over connections that it keeps. A context manager.
 
-    def __init__(self, patience: Patience | None = None, sleep: Callable[[float], None] = time.sleep) -> None:
+    Args:
+        patience: how long to try.
+        say: told, before a wait, what went wrong and how long the wait is.
+        sleep: waits so many seconds.
+    """
+
+    def __init__(
+        self, patience: Patience | None = None, say: Callable[[str], None] = _say_nothing, sleep: Callable[[float], None] = time.sleep
+    ) -> None:
         self._patience = patience or Patience()
+        self._say = say
         self._sleep = sleep
+        self._bytes_read = 0
         self._client = httpx.Client(
             # What is counted, gone on with and summed are the file's own bytes.
             headers={"User-Agent": f"rrr-assets/{__version__}", "Accept-Encoding": "identity"},
@@ -178,8 +194,14 @@ class Downloader:
         except NoSuchFile:
             return None
 
-    def fetch(self, url: str, target: Path, progress: Progress = unseen) -> Downloaded:
+    def fetch(self, url: str, target: Path, progress: Progress = unseen, *, published: str | None = None) -> Downloaded:
         """Bring a file to `target`, or find it there. Goes on with a part that an earlier attempt left, of whichever process.
+
+        Args:
+            url: where it is.
+            target: where it goes.
+            progress: told as bytes come.
+            published: its `published_sha256`, where it was asked for already.
 
         Raises:
             NoSuchFile: the server does not have it.
@@ -189,27 +211,23 @@ class Downloader:
         with claim(target):
             if target.is_file() and receipt(target) == (held := _sha256(target)):
                 return Downloaded(target, target.stat().st_size, held, _beside(target, ".CHECKSUM").is_file(), 0)
-            return self._fetch(url, target, progress)
+            self._bytes_read = 0
+            return self._fetch(url, target, progress, published)
 
-    def _fetch(self, url: str, target: Path, progress: Progress) -> Downloaded:
+    def _fetch(self, url: str, target: Path, progress: Progress, published: str | None) -> Downloaded:
         part = _beside(target, ".part")
-        came = 0
-        sums: list[str] = []
-        while True:
-            # Asked for each time: a file that is replaced at this moment gets another checksum.
-            published = self.published_sha256(url)
-            came += self._patiently(url, lambda: self._read_rest(url, part, progress), lambda: _size(part))
-            found = _sha256(part)
-            if published in {None, found}:
-                break
+        published, found = published or self.published_sha256(url), self._whole(url, part, progress)
+        if published not in {None, found}:
             _discard(part)
-            sums.append(found)
-            if len(sums) > 1:
-                raise WrongChecksum(
-                    _without_user(url),
-                    f"its sha256 is {found}, but its .CHECKSUM says {published}; so it was when it was fetched a second time",
-                    "Nothing of it was kept. Try again later, and report it to the venue if that does not help",
-                )
+            # Asked for again: a file that was replaced just now has another one.
+            published, found = self.published_sha256(url), self._whole(url, part, progress)
+        if published not in {None, found}:
+            _discard(part)
+            raise WrongChecksum(
+                _without_user(url),
+                f"its sha256 is {found}, but its .CHECKSUM says {published}; it was fetched anew once, and was no better",
+                "Nothing of it was kept. Try again later; if that does not help, the venue has to mend it",
+            )
         checksum = _beside(target, ".CHECKSUM")
         if published is None:
             checksum.unlink(missing_ok=True)
@@ -217,8 +235,224 @@ class Downloader:
             _replace(checksum, f"{published}  {target.name}\n".encode())
         write_receipt(target, found)
         part.replace(target)
+        _sync(target.parent)
         _discard(part)
-        return Downloaded(target, target.stat().st_size, found, published is not None, came)
+        return Downloaded(target, target.stat().st_size, found, published is not None, self._bytes_read)
 
-    def _patiently[T](self, url: str, attempt: Callable[[], T], kept_bytes: Callable[[], int] = lambda: 0) -> T:
-        raise NotImplementedError
+    def _whole(self, url: str, part: Path, progress: Progress) -> str:
+        """Bring all of a file into its part; returns its sha256."""
+        self._patiently(url, lambda: self._read_rest(url, part, progress))
+        return _sha256(part)
+
+    def _patiently(self, url: str, attempt: Callable[[], _Answer]) -> _Answer:
+        most = self._patience.attempts
+        retrying = Retrying(
+            retry=retry_if_exception_type(_Passing),
+            stop=stop_after_attempt(most),
+            wait=self._wait_seconds,
+            before_sleep=lambda state: self._tell(url, state),
+            sleep=self._sleep,
+            reraise=True,
+        )
+        try:
+            return retrying(attempt)
+        except _Passing as failure:
+            raise DownloadFailed(
+                _without_user(url), f"{failure.reason}; {most} attempts failed", "What came of it is kept: ask again later, and it goes on"
+            ) from failure
+
+    def _wait_seconds(self, state: RetryCallState) -> float:
+        failure = state.outcome.exception() if state.outcome else None
+        patience = self._patience
+        backoff = wait_exponential(patience.first_wait_seconds, max=patience.longest_wait_seconds) + wait_random(
+            0, patience.first_wait_seconds
+        )
+        return max(backoff(state), failure.least_wait_seconds if isinstance(failure, _Passing) else 0)
+
+    def _tell(self, url: str, state: RetryCallState) -> None:
+        failure = state.outcome.exception() if state.outcome else None
+        wait_seconds = state.next_action.sleep if state.next_action else 0
+        self._say(f"{_without_user(url)}: {failure}. Trying again in {wait_seconds:.1f} s")
+
+    # --- one attempt ------------------------------------------------------------------------------------------------
+
+    def _read_rest(self, url: str, part: Path, progress: Progress) -> None:
+        """Read what is still missing of a part, or all of it where it cannot be gone on with."""
+        known = _noted(part, url)
+        done = part.stat().st_size if known else 0
+        asks_for_rest = known is not None and known.condition is not None and done > 0
+        headers = {"Range": f"bytes={done}-", "If-Range": str(known.condition)} if known and asks_for_rest else {}
+        with self._answer(url, headers) as answer:
+            version = _Version.of(url, answer)
+            in_all = _size_in_all(answer)
+            if answer.status_code == httpx.codes.REQUESTED_RANGE_NOT_SATISFIABLE and asks_for_rest and in_all == done:
+                return  # its last byte had come when its process died
+            if answer.status_code == httpx.codes.OK:
+                _begin(part, version)
+                done = 0
+            elif not (asks_for_rest and _goes_on(answer, done) and known and version.condition in {None, known.condition}):
+                _discard(part)
+                raise _Passing("what came of it before is of another version of the file, and was thrown away")
+            self._append(answer, part, done, in_all, progress)
+        size = part.stat().st_size
+        if in_all is not None and size != in_all:
+            if size > in_all:
+                _discard(part)
+            raise _Passing(f"{size} bytes came of a file of {in_all}")
+
+    def _append(self, answer: httpx.Response, part: Path, done: int, in_all: int | None, progress: Progress) -> None:
+        progress(done, in_all)
+        since, counted = time.monotonic(), 0
+        with part.open("ab") as file:
+            # As they come: what was read before a cut is kept.
+            for piece in answer.iter_raw():
+                file.write(piece)
+                done += len(piece)
+                counted += len(piece)
+                self._bytes_read += len(piece)
+                progress(done, in_all)
+                if (elapsed := time.monotonic() - since) >= self._patience.read_seconds:
+                    if counted < self._patience.least_bytes:
+                        raise _Passing(f"only {counted} bytes came in {elapsed:.0f} s")
+                    since, counted = time.monotonic(), 0
+            file.flush()
+            os.fsync(file.fileno())
+
+    def _read_checksum(self, url: str) -> str:
+        text = b""
+        with self._answer(f"{url}.CHECKSUM", {}) as answer:
+            if answer.status_code != httpx.codes.OK:
+                raise _Passing(f"the server answers {answer.status_code}")
+            for piece in answer.iter_raw():
+                text += piece
+                if len(text) > _CHECKSUM_BYTES:
+                    break
+        found = [line for each in text.decode("utf-8", "replace").splitlines() if (line := _SHA256_LINE.fullmatch(each.strip()))]
+        mine = [line for line in found if line["name"] == httpx.URL(url).path.rpartition("/")[2]] or found
+        if len(mine) != 1:
+            raise _Passing("it is no list with one sha256")
+        return mine[0]["sum"].lower()
+
+    @contextmanager
+    def _answer(self, url: str, headers: dict[str, str]) -> Iterator[httpx.Response]:
+        """The server's answer: the file, its rest, or that there is no such rest. The body is still to be read."""
+        try:
+            with self._client.stream("GET", url, headers=headers) as answer:
+                self._refuse(url, answer)
+                yield answer
+        except httpx.RequestError as error:
+            raise _Passing(f"{str(error) or 'no answer'} ({type(error).__name__})") from error
+
+    def _refuse(self, url: str, answer: httpx.Response) -> None:
+        status = answer.status_code
+        if status in _GONE:
+            raise NoSuchFile(
+                _without_user(url),
+                f"the venue has no such file ({status})",
+                "A day is published during the day after. Check the symbol, and since when it is traded",
+            )
+        if status in _PASSING:
+            asked_seconds = _retry_after_seconds(answer.headers.get("retry-after"))
+            if asked_seconds > self._patience.longest_asked_seconds:
+                raise DownloadFailed(
+                    _without_user(url),
+                    f"the server is busy ({status}) and asks for a wait of {asked_seconds:.0f} s",
+                    "Try again after that",
+                )
+            raise _Passing(f"the server answers {status} {answer.reason_phrase}", asked_seconds)
+        if status not in {httpx.codes.OK, httpx.codes.PARTIAL_CONTENT, httpx.codes.REQUESTED_RANGE_NOT_SATISFIABLE}:
+            raise DownloadFailed(
+                _without_user(url),
+                f"the server answers {status} {answer.reason_phrase}",
+                "Check the base address, and whether you may read it",
+            )
+
+
+# --- what the server says ---------------------------------------------------------------------------------------
+
+
+def _size_in_all(answer: httpx.Response) -> int | None:
+    """Bytes of the whole file, of which the answer may hold the rest; None where the server does not say."""
+    if answer.status_code == httpx.codes.OK:
+        length = answer.headers.get("content-length", "")
+        return int(length) if length.isdecimal() else None
+    found = _CONTENT_RANGE.fullmatch(answer.headers.get("content-range", ""))
+    return int(found["size"]) if found and found["size"].isdecimal() else None
+
+
+def _goes_on(answer: httpx.Response, done: int) -> bool:
+    """Whether an answer is the rest of a file from the byte `done` on."""
+    found = _CONTENT_RANGE.fullmatch(answer.headers.get("content-range", ""))
+    return answer.status_code == httpx.codes.PARTIAL_CONTENT and found is not None and found["first"] == str(done)
+
+
+def _retry_after_seconds(text: str | None) -> float:
+    """Seconds of a Retry-After, which is a number or a date; 0 where there is none that can be read."""
+    if not text:
+        return 0
+    if text.strip().isdecimal():
+        return int(text)
+    try:
+        until = parsedate_to_datetime(text)
+    except ValueError:
+        return 0
+    until = until.replace(tzinfo=UTC) if until.tzinfo is None else until
+    return max(0.0, (until - datetime.now(UTC)).total_seconds())
+
+
+def _without_user(url: str) -> str:
+    """An address as it may be printed."""
+    return str(httpx.URL(url).copy_with(userinfo=b""))
+
+
+# --- files ------------------------------------------------------------------------------------------------------
+
+
+def _beside(target: Path, suffix: str) -> Path:
+    return target.with_name(f"{target.name}{suffix}")
+
+
+def _begin(part: Path, version: _Version) -> None:
+    """Start a part anew, and note of which version it is: before its first byte, so that no note is of other bytes."""
+    _discard(part)
+    _replace(_beside(part, ".json"), json.dumps(asdict(version)).encode())
+    part.touch()
+
+
+def _noted(part: Path, url: str) -> _Version | None:
+    """Of which version a part is; None where there is none, or it was read from elsewhere."""
+    note = _beside(part, ".json")
+    if not (part.is_file() and note.is_file()):
+        return None
+    version = _Version(**json.loads(note.read_text("utf-8")))
+    return version if version.url == _without_user(url) else None
+
+
+def _discard(part: Path) -> None:
+    part.unlink(missing_ok=True)
+    _beside(part, ".json").unlink(missing_ok=True)
+
+
+def _replace(path: Path, content: bytes) -> None:
+    """Write a file in one step, durably."""
+    fresh = path.with_name(f".{path.name}.new")
+    with fresh.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    fresh.replace(path)
+    _sync(path.parent)
+
+
+def _sync(folder: Path) -> None:
+    """Make renames in a folder durable."""
+    fd = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

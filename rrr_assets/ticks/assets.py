@@ -1,4 +1,4 @@
-"""The assets of what venues sent: raw_trades and venue_bars, one UTC day a partition."""
+"""The assets of what venues sent: trades, aggregated trades, quotes, depth and venue bars, one UTC day a partition."""
 
 from collections.abc import Mapping, Sequence
 from datetime import date
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 from pydantic import Field
 
-from rrr_assets.contracts.ticks import RAW_TRADES, VENUE_BARS
+from rrr_assets.contracts.ticks import RAW_AGG_TRADES, RAW_DEPTH, RAW_QUOTES, RAW_TRADES, VENUE_BARS
 from rrr_assets.resources.partitions import DAYS, days_of
 from rrr_assets.resources.reporting import DayReports, check_specs, contract_metadata, failures_told
 from rrr_assets.resources.warehouse import Warehouse
@@ -65,6 +65,11 @@ raw_trades = _ticks_asset(
     "Each trade once, positive, of one identity space, and as many as the coverage ledger says.",
     "Nothing missing, nothing in quarantine, times in order, every expected instrument there.",
 )
+_EACH_ONCE = "Each row once, available no earlier than its time, of one identity space, and as many as the coverage ledger says."
+
+raw_agg_trades = _ticks_asset(RAW_AGG_TRADES, "agg_trades", _EACH_ONCE, "Nothing missing, nothing in quarantine.")
+raw_quotes = _ticks_asset(RAW_QUOTES, "quotes", _EACH_ONCE, "Nothing in quarantine, and every bid is below its ask.")
+raw_depth = _ticks_asset(RAW_DEPTH, "depth", _EACH_ONCE, "Nothing in quarantine, and the changes follow each other without a jump.")
 venue_bars = _ticks_asset(
     VENUE_BARS,
     "venue_bars",

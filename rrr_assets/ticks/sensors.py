@@ -3,14 +3,14 @@
 import stat
 import time
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any, Final
 
 import dagster as dg
 
 from rrr_assets.resources.partitions import contiguous, days_between, range_tags
-from rrr_assets.resources.requests import ASKED_TAG, changed_only, days_under_way, is_under_way, run_key
+from rrr_assets.resources.requests import ASKED_TAG, assets_of, changed_only, days_under_way, is_under_way, run_key
 from rrr_assets.resources.warehouse import Warehouse
 from rrr_assets.warehouse.home import Home
 
@@ -101,12 +101,22 @@ def _requests(instance: dg.DagsterInstance, warehouse: Warehouse, job_name: str)
         found = run_key(instance, ["accept", *(f"{path}|{size}|{mtime_ns}" for path, size, mtime_ns in files)])
         if found is not None:
             yield dg.RunRequest(run_key=found[0], job_name=accept_landing_files.name, tags={ASKED_TAG: found[1]})
-    waiting = dict(days_waiting(warehouse.database(), timedelta(seconds=30)))
-    for first, last in contiguous(set(waiting) - days_under_way(instance)):
-        found = run_key(instance, [job_name, *(f"{day}={waiting[day]}" for day in days_between(first, last))])
-        if found is not None:
-            tags = {**range_tags(first, last), ASKED_TAG: found[1], "rrr/kind": "landing"}
-            yield dg.RunRequest(run_key=found[0], job_name=job_name, tags=tags, run_config=changed_only())
+    under_way = days_under_way(instance)
+    waiting: dict[tuple[str, ...], dict[date, str]] = {}
+    for day, mark, streams in days_waiting(warehouse.database(), timedelta(seconds=30)):
+        if day not in under_way:
+            waiting.setdefault(tuple(assets_of(streams)), {})[day] = mark
+    for assets, marks in waiting.items():
+        for first, last in contiguous(marks):
+            found = run_key(instance, [job_name, *assets, *(f"{day}={marks[day]}" for day in days_between(first, last))])
+            if found is not None:
+                yield dg.RunRequest(
+                    run_key=found[0],
+                    job_name=job_name,
+                    tags={**range_tags(first, last), ASKED_TAG: found[1], "rrr/kind": "landing"},
+                    run_config=changed_only(assets),
+                    asset_selection=[dg.AssetKey(name) for name in assets],
+                )
 
 
 def _told_by_folder(home: Home, path: Path) -> tuple[str, str | None]:

@@ -33,8 +33,8 @@ def forget_staged(database: Database, files: Sequence[StagedFile]) -> None:
             drop_staged(file.folder)
 
 
-def days_waiting(database: Database, settled_for: timedelta) -> list[tuple[date, str]]:
-    """Days with landed files that wait, each with a mark that changes whenever more is asked for.
+def days_waiting(database: Database, settled_for: timedelta) -> list[tuple[date, str, tuple[str, ...]]]:
+    """Days with landed files that wait, each with a mark that changes whenever more is asked for, and the streams of the files.
 
     Args:
         database: whose books.
@@ -42,4 +42,4 @@ def days_waiting(database: Database, settled_for: timedelta) -> list[tuple[date,
     """
     with database.kept(Role.WRITER) as connection:
         rows = connection.execute(query("landing_days_waiting"), {"settled_for": settled_for}).fetchall()
-    return [(day, f"{mark.isoformat()}/{files}") for day, mark, files in rows]
+    return [(day, f"{mark.isoformat()}/{files}", tuple(streams)) for day, mark, files, streams in rows]

@@ -1,4 +1,4 @@
-"""What Binance's formats share: the columns of trades and klines, and which of its markets a file is of.
+"""What Binance's formats share: the columns of trades, aggregated trades and klines, and which of its markets a file is of.
 
 Belongs here: rules of the venue that hold for its files, its REST answers and its streams alike. Does not:
 how each of them is written (binance_vision, binance_rest, binance_ws).
@@ -19,6 +19,7 @@ from rrr_assets.venues.rows import (
     Misfit,
     TextRows,
     TradeColumns,
+    agg_trade_batch,
     bar_batch,
     last_time,
     refuse_misfits,
@@ -123,7 +124,21 @@ def id_trades(rows: TextRows, misfits: list[Misfit], instrument: str, latest: in
     refusals = Refusals()
     refuse_misfits(misfits, instrument, refusals)
     checks = Checks(rows, latest)
-    columns = TradeColumns(
+    return trade_batch(checks, _id_columns(checks, instrument), refusals, passed_over)
+
+
+def agg_trades(rows: TextRows, misfits: list[Misfit], instrument: str, latest: int, passed_over: int) -> ParsedBatch:
+    """Aggregated trades of a file: columns id, price, qty, first_id, last_id, time, is_buyer_maker."""
+    refusals = Refusals()
+    refuse_misfits(misfits, instrument, refusals)
+    checks = Checks(rows, latest)
+    columns = _id_columns(checks, instrument)
+    first_id, last_id = (checks.integers(name, Reason.MISSING_ID) for name in ("first_id", "last_id"))
+    return agg_trade_batch(checks, columns, first_id, last_id, refusals, passed_over)
+
+
+def _id_columns(checks: Checks, instrument: str) -> TradeColumns:
+    return TradeColumns(
         instrument=instrument,
         sequence=checks.integers("id", Reason.MISSING_ID),
         event_time=checks.milli_or_microseconds("time"),
@@ -132,7 +147,6 @@ def id_trades(rows: TextRows, misfits: list[Misfit], instrument: str, latest: in
         # The buyer was the maker: the aggressor sold.
         is_sell=checks.flags("is_buyer_maker", TRUE, FALSE),
     )
-    return trade_batch(checks, columns, refusals, passed_over)
 
 
 def klines(

@@ -152,6 +152,36 @@ class Database:
                     "Let a superuser run `rrr migrate` once"
                 )
 
+    def may_have_timescaledb(self) -> bool:
+        """Whether the server has TimescaleDB loaded and at hand, under the licence that its columnstore and live bars stand under."""
+        with self.connect_admin() as connection:
+            if connection.execute(query("has_timescaledb")).fetchone() != (True,):
+                return False
+            is_apache = False
+            try:
+                with connection.transaction(force_rollback=True):
+                    # Its licence is known where it is loaded, and no other way shows whether this user may have it.
+                    connection.execute("create extension if not exists timescaledb")
+                    is_apache = connection.execute("show timescaledb.license").fetchone() == ("apache",)
+            except psycopg.errors.InsufficientPrivilege:
+                return False
+            return not is_apache
+
+    def make_timescaledb(self) -> None:
+        """Put TimescaleDB into this database. Idempotent, and safe when several do it at once.
+
+        Raises:
+            DatabaseUnusable: the server does not run it, or the given address may not have it.
+        """
+        with Home.current().lock("bootstrap"), self.connect_admin() as connection:
+            try:
+                connection.execute("create extension if not exists timescaledb")
+            except psycopg.Error as error:
+                raise DatabaseUnusable(
+                    f"database {self.name} cannot have TimescaleDB: {_first_line(error)}. Install it on the server and name it in "
+                    "shared_preload_libraries, or let a superuser run `create extension timescaledb` there"
+                ) from error
+
     def ensure_dagster_database(self) -> bool:
         """Make the database of Dagster's storage where it is not there, and say whether it had to be made.
 

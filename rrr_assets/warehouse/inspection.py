@@ -4,7 +4,7 @@ Belongs here: running the rule queries and counting. Does not: what follows from
 """
 
 from datetime import UTC, date, datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, LiteralString
 
 import pyarrow as pa
 from psycopg import sql
@@ -16,6 +16,7 @@ from rrr_assets.contracts.parsed import UTC_MICROSECONDS
 from rrr_assets.warehouse.connect import Database, Role
 from rrr_assets.warehouse.refresh import SOURCES
 from rrr_assets.warehouse.sqlfiles import query
+from rrr_assets.warehouse.tick_tables import TICK_TABLES
 
 _ONE_DAY: Final = timedelta(days=1)
 
@@ -25,7 +26,7 @@ def check(database: Database, table: str, day: date) -> list[RuleResult]:
 
     Args:
         database: where it stands.
-        table: raw_trades, venue_bars, bars_1m to bars_1d, or bar_conformance.
+        table: a table of ticks, venue_bars, bars_1m to bars_1d, or bar_conformance.
         day: UTC day.
 
     Returns:
@@ -33,14 +34,23 @@ def check(database: Database, table: str, day: date) -> list[RuleResult]:
     """
     start = datetime(day.year, day.month, day.day, tzinfo=UTC)
     values: dict[str, Any] = {"day": day, "from_time": start, "to_time": start + _ONE_DAY}
-    statement: Any = query(f"check_{table}") if not table.startswith("bars_") else _bars_rules(table.removeprefix("bars_"), values)
+    stream = table.removeprefix("raw_")
+    statement: Any
+    if table.startswith("bars_"):
+        statement = _bars_rules(table.removeprefix("bars_"), values)
+    elif stream in TICK_TABLES and stream != "trades":
+        values["stream"] = stream
+        more = sql.SQL("({})").format(sql.SQL(_without_end(query(f"check_{table}"))).format())
+        statement = sql.SQL(query("check_ticks")).format(table=sql.Identifier(table), more=more)
+    else:
+        statement = query(f"check_{table}")
     with database.kept(Role.WRITER) as connection:
         rows = connection.execute(statement, values).fetchall()
     return [RuleResult(rule, is_blocking, broken, looked_at, tuple(examples)) for rule, is_blocking, broken, looked_at, examples in rows]
 
 
 def held(database: Database, stream: str, day: date) -> DayHeld:
-    """What is held of 'trades' or 'venue_bars' on a day, by the coverage ledger."""
+    """What is held of a stream on a day, by the coverage ledger."""
     with database.kept(Role.WRITER) as connection:
         rows, instruments, missing = connection.execute(query("held_day"), {"stream": stream, "day": day}).fetchone() or (0, 0, [])
     return DayHeld(rows=rows, instruments=instruments, missing=tuple(missing))
@@ -66,6 +76,11 @@ def _bars_rules(interval: str, values: dict[str, Any]) -> sql.Composed:
     values["grid"] = INTERVALS[interval]
     shorter = SOURCES[interval]
     made_from = "check_source_trades" if shorter == "raw_trades" else "check_source_bars"
-    totals = sql.SQL(query(made_from).rstrip().removesuffix(";")).format(shorter=sql.Identifier(shorter))
+    totals = sql.SQL(_without_end(query(made_from))).format(shorter=sql.Identifier(shorter))
     source = sql.SQL("({})").format(totals)
     return sql.SQL(query("check_bars")).format(bars=sql.Identifier(f"bars_{interval}"), source=source)
+
+
+def _without_end(statement: LiteralString) -> LiteralString:
+    """A query that stands in another one."""
+    return statement.rstrip().removesuffix(";")

@@ -194,8 +194,8 @@ def _refresh_window(
 ) -> list[datetime]:
     """Recompute one window and write what differs; the starts of the bars that changed, in order."""
     values = {
-        "instrument": name, "space": space, "day": day, "from_time": span[0], "to_time": span[1], "known_at": known_at,
-        "grid": INTERVALS[interval], "source": SOURCES[interval],
+        "instrument": name, "interval": interval, "space": space, "day": day, "from_time": span[0], "to_time": span[1],
+        "known_at": known_at, "grid": INTERVALS[interval], "source": SOURCES[interval],
     }  # fmt: skip
     for statement in statements("bars_make_fresh"):
         connection.execute(statement)

@@ -93,14 +93,14 @@ def cover_ticks(
         return {}, []
     span = day_interval(day)
     yesterday, tomorrow = known.get((name, day - _ONE_DAY)), known.get((name, day + _ONE_DAY))
-    waiting = _waiting(connection, name, day, file)
+    waiting = _waiting(connection, name, day, file.file_id)
     if file.space not in CONSECUTIVE:
         doubts = [row.interval(span) for row in waiting]
         claimed = covered_by_claim(span, summary.lowest_time, summary.highest_time, _declares(file, day), doubts)
         covered = union([*claimed, *(before.covered if before else ())])
         missing: list[Interval] = []
     else:
-        covered = covered_by_ids(span, tape, is_declared, _last_id(yesterday, file), _first_id(tomorrow, file))
+        covered = covered_by_ids(span, tape, is_declared, last_id(yesterday, file.space), first_id(tomorrow, file.space))
         covered = subtract(covered, _unproven_edges(span, tape, file, day, before, waiting, yesterday, tomorrow))
         missing = [hole.missing_ids for hole in tape.holes]
     now = Held(
@@ -109,13 +109,23 @@ def cover_ticks(
     )  # fmt: skip
     changes: dict[Key, Held] = {(name, day): now}
     if file.space in CONSECUTIVE:
-        if yesterday is not None and yesterday.row_count and yesterday.space == file.space:
-            meets = yesterday.last_sequence + 1 == tape.first_id
-            changes[name, day - _ONE_DAY] = _with_edge(connection, kind, name, yesterday, day - _ONE_DAY, meets, at_end=True)
-        if tomorrow is not None and tomorrow.row_count and tomorrow.space == file.space:
-            meets = tomorrow.first_sequence == tape.last_id + 1
-            changes[name, day + _ONE_DAY] = _with_edge(connection, kind, name, tomorrow, day + _ONE_DAY, meets, at_end=False)
+        changes |= edges_beside(connection, kind, name, day, file.space, tape, yesterday, tomorrow)
     return write_coverage(connection, kind.stream, changes, known)
+
+
+def edges_beside(
+    connection: Connection, kind: TickTable, name: str, day: date, space: str | None, tape: Tape | None, yesterday: Held | None,
+    tomorrow: Held | None,
+) -> dict[Key, Held]:  # fmt: skip
+    """The coverage of the days beside one, whose edges its ids prove or disprove; without a tape only what they claim holds."""
+    changes: dict[Key, Held] = {}
+    if yesterday is not None and yesterday.row_count and yesterday.space == space:
+        meets = yesterday.is_declared if tape is None else yesterday.last_sequence + 1 == tape.first_id
+        changes[name, day - _ONE_DAY] = _with_edge(connection, kind, name, yesterday, day - _ONE_DAY, meets, at_end=True)
+    if tomorrow is not None and tomorrow.row_count and tomorrow.space == space:
+        meets = tomorrow.is_declared if tape is None else tomorrow.first_sequence == tape.last_id + 1
+        changes[name, day + _ONE_DAY] = _with_edge(connection, kind, name, tomorrow, day + _ONE_DAY, meets, at_end=False)
+    return changes
 
 
 def may_extend(file: StagedFile, day: date, held: Held) -> bool:
@@ -133,7 +143,7 @@ def cover_bars(
     changes: dict[Key, Held] = {}
     for name in names:
         before = known.get((name, day))
-        refused = [row.interval(day_interval(day)) for row in _waiting(connection, name, day, file)]
+        refused = [row.interval(day_interval(day)) for row in _waiting(connection, name, day, file.file_id)]
         listed = subtract([span], [(start, max(end, start + bar_us)) for start, end in refused])
         since, until = (from_us(edge) for edge in day_interval(day))
         values = {"instrument": name, "interval": stream.removeprefix("venue_bars_"), "from_time": since, "to_time": until}
@@ -213,12 +223,19 @@ def _declares(file: StagedFile, day: date) -> bool:
     return file.declared is not None and file.declared[0] <= day < file.declared[1]
 
 
-def _last_id(held: Held | None, file: StagedFile) -> int | None:
-    return held.last_sequence if held is not None and held.row_count and held.space == file.space else None
+def last_id(held: Held | None, space: str | None) -> int | None:
+    """The last id held of a day, None where nothing of that space is."""
+    return held.last_sequence if held is not None and held.row_count and held.space == space else None
 
 
-def _first_id(held: Held | None, file: StagedFile) -> int | None:
-    return held.first_sequence if held is not None and held.row_count and held.space == file.space else None
+def first_id(held: Held | None, space: str | None) -> int | None:
+    """The first id held of a day, None where nothing of that space is."""
+    return held.first_sequence if held is not None and held.row_count and held.space == space else None
+
+
+def doubts(connection: Connection, name: str, day: date, file_id: int) -> list[Interval]:
+    """Where a file's refused rows of an instrument and day may have been traded."""
+    return [row.interval(day_interval(day)) for row in _waiting(connection, name, day, file_id)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,8 +262,8 @@ class _Waiting:
         return self.sequence > last_id if self.sequence is not None else self.before is None or self.before >= day[1]
 
 
-def _waiting(connection: Connection, name: str, day: date, file: StagedFile) -> list[_Waiting]:
-    values = {"file_id": file.file_id, "day": day, "instrument": name}
+def _waiting(connection: Connection, name: str, day: date, file_id: int) -> list[_Waiting]:
+    values = {"file_id": file_id, "day": day, "instrument": name}
     rows = connection.execute(query("coverage_waiting"), values).fetchall()
     return [_Waiting(row[0], *(None if at is None else to_us(at) for at in row[1:])) for row in rows]
 
@@ -263,10 +280,10 @@ def _unproven_edges(
     held = before.covered if before is not None and before.is_declared else ()
     edges: list[Interval] = []
     head_claimed = declares and not any(row.may_precede(tape.first_id, span) for row in waiting)
-    if _last_id(yesterday, file) is None and not head_claimed and not (held and held[0][0] == span[0]):
+    if last_id(yesterday, file.space) is None and not head_claimed and not (held and held[0][0] == span[0]):
         edges.append((span[0], tape.first_time + 1))
     tail_claimed = declares and not any(row.may_follow(tape.last_id, span) for row in waiting)
-    if _first_id(tomorrow, file) is None and not tail_claimed and not (held and held[-1][1] == span[1]):
+    if first_id(tomorrow, file.space) is None and not tail_claimed and not (held and held[-1][1] == span[1]):
         edges.append((tape.last_time, span[1]))
     return edges
 

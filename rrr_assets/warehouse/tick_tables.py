@@ -60,16 +60,14 @@ class TickTable:
             revisions=sql.Identifier(self.revisions.name),
             columns=_columns(self.stored),
             judged_columns=_columns(self.stored, "j"),
-            revised_columns=_columns((*self.stored, *_STAMPS), "r"),
             same_as_stored=_same("i", "t", self.values),
             same_as_ended=_same("e", "n", self.values),
             same_as_first=_same("later", "first", self.values),
             stored_values=_renamed(self.values, "t"),
             told_values=_columns(self.values, "j"),
             kept_values=_columns([f"stored_{value}" for value in self.values], "j"),
-            first_values=sql.SQL(", ").join(
-                sql.SQL("{} = first.{}").format(sql.Identifier(f"stored_{value}"), sql.Identifier(value)) for value in self.values
-            ),
+            kept_names=_columns([f"stored_{value}" for value in self.values]),
+            first_values=_columns(self.values, "first"),
         )
 
     def tell(self, values: Sequence[Any]) -> str:

@@ -51,6 +51,7 @@ _OLD_PROGRAMS: Final = ("pg_controldata", "pg_ctl", "postgres")
 # Where packages put them; `{}` is the major version.
 _INSTALLED: Final = ("/usr/lib/postgresql/{}/bin", "/usr/pgsql-{}/bin", "/opt/homebrew/opt/postgresql@{}/bin")
 _NEW_DATA_BYTES: Final = 256 * 2**20
+_CAUSE: Final = re.compile(r"\b(?:error|ERROR|FATAL): |unrecognized configuration parameter")
 # pg_upgrade comes by a socket in a folder of its own. The next start writes the usual rules.
 _ACCESS_OF_PG_UPGRADE: Final = "local all all scram-sha-256\n"
 
@@ -282,12 +283,13 @@ def _run(site: Site, program: str | Path, *options: str, **variables: str) -> No
     done = site.account.run([program, *options], cwd=site.tree, **variables)
     if done.returncode == 0:
         return
-    said = [line for line in done.stdout.splitlines() if line.strip()][-LOG_LINES_SHOWN:]
+    said = [line for line in done.stdout.splitlines() if line.strip() and line != "Failure, exiting"][-LOG_LINES_SHOWN:]
+    cause = said[-1] if said else "without a word"
     # They lie in the folder of the new data, which does not stay.
-    for named in re.findall(rf"{re.escape(str(site.data))}/[^\n\"]+\.(?:log|txt)", done.stdout):
+    for named in dict.fromkeys(re.findall(rf"{re.escape(str(site.data))}/[^\n\"]+\.(?:log|txt)", done.stdout)):
         if Path(named).is_file():
             said += Path(named).read_text("utf-8", errors="replace").splitlines()[-LOG_LINES_SHOWN:]
-    cause = next((line for line in said if re.search(r"\b(?:error|ERROR|FATAL): ", line)), said[-1] if said else "without a word")
+    cause = next((line for line in said if _CAUSE.search(line)), cause)
     raise ServerFailed(f"{Path(program).name} failed: {cause.strip()}", "The data is as it was; RRR_DEBUG=1 shows more", said)
 
 

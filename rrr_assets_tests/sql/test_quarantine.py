@@ -258,7 +258,7 @@ def test_a_file_that_is_gone_keeps_its_rows_waiting_and_others_replay(platform: 
     [(sha256, name, form, instrument, day)] = platform.rows(
         "select sha256, name, format, given_instrument, given_day from landing_files where name like %s", f"%{NEXT}%"
     )
-    folder = landing_file(platform.home, sha256, name, form, instrument, day).folder
+    folder = landing_file(platform.home, sha256, name, form, instrument, day, "trades").folder
     folder.rename(tmp_path / "away")
     assert again(platform) == ReplayOutcome(waiting[DAY] + waiting[NEXT], waiting[DAY], waiting[NEXT], (DAY,))
     (tmp_path / "away").rename(folder)

@@ -20,7 +20,7 @@ import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
-from rrr_assets.warehouse import server
+from rrr_assets.warehouse import server, upgrade
 from rrr_assets.warehouse.home import Home
 from rrr_assets.warehouse.server import ServerFailed, ServerInfo, ensure_database, ensure_running, status, stop
 
@@ -342,6 +342,32 @@ def test_without_programs_there_is_a_remedy(new_home: Callable[..., Home], tmp_p
     monkeypatch.setenv("RRR_POSTGRES_BIN", str(tmp_path))
     with pytest.raises(ServerFailed, match="RRR_POSTGRES_BIN"):
         ensure_running(new_home())
+
+
+def test_another_minor_release_is_started_and_said(new_home: Callable[..., Home], monkeypatch: pytest.MonkeyPatch) -> None:
+    home = new_home()
+    running = ensure_running(home)
+    assert upgrade.notice(home, running) is None
+    for module in (server, upgrade):
+        monkeypatch.setattr(module, "version_of", lambda _: f"{running.version}9")
+    assert upgrade.notice(home, running) == f"PostgreSQL {running.version}9 is installed; `rrr down` and `rrr up` start it"
+    assert upgrade.notice(home, None) is None
+    stop(home)
+    assert ask(ensure_running(home), "select 1") == 1
+
+
+@pytest.mark.parametrize(("made_by", "way"), [("9", "Move it over with `rrr upgrade`"), ("99", "There is no way down")])
+def test_data_of_another_major_version_is_refused_with_the_way_out(new_home: Callable[..., Home], made_by: str, way: str) -> None:
+    home = new_home()
+    home.prepare()
+    home.server_data.mkdir(parents=True)
+    (home.server_data / "PG_VERSION").write_text(f"{made_by}\n")
+    with pytest.raises(
+        ServerFailed, match=f"is of PostgreSQL {made_by}, the programs in .* {way}, or set RRR_POSTGRES|{way}: set RRR_POSTGRES"
+    ):
+        ensure_running(home)
+    assert [path.name for path in home.server_data.iterdir()] == ["PG_VERSION"]
+    assert f"the data is of {made_by}; " in str(upgrade.notice(home, None))
 
 
 # --- killed -----------------------------------------------------------------------------------------------------

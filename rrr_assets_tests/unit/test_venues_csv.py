@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rrr_assets.calc.numbers import plain
-from rrr_assets.contracts.parsed import REFUSED_ROWS, TRADES, VENUE_BARS
+from rrr_assets.contracts.parsed import REFUSED_ROWS, SCHEMAS
 from rrr_assets.venues import content, csv_text, registry
 from rrr_assets.venues.base import ParsedBatch, Source, SourceFacts, SourceRefused
 
@@ -37,7 +37,7 @@ def read(fmt: str, path: Path, **given: object) -> tuple[SourceFacts, list[Parse
     batches = list(parser.parse(source, facts))
     for batch in batches:
         batch.rows.validate(full=True)
-        assert batch.rows.schema == (TRADES if facts.stream == "trades" else VENUE_BARS)
+        assert batch.rows.schema == SCHEMAS[facts.stream]
         assert batch.refused.schema == REFUSED_ROWS
     return facts, batches
 

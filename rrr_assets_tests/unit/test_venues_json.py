@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rrr_assets.calc.numbers import plain
-from rrr_assets.contracts.parsed import REFUSED_ROWS, TRADES, VENUE_BARS
-from rrr_assets.venues import binance_ws, json_text, registry
+from rrr_assets.contracts.parsed import REFUSED_ROWS, SCHEMAS
+from rrr_assets.venues import capture, json_text, registry
 from rrr_assets.venues.base import ParsedBatch, Source, SourceFacts, SourceRefused
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -30,7 +30,7 @@ def read(fmt: str, path: Path, instrument: str | None = None, day: date | None =
     batches = list(parser.parse(source, facts))
     for batch in batches:
         batch.rows.validate(full=True)
-        assert batch.rows.schema == (TRADES if facts.stream == "trades" else VENUE_BARS)
+        assert batch.rows.schema == SCHEMAS[facts.stream]
         assert batch.refused.schema == REFUSED_ROWS
     return facts, batches
 
@@ -270,7 +270,7 @@ OTHERS = [
     '1680652800004231 {"stream":"btcusdt@bookTicker","data":{"u":1,"s":"BTCUSDT","b":"1","B":"2","a":"3","A":"4"}}',
     '1680652800004231 {"u":1,"s":"BTCUSDT","b":"1","B":"2","a":"3","A":"4"}',
     '1680652800.42: {"stream":"btcusdt@aggTrade","data":{"e":"aggTrade","a":1}}',
-    '1680652800004231 {"stream":"btcusdt@depth@100ms","data":{"e":"depthUpdate","b":[',
+    '1680652800004231 {"stream":"btcusdt@kline_1m","data":{"e":"kline","k":{',
     '1680652800004231 {"lastUpdateId":1,"bids":[],"asks":[]}',
     '1680652800004231 {"result":null,"id":1}',
     '1680652800004231 {"method":"SUBSCRIBE","params":["btcusdt@trade"]}',
@@ -296,7 +296,9 @@ JUNK = [
 @settings(max_examples=60)
 @given(
     trades=st.lists(
-        st.tuples(st.integers(0, 2**62), prices, sizes, st.integers(1_325_376_000_000, 1_735_689_600_000), st.booleans()), max_size=15
+        st.tuples(st.integers(0, 2**62), prices, sizes, st.integers(1_325_376_000_000, 1_735_689_600_000), st.booleans()),
+        min_size=1,
+        max_size=15,
     ),
     between=st.lists(st.tuples(st.integers(0, 20), st.sampled_from([(text, None) for text in OTHERS] + JUNK)), max_size=15),
     is_combined=st.booleans(),
@@ -384,11 +386,11 @@ def test_inspection_of_a_capture_does_not_parse_it(tmp_path: Path, monkeypatch: 
         decoded.append(text)
         return json_text.decode(text)
 
-    monkeypatch.setattr(binance_ws, "decode", decode)
-    monkeypatch.setattr(binance_ws, "_FEW_LINES", 2)
+    monkeypatch.setattr(capture, "decode", decode)
     path = write(tmp_path, "a", "\n".join([OTHERS[1], *(line(message(t=n)) for n in range(100))]) + "\n")
     facts = registry.get("binance-ws").inspect(Source(path, "a", instrument))
-    assert (facts.instrument, len(decoded)) == (instrument, 1)
+    # One trade and one quote, which tell that there are such.
+    assert (facts.instrument, facts.others, len(decoded)) == (instrument, ("quotes",), 2)
 
 
 @pytest.mark.parametrize("cut", [1, 5, 60])
@@ -403,7 +405,7 @@ def test_a_cut_capture_is_refused(tmp_path: Path, cut: int) -> None:
 
 def test_captures_of_others_are_refused(tmp_path: Path) -> None:
     text = '1618677817.06: {"type":"subscriptions","channels":[{"name":"level2","product_ids":["BAND-GBP"]}]}\n'
-    with pytest.raises(SourceRefused, match="Coinbase"):
+    with pytest.raises(SourceRefused, match=r"Coinbase.*coinbase-ws"):
         read("binance-ws", write(tmp_path, "a", text))
 
 

@@ -1,10 +1,40 @@
--- Brings the bars of one instrument inside a window in step with the recomputed ones; bars that are right already are not
--- touched. Answers the bars that changed.
-with gone as (
-    delete from {target} as b
+-- Brings the bars of one instrument inside a window in step with the recomputed ones, and keeps what was believed of those that
+-- change; bars that are right already are not touched. Answers the bars that changed.
+with changed as (
+    select
+        b.*,
+        f.bar_start is null as is_gone
+    from {target} as b
+    left join fresh_bars as f on b.instrument = f.instrument and b.bar_start = f.bar_start
     where
         b.instrument = %(instrument)s and b.bar_start >= %(from_time)s and b.bar_start < %(to_time)s
-        and not exists (select 1 from fresh_bars as f where f.bar_start = b.bar_start)
+        and (
+            f.bar_start is null
+            or (
+                b.open, b.high, b.low, b.close, b.volume, b.quote_volume, b.vwap, b.trade_count, b.taker_buy_volume,
+                b.taker_buy_quote_volume, b.first_sequence, b.last_sequence, b.is_complete
+            ) is distinct from (
+                f.open, f.high, f.low, f.close, f.volume, f.quote_volume, exact_vwap(f.quote_volume, f.volume), f.trade_count,
+                f.taker_buy_volume, f.taker_buy_quote_volume, f.first_sequence, f.last_sequence, f.is_complete
+            )
+        )
+),
+
+kept as (
+    insert into bar_revisions (
+        interval, instrument, bar_start, open, high, low, close, volume, quote_volume, vwap, trade_count, taker_buy_volume,
+        taker_buy_quote_volume, first_sequence, last_sequence, is_complete, known_at, believed_until
+    )
+    select
+        %(interval)s, c.instrument, c.bar_start, c.open, c.high, c.low, c.close, c.volume, c.quote_volume, c.vwap, c.trade_count,
+        c.taker_buy_volume, c.taker_buy_quote_volume, c.first_sequence, c.last_sequence, c.is_complete, c.known_at, %(known_at)s
+    from changed as c
+),
+
+gone as (
+    delete from {target} as b
+    using changed as c
+    where c.is_gone and b.instrument = c.instrument and b.bar_start = c.bar_start
     returning b.bar_start
 ),
 
@@ -18,7 +48,12 @@ written as (
         exact_vwap(f.quote_volume, f.volume), f.trade_count, f.taker_buy_volume, f.taker_buy_quote_volume,
         f.first_sequence, f.last_sequence, f.is_complete, %(known_at)s
     from fresh_bars as f
-    where f.instrument = %(instrument)s
+    where
+        f.instrument = %(instrument)s
+        and (
+            exists (select 1 from changed as c where c.bar_start = f.bar_start)
+            or not exists (select 1 from {target} as b where b.instrument = f.instrument and b.bar_start = f.bar_start)
+        )
     on conflict (instrument, bar_start) do update
         set
             open = excluded.open, high = excluded.high, low = excluded.low, close = excluded.close, volume = excluded.volume,
@@ -26,16 +61,6 @@ written as (
             taker_buy_volume = excluded.taker_buy_volume, taker_buy_quote_volume = excluded.taker_buy_quote_volume,
             first_sequence = excluded.first_sequence, last_sequence = excluded.last_sequence, is_complete = excluded.is_complete,
             known_at = excluded.known_at
-        where
-        (
-            {target}.open, {target}.high, {target}.low, {target}.close, {target}.volume, {target}.quote_volume, {target}.vwap,
-            {target}.trade_count, {target}.taker_buy_volume, {target}.taker_buy_quote_volume,
-            {target}.first_sequence, {target}.last_sequence, {target}.is_complete
-        ) is distinct from (
-            excluded.open, excluded.high, excluded.low, excluded.close, excluded.volume, excluded.quote_volume, excluded.vwap,
-            excluded.trade_count, excluded.taker_buy_volume, excluded.taker_buy_quote_volume,
-            excluded.first_sequence, excluded.last_sequence, excluded.is_complete
-        )
     returning bar_start
 )
 

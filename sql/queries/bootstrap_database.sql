@@ -32,5 +32,19 @@ begin
         execute format('revoke execute on function %s from public', routine);
         execute format('grant execute on function %s to rrr_owner, rrr_writer', routine);
     end loop;
+    -- TimescaleDB lets everybody schedule jobs, and look into what is none of theirs to change. Reading needs what does not
+    -- change anything, and of the rest the sizes, row counts and the filling of gaps.
+    for routine in
+        select p.oid from pg_proc as p
+        inner join pg_depend as d on p.oid = d.objid and d.classid = 'pg_proc'::regclass and d.deptype = 'e'
+        inner join pg_extension as e on d.refclassid = 'pg_extension'::regclass and d.refobjid = e.oid
+        where
+            e.extname = 'timescaledb' and p.provolatile = 'v'
+            and p.proname !~ '(_size|_stats|_row_count|_gapfill)$' and p.proname not in ('locf', 'interpolate')
+            and has_function_privilege('rrr_analyst', p.oid, 'execute')
+    loop
+        execute format('revoke execute on routine %s from public', routine);
+        execute format('grant execute on routine %s to rrr_owner, rrr_writer', routine);
+    end loop;
 end;
 $$;

@@ -15,12 +15,14 @@ with ended as (
 kept as (
     insert into {revisions} ({columns}, known_at, batch_id, kind, believed_until, ended_by_batch_id, reason)
     select
-        {revised_columns},
-        case r.correction_action when 'cancel' then 'cancellation' else 'correction' end,
+        {columns},
+        known_at,
+        batch_id,
+        case correction_action when 'cancel' then 'cancellation' else 'correction' end,
         %(known_at)s,
         %(batch_id)s,
-        r.correction_reason
-    from ended as r
+        correction_reason
+    from ended
 ),
 
 stored as (

@@ -58,7 +58,7 @@ select
     e.last_time,
     e.first_sequence,
     e.last_sequence,
-    (select f.event_time from tape as f where f.sequence = e.first_sequence limit 1) as first_id_time,
-    (select l.event_time from tape as l where l.sequence = e.last_sequence limit 1) as last_id_time,
+    (select min(f.event_time) from tape as f where f.sequence = e.first_sequence) as first_id_time,
+    (select max(l.event_time) from tape as l where l.sequence = e.last_sequence) as last_id_time,
     e.holes
 from ends as e;

@@ -1,5 +1,6 @@
 -- What became of a file that is known by its sum: a row for each of its days, none where it never landed.
 select
+    f.stream,
     d.day,
     coalesce(d.is_pending, false) as is_pending,
     d.refused

@@ -7,7 +7,7 @@ set
             then 'duplicate'
         else 'conflict'
     end,
-    stored_time = first.event_time, {first_values}
+    (stored_time, {kept_names}) = (first.event_time, {first_values})
 from judged as first
 where
     later.verdict = 'again'

@@ -10,8 +10,10 @@ with replaced as (
 
 insert into {revisions} ({columns}, known_at, batch_id, kind, believed_until, ended_by_batch_id)
 select
-    {revised_columns},
+    {columns},
+    known_at,
+    batch_id,
     'finer_time',
     %(known_at)s,
     %(batch_id)s
-from replaced as r;
+from replaced;

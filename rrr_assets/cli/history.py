@@ -1,0 +1,235 @@
+"""Commands for what is found out later: corrections, batches that are taken back, and what that changed.
+
+Belongs here: correct, bars-diff, batch. Does not: reading as known at a time (reads.py).
+"""
+
+import csv
+import json
+import sys
+import tempfile
+from collections.abc import Mapping
+from datetime import datetime
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+
+from rrr_assets.cli.arguments import FormatOption, Instrument, Interval, JsonFlag, MaybeEnd, MaybeStart, OnlyInstrument, Out, parse_time
+
+if TYPE_CHECKING:
+    from rrr_assets.read import BarChange, Cause
+
+_FORMAT: Final = "rrr-corrections"
+_COLUMNS: Final = ("instrument", "sequence", "action", "price", "size", "side", "new_event_time", "reason")
+
+Why = Annotated[str | None, typer.Option("--reason", help="Why, in your words: it is kept with what it ends.", show_default=False)]
+batch_app = typer.Typer(invoke_without_command=True, help="Print the batches, or take one back.")
+
+
+def register(app: typer.Typer) -> None:
+    app.command()(correct)
+    app.command(name="bars-diff")(bars_diff)
+    app.add_typer(batch_app, name="batch")
+
+
+def correct(
+    instrument: Annotated[str | None, typer.Argument(metavar="[VENUE:SYMBOL", help="Whose trade.", show_default=False)] = None,
+    sequence: Annotated[int | None, typer.Argument(metavar="SEQUENCE]", help="Its id in `rrr trades`.", show_default=False)] = None,
+    cancel: Annotated[bool, typer.Option("--cancel", help="It never happened.")] = False,
+    price: Annotated[str | None, typer.Option("--price", help="The right price.")] = None,
+    size: Annotated[str | None, typer.Option("--size", help="The right size.")] = None,
+    side: Annotated[str | None, typer.Option("--side", help="The right aggressor: buy or sell.")] = None,
+    time: Annotated[
+        datetime | None, typer.Option("--time", parser=parse_time, metavar="TIME", help="The right time, on the same day.")
+    ] = None,
+    reason: Why = None,
+    file: Annotated[
+        Path | None,
+        typer.Option("--file", metavar="FILE", help="Corrections in the format rrr-corrections.", dir_okay=False),
+    ] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Correct or cancel a trade.
+
+    What was believed stays readable with --as-known-at; bars and verdicts follow. A correction is a file like any other: it is
+    kept in the landing zone, and given again it changes nothing.
+    """
+    from rrr_assets.cli.ingest import Wanted, report, take_in
+
+    changes = {"price": price, "size": size, "side": side, "new_event_time": time.isoformat() if time else None}
+    if file is not None:
+        if instrument is not None or cancel or any(changes.values()):
+            raise typer.BadParameter("give a file, or one correction, not both")
+        report(take_in([Wanted(file, _FORMAT)], show=False), as_json=as_json)
+        return
+    row = _correction(instrument, sequence, cancel, changes, reason)
+    with tempfile.TemporaryDirectory(prefix="rrr-correct-") as folder:
+        path = Path(folder) / f"{str(row['instrument']).replace(':', '-')}-{sequence}.csv"
+        with path.open("w", encoding="utf-8", newline="") as out:
+            writer = csv.DictWriter(out, _COLUMNS, lineterminator="\n")
+            writer.writeheader()
+            writer.writerow(row)
+        report(take_in([Wanted(path, _FORMAT)], show=False), as_json=as_json)
+
+
+def _correction(
+    instrument: str | None, sequence: int | None, cancel: bool, changes: Mapping[str, str | None], reason: str | None
+) -> dict[str, str | int]:
+    """One correction as a line of the format.
+
+    Raises:
+        typer.BadParameter: something is missing, or contradicts the rest.
+    """
+    from rrr_assets.venues.names import parse_instrument
+
+    if instrument is None or sequence is None:
+        raise typer.BadParameter("say which trade: VENUE:SYMBOL and its SEQUENCE, or give --file")
+    if not reason or not reason.strip():
+        raise typer.BadParameter("a correction needs a reason. Give it with --reason")
+    given = {name: value for name, value in changes.items() if value is not None}
+    if cancel == bool(given):
+        raise typer.BadParameter("give either --cancel, or what is right: --price, --size, --side, --time")
+    for name in ("price", "size"):
+        try:
+            if name in given and Decimal(given[name]) <= 0:
+                raise typer.BadParameter(f"--{name} {given[name]} is not greater than 0")
+        except InvalidOperation as error:
+            raise typer.BadParameter(f"--{name} {given[name]} is no decimal number") from error
+    if given.get("side", "buy") not in {"buy", "sell"}:
+        raise typer.BadParameter(f"--side {given['side']} is neither buy nor sell")
+    try:
+        name = parse_instrument(instrument)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+    return {"instrument": name, "sequence": sequence, "action": "cancel" if cancel else "replace", **given, "reason": reason.strip()}
+
+
+def bars_diff(
+    instrument: Instrument,
+    as_known_at: Annotated[datetime, typer.Option("--as-known-at", parser=parse_time, metavar="TIME", help="One knowledge time, in UTC.")],
+    and_at: Annotated[datetime, typer.Option("--and-at", parser=parse_time, metavar="TIME", help="A later one.")],
+    start: MaybeStart = None,
+    end: MaybeEnd = None,
+    interval: Interval = "1m",
+    as_json: JsonFlag = False,
+) -> None:
+    """Print which bars changed between two knowledge times, and why."""
+    from rrr_assets import read
+
+    first, last = datetime.fromisoformat("2009-01-01T00:00:00+00:00"), datetime.fromisoformat("2100-01-01T00:00:00+00:00")
+    found = read.bars_diff(instrument, interval, start or first, end or last, as_known_at=as_known_at, and_at=and_at)
+    if as_json:
+        sys.stdout.write(json.dumps([_told(change) for change in found]) + "\n")
+        return
+    _print_changes(found, f"{instrument} {interval}: {len(found):,} bars changed")
+
+
+def _told(change: "BarChange") -> dict[str, Any]:
+    """A change for machines; numbers are texts, so that no reader rounds them."""
+
+    def plain(bar: Mapping[str, Any] | None) -> dict[str, Any] | None:
+        return None if bar is None else {name: str(value) if isinstance(value, Decimal) else value for name, value in bar.items()}
+
+    return {
+        "bar_start": f"{change.bar_start:%Y-%m-%dT%H:%M:%SZ}",
+        "before": plain(change.before),
+        "after": plain(change.after),
+        "causes": [
+            {"kind": cause.kind, "batch_id": cause.batch_id, "file": cause.file, "reason": cause.reason, "trades": cause.trades}
+            for cause in change.causes
+        ],
+    }
+
+
+def _print_changes(changes: "list[BarChange]", title: str) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("bar", "what changed", "why", title=title)
+    for change in changes:
+        table.add_row(f"{change.bar_start:%Y-%m-%d %H:%M}", _difference(change), "\n".join(map(_why, change.causes)))
+    Console(soft_wrap=not sys.stdout.isatty()).print(table)
+
+
+def _difference(change: "BarChange") -> str:
+    if change.before is None:
+        return "new"
+    if change.after is None:
+        return "gone"
+    old, new = change.before, change.after
+    return ", ".join(f"{name} {old[name]} -> {new[name]}" for name in old if old[name] != new[name] and name != "known_at") or "nothing"
+
+
+def _why(cause: "Cause") -> str:
+    what = "what is covered" if cause.kind == "coverage" else f"{cause.trades:,} trades" if cause.trades != 1 else "1 trade"
+    where = f"batch {cause.batch_id}" if cause.file is None else f"batch {cause.batch_id} of {cause.file}"
+    return f"{cause.kind}: {what} by {where}" + (f" ({cause.reason})" if cause.reason else "")
+
+
+@batch_app.callback()
+def batch(
+    context: typer.Context,
+    instrument: OnlyInstrument = None,
+    start: MaybeStart = None,
+    end: MaybeEnd = None,
+    chosen: FormatOption = None,
+    as_json: JsonFlag = False,
+    out: Out = None,
+) -> None:
+    if context.invoked_subcommand is None:
+        list_batches(instrument, start, end, chosen, as_json, out)
+
+
+@batch_app.command(name="list")
+def list_batches(
+    instrument: OnlyInstrument = None,
+    start: MaybeStart = None,
+    end: MaybeEnd = None,
+    chosen: FormatOption = None,
+    as_json: JsonFlag = False,
+    out: Out = None,
+) -> None:
+    """Print the batches of some days: one for each file and day that was taken in."""
+    from rrr_assets import read
+    from rrr_assets.cli.output import emit
+
+    emit(read.batches(instrument, start, end), chosen, as_json=as_json, out=out, hidden=("file_id", "time_unit", "run_id", "seconds"))
+
+
+@batch_app.command()
+def undo(
+    batch_id: Annotated[int, typer.Argument(metavar="BATCH", help="Its number, as `rrr batch list` shows it.", show_default=False)],
+    reason: Annotated[str, typer.Option("--reason", help="Why, in your words: it is kept with what it ends.", show_default=False)],
+    as_json: JsonFlag = False,
+) -> None:
+    """Take a batch back: its rows end, what they replaced stands again, bars and verdicts follow.
+
+    What was believed stays readable with --as-known-at. The file may be taken in again.
+    """
+    from dataclasses import asdict
+
+    from rrr_assets.calc.outcomes import PermanentFailure
+    from rrr_assets.cli.failures import CommandFailed
+    from rrr_assets.cli.ingest import ready_database
+    from rrr_assets.cli.runs import dagster_instance, materialize
+    from rrr_assets.warehouse.undo import undo_batch
+
+    if not reason.strip():
+        raise typer.BadParameter("taking a batch back needs a reason. Give it with --reason")
+    try:
+        done = undo_batch(ready_database(), batch_id, reason.strip())
+    except PermanentFailure as error:
+        raise CommandFailed(str(error)) from error
+    with dagster_instance() as instance:
+        failures = [told.failure for told in materialize(instance, [done.day], streams=[done.stream]) if told.failure]
+    if as_json:
+        told = {**asdict(done), "day": done.day.isoformat(), "known_at": done.known_at.isoformat()}
+        sys.stdout.write(json.dumps(told) + "\n")
+    else:
+        sys.stdout.write(
+            f"batch {done.batch_id} of {done.stream} on {done.day} was taken back by batch {done.undone_by}: "
+            f"{done.taken_back:,} rows ended, {done.restored:,} stand again, {done.kept:,} had been replaced since and stay\n"
+        )
+    if failures:
+        raise CommandFailed("; ".join(failures))

@@ -1,0 +1,171 @@
+"""Pictures of bars: of every interval, readable however many there are, and pages that need no network."""
+
+import io
+import json
+import re
+from datetime import UTC, datetime
+from decimal import Decimal
+from html.parser import HTMLParser
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from matplotlib.colors import to_rgb
+from matplotlib.image import imread
+
+from rrr_assets import charts
+from rrr_assets.charts import candles_html, candles_png
+from rrr_assets.contracts.bars import BARS, INTERVALS
+
+START = datetime(2024, 1, 2, tzinfo=UTC)
+UP, DOWN = to_rgb(charts._UP), to_rgb(charts._DOWN)
+
+
+def bars(rows: int, interval: str = "1m", skip: frozenset[int] = frozenset(), incomplete: frozenset[int] = frozenset()) -> pa.Table:
+    """A walk that rises and falls, each bar with its own volume."""
+    made = []
+    for n in range(rows):
+        if n in skip:
+            continue
+        opened, closed = (Decimal(round(1000 + 100 * np.sin(each / 20), 2)).quantize(Decimal("0.01")) for each in (n, n + 1))
+        made.append(
+            {
+                "instrument": "x:Y",
+                "bar_start": START + n * INTERVALS[interval],
+                "open": opened,
+                "high": max(opened, closed) + 1,
+                "low": min(opened, closed) - 1,
+                "close": closed,
+                "volume": Decimal(n % 7 + 1),
+                "trade_count": 1,
+                "first_sequence": n,
+                "last_sequence": n,
+                "is_complete": n not in incomplete,
+                "known_at": START,
+                **dict.fromkeys(("quote_volume", "taker_buy_volume", "taker_buy_quote_volume"), Decimal(1)),
+            }
+        )
+    return pa.Table.from_pylist(made, BARS[interval].arrow_schema())
+
+
+def pixels(picture: bytes) -> np.ndarray:
+    return np.asarray(imread(io.BytesIO(picture)))[:, :, :3]
+
+
+def near(image: np.ndarray, colour: tuple[float, float, float]) -> np.ndarray:
+    """Which pixels have a colour, pale ones and those at an edge not among them."""
+    return np.abs(image - np.asarray(colour)).max(axis=2) < 0.1
+
+
+@pytest.mark.parametrize("interval", INTERVALS)
+@pytest.mark.parametrize("rows", [1, 2, 300, 4000])
+def test_candles_and_volumes_of_any_interval_are_seen(interval: str, rows: int) -> None:
+    image = pixels(candles_png(bars(rows, interval), f"x:Y {interval}"))
+    assert image.shape == (720, 1280, 3)
+    drawn = near(image, UP) | near(image, DOWN)
+    assert drawn[:520].sum() > 200, "the candles"
+    # Volumes are drawn through: their colours are paler.
+    coloured = image[560:].max(axis=2) - image[560:].min(axis=2) > 0.2
+    assert coloured.sum() > 200, "the volumes, below them"
+    if rows > 2:
+        assert near(image, UP).any()
+        assert near(image, DOWN).any()
+        columns = np.flatnonzero(drawn.any(axis=0))
+        assert columns[-1] - columns[0] > 1000, "over the whole width"
+
+
+@pytest.mark.parametrize("rows", [300, 1440, 4000, 14_400])
+def test_so_many_candles_are_drawn_as_there_is_room_for(rows: int) -> None:
+    candles = charts._candles(bars(rows), most=384)
+    assert 100 <= len(candles.starts) <= 384
+    given = bars(rows)
+    assert candles.columns["volume"].sum() == pytest.approx(float(sum(given["volume"].to_pylist())))
+    assert candles.columns["high"].max() == pytest.approx(float(max(given["high"].to_pylist())))
+    assert candles.columns["low"].min() == pytest.approx(float(min(given["low"].to_pylist())))
+    assert candles.columns["open"][0] == pytest.approx(float(given["open"][0].as_py()))
+    assert candles.columns["close"][-1] == pytest.approx(float(given["close"][-1].as_py()))
+    assert (np.diff(candles.starts) > 0).all()
+
+
+def test_a_candle_of_several_bars_is_whole_only_where_all_are() -> None:
+    candles = charts._candles(bars(1440, incomplete=frozenset({7})), most=384)
+    assert candles.at_once == 5
+    assert candles.is_complete.tolist() == [number != 1 for number in range(288)]
+
+
+def test_where_there_are_no_bars_there_is_a_gap() -> None:
+    image = pixels(candles_png(bars(100, skip=frozenset(range(40, 60))), "x:Y"))
+    drawn = (near(image, UP) | near(image, DOWN))[:520].any(axis=0)
+    columns = np.flatnonzero(drawn)
+    middle = drawn[(columns[0] + columns[-1]) // 2 - 80 : (columns[0] + columns[-1]) // 2 + 80]
+    assert not middle.any()
+
+
+def test_a_bar_that_is_not_complete_looks_otherwise() -> None:
+    whole, pale = (
+        near(pixels(candles_png(bars(30, incomplete=chosen), "x:Y")), UP).sum() for chosen in (frozenset(), frozenset(range(30)))
+    )
+    assert pale < whole / 3
+
+
+class Page(HTMLParser):
+    """What a browser would fetch, and what the page holds."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: dict[str, int] = {}
+        self.fetched: list[str] = []
+        self.texts: dict[str, list[str]] = {}
+        self._inside: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags[tag] = self.tags.get(tag, 0) + 1
+        self._inside.append(tag)
+        # References within the page, as SVG's to its own parts, fetch nothing.
+        self.fetched += [
+            value or "" for name, value in attrs if name in {"src", "href", "xlink:href", "srcset"} and not (value or "").startswith("#")
+        ]
+
+    def handle_data(self, data: str) -> None:
+        self.texts.setdefault(self._inside[-1] if self._inside else "", []).append(data)
+
+
+@pytest.mark.parametrize("interval", INTERVALS)
+def test_a_page_needs_no_network(interval: str) -> None:
+    text = candles_html(bars(600, interval, skip=frozenset({5}), incomplete=frozenset({9})), "x:Y </script> <b>$1$ & {x}")
+    assert "http:" not in text
+    assert "https:" not in text
+    page = Page(text)
+    assert [each for each in page.fetched if not each.startswith("data:")] == []
+    assert not re.search(r"@import|url\((?!#)", text)
+    assert page.tags["svg"] == 1
+    assert "b" not in page.tags
+    assert "599 bars, 1 of them not complete" in text
+    told = json.loads(next(each for each in page.texts["script"] if each.startswith("{")))
+    assert len(told["bars"]) == 599
+    assert told["bars"][0][1:] == ["1000", "1005", "999", "1004.99", "1", True] or told["bars"][0][6] is True
+    assert datetime.fromtimestamp(told["bars"][4][0] / 1000, UTC) == START + 4 * INTERVALS[interval]
+    assert told["interval"] == INTERVALS[interval].total_seconds() * 1000
+    assert 0 < told["left"] < told["right"] < 1
+    assert told["from"] < told["bars"][0][0] < told["bars"][-1][0] < told["until"]
+
+
+def test_a_page_tells_exact_numbers_and_is_the_same_each_time() -> None:
+    table = bars(3)
+    exact = table.set_column(table.schema.get_field_index("volume"), table.schema.field("volume"), pa.array([Decimal("0.1"), Decimal("12345678901234567890.000000000000000001"), Decimal(3)], table.schema.field("volume").type))  # fmt: skip
+    text = candles_html(exact, "x:Y")
+    assert '"12345678901234567890.000000000000000001"' in text
+    assert candles_html(exact, "x:Y") == text
+
+
+def test_a_page_is_as_wide_as_its_bars_need() -> None:
+    widths = [float(re.search(r'<svg[^>]* width="([0-9.]+)pt"', candles_html(bars(rows), "x:Y"))[1]) for rows in (100, 3000)]  # type: ignore[index]  # it is there
+    assert widths[0] == pytest.approx(1280 * 0.72)
+    assert widths[1] > 5 * widths[0]
+
+
+@pytest.mark.parametrize("draw", [candles_png, candles_html])
+def test_no_bars_are_no_picture(draw: object) -> None:
+    with pytest.raises(ValueError, match="no bars"):
+        draw(bars(0), "nothing")  # type: ignore[operator]  # either function

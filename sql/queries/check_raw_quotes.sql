@@ -1,0 +1,10 @@
+-- The rules of quotes alone.
+select
+    'the bid is below the ask' as rule,
+    false as is_blocking,
+    count(*) filter (where d.bid_price >= d.ask_price) as broken,
+    count(*) as looked_at,
+    coalesce(
+        (array_agg(format('%%s at %%s', d.instrument, d.event_time)) filter (where d.bid_price >= d.ask_price))[1:5], '{{}}'
+    ) as examples
+from of_day as d;

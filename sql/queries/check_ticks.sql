@@ -1,0 +1,87 @@
+-- The rules of a day of ticks that every stream keeps, and those of its own, in one pass: rule, whether it stops the flow, rows
+-- that break it, rows looked at, examples.
+with of_day as (
+    select t.* from {table} as t where t.event_time >= %(from_time)s and t.event_time < %(to_time)s
+),
+
+ordered as (
+    select
+        d.instrument,
+        d.space,
+        d.available_at < d.event_time as is_available_before,
+        lag(d.sequence) over by_id = d.sequence as is_repeated
+    from of_day as d
+    window by_id as (partition by d.instrument, d.space order by d.sequence)
+),
+
+per_instrument as (
+    select
+        o.instrument,
+        count(*) as found,
+        count(distinct o.space) as spaces,
+        count(*) filter (where o.is_repeated) as repeated,
+        count(*) filter (where o.is_available_before) as available_before
+    from ordered as o
+    group by o.instrument
+),
+
+ledger as (
+    select
+        coalesce(c.instrument, p.instrument) as instrument,
+        coalesce(c.row_count, 0) as ledgered,
+        coalesce(p.found, 0) as stored,
+        coalesce((select sum(upper(missing) - lower(missing)) from unnest(c.missing_ids) as missing), 0) as missing_ids
+    from (select * from coverage where stream = %(stream)s and day = %(day)s and not is_dropped) as c
+    full outer join per_instrument as p on c.instrument = p.instrument
+),
+
+totals as (
+    select
+        coalesce(sum(found), 0) as found,
+        coalesce(sum(repeated), 0) as repeated,
+        coalesce(sum(available_before), 0) as available_before,
+        count(*) filter (where spaces > 1) as mixed,
+        count(*) as instruments
+    from per_instrument
+)
+
+select rule, is_blocking, broken::bigint, looked_at::bigint, examples
+from (
+    select
+        'each row once' as rule,
+        true as is_blocking,
+        t.repeated as broken,
+        t.found as looked_at,
+        '{{}}'::text[] as examples
+    from totals as t
+    union all
+    select 'available no earlier than its time', true, t.available_before, t.found, '{{}}' from totals as t
+    union all
+    select 'one identity space per instrument', true, t.mixed, t.instruments, '{{}}' from totals as t
+    union all
+    select
+        'rows equal the coverage ledger',
+        true,
+        count(*) filter (where l.ledgered <> l.stored),
+        count(*),
+        coalesce(
+            (
+                array_agg(format('%%s: %%s in the ledger, %%s stored', l.instrument, l.ledgered, l.stored))
+                filter (where l.ledgered <> l.stored)
+            )[1:5],
+            '{{}}'
+        )
+    from ledger as l
+    union all
+    select
+        'no row waits in quarantine',
+        false,
+        count(*),
+        (select t.found from totals as t),
+        coalesce((array_agg(distinct format('%%s: %%s', f.name, q.reason)))[1:5], '{{}}')
+    from quarantine as q
+    inner join landing_files as f on q.file_id = f.file_id
+    where q.day = %(day)s and q.state = 'quarantined' and f.stream = %(stream)s
+    union all
+    select own.* from {more} as own
+) as rules;

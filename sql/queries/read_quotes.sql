@@ -1,0 +1,20 @@
+-- The quotes of one instrument in their order, as the contract has them.
+select
+    instrument,
+    space,
+    sequence,
+    event_time,
+    event_time_ns,
+    time_source,
+    bid_price,
+    bid_size,
+    ask_price,
+    ask_size,
+    received_at,
+    available_at,
+    available_basis,
+    known_at,
+    batch_id
+from raw_quotes
+where instrument = %(instrument)s and event_time >= %(since)s and event_time < %(until)s
+order by event_time, sequence;

@@ -1,0 +1,25 @@
+-- Writes into the books that a batch was taken back, and asks for the day's other files again: of what the batch told they may have
+-- been found known.
+with asked as (
+    update landing_days as d
+    set is_pending = true, requested_at = clock_timestamp()
+    from landing_files as f
+    where
+        f.file_id = d.file_id and d.day = %(day)s and f.stream = %(stream)s and d.file_id <> %(file_id)s and d.refused is null
+        and exists (
+            select 1 from ingest_batches as b
+            where
+                b.file_id = d.file_id and b.day = d.day and b.undoes_batch_id is null
+                and not exists (select 1 from ingest_batches as u where u.undoes_batch_id = b.batch_id)
+        )
+)
+
+insert into ingest_batches (
+    batch_id, file_id, day, stream, time_unit, rows_read, rows_stored, rows_revised, duplicates, quarantined, known_at, seconds,
+    undoes_batch_id, reason
+)
+overriding system value
+values (
+    %(batch_id)s, %(file_id)s, %(day)s, %(stream)s, %(time_unit)s, %(revised)s, 0, %(revised)s, 0, 0, %(known_at)s,
+    extract(epoch from clock_timestamp() - transaction_timestamp()), %(undone)s, %(reason)s
+);
