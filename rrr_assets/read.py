@@ -16,6 +16,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from difflib import get_close_matches
+from pathlib import Path
 from typing import Any, Final
 
 import psycopg
@@ -37,6 +38,7 @@ from rrr_assets.warehouse.sqlfiles import query
 JSON_FIELD: Final = {b"format": b"json"}
 """Metadata of a text field whose values are JSON."""
 
+_SESSION: Final = {"DateStyle": "ISO", "default_transaction_read_only": "on"}
 # The database that an environment meant, so that a read does not ask the embedded server who it is.
 _MEANT: Final[dict[tuple[str, ...], Database]] = {}
 _BLOCK_BYTES: Final = 32 << 20
@@ -202,7 +204,7 @@ def bars_diff(
         "as_known_at": _with_zone(as_known_at, "as_known_at"),
         "and_at": _with_zone(and_at, "and_at"),
     }
-    with _transaction(database) as connection, _refusals():
+    with _reading(database) as connection, _refusals():
         found = connection.execute(query("read_bars_diff"), values).fetchall()
         if not found:
             _check_known(connection, known_as)
@@ -263,7 +265,7 @@ def coverage(
 
 def instruments(*, database: Database | None = None) -> pa.Table:
     """The current row of every instrument, as contracts.ledgers.INSTRUMENTS has it."""
-    with _transaction(database) as connection:
+    with _reading(database) as connection:
         return _copy(connection, "read_instruments", INSTRUMENTS, {})
 
 
@@ -273,7 +275,7 @@ def check_known(instrument: str, *, database: Database | None = None) -> None:
     Raises:
         UnknownInstrument: nothing was; names those that are spelled alike.
     """
-    with _transaction(database) as connection:
+    with _reading(database) as connection:
         _check_known(connection, _instrument_name(instrument))
 
 
@@ -312,7 +314,7 @@ def sql(statement: str, *, database: Database | None = None) -> pa.Table:
     Raises:
         StatementRefused: it is wrong, more than one statement, would write, takes too long, or is no statement at all.
     """
-    with _session(database) as connection, connection.cursor() as cursor:
+    with _apart(database) as connection, connection.cursor() as cursor:
         try:
             # Prepared, the server takes one statement alone; sent plainly, it would run as many as there are.
             cursor.execute(statement, prepare=True)
@@ -355,7 +357,7 @@ def _of_instrument(
     values = {"instrument": known_as, "since": _with_zone(start, "start"), "until": _with_zone(end, "end"), **parameters}
     if end < start:
         raise ValueError(f"end {end.isoformat()} lies before start {start.isoformat()}")
-    with _transaction(database) as connection:
+    with _reading(database) as connection:
         found = _copy(connection, name, contract, values, parts=parts)
         if not len(found):
             _check_known(connection, known_as)
@@ -378,7 +380,7 @@ def _of_window(
     until = None if end is None else _with_zone(end, "end")
     if since is not None and until is not None and until < since:
         raise ValueError(f"end {until.isoformat()} lies before start {since.isoformat()}")
-    with _transaction(database) as connection:
+    with _reading(database) as connection:
         found = _copy(connection, name, contract, {"instrument": known_as, "since": since, "until": until, **parameters}, also=also)
         if not len(found) and known_as is not None:
             _check_known(connection, known_as)
@@ -419,22 +421,25 @@ def _check_venue_interval(interval: str) -> None:
 
 
 @contextmanager
-def _transaction(database: Database | None) -> Iterator[psycopg.Connection[Any]]:
-    """A transaction of our own queries, in a session that this process keeps: logging in costs more than reading a day of bars."""
+def _reading(database: Database | None) -> Iterator[psycopg.Connection[Any]]:
+    """A session of the analyst that this process keeps, for our own queries, each of which is a read-only transaction of its own.
+
+    Logging in costs more than reading a day of bars, and on a busy machine so does every message to and fro.
+    """
     with ExitStack() as entered:
         connection = _enter(entered, database)
-        connection.read_only = True
-        with connection.transaction():
-            # Times are read from their text, which must be ISO whatever the server was set to.
-            connection.execute("set local datestyle = 'ISO'")
-            yield connection
+        for name, value in _SESSION.items():
+            # The server tells of these unasked. Times are read from their text, which must be ISO whatever it was set to.
+            if not (connection.info.parameter_status(name) or "").startswith(value):
+                connection.execute(compose.SQL("set {} = {}").format(compose.Identifier(name), compose.Literal(value)))
+        yield connection
 
 
 def _enter(entered: ExitStack, database: Database | None) -> psycopg.Connection[Any]:
     """A session that is kept. Which database the environment means is not looked up again while the one it meant before is there."""
     if database is not None:
         return entered.enter_context(database.kept(Role.ANALYST))
-    environment = (os.getcwd(), *sorted(f"{name}={value}" for name, value in os.environ.items() if name.startswith("RRR_")))
+    environment = (str(Path.cwd()), *sorted(f"{name}={value}" for name, value in os.environ.items() if name.startswith("RRR_")))
     if environment in _MEANT:
         try:
             return entered.enter_context(_MEANT[environment].kept(Role.ANALYST))
@@ -445,8 +450,8 @@ def _enter(entered: ExitStack, database: Database | None) -> psycopg.Connection[
 
 
 @contextmanager
-def _session(database: Database | None) -> Iterator[psycopg.Connection[Any]]:
-    """A transaction in a session of its own, for a statement that is not ours: what it leaves in the session goes with it."""
+def _apart(database: Database | None) -> Iterator[psycopg.Connection[Any]]:
+    """A session and read-only transaction for a statement that is not ours: what it leaves in the session goes with it."""
     with (database or Database.current()).connect(Role.ANALYST) as connection:
         connection.read_only = True
         connection.execute("set local datestyle = 'ISO'")

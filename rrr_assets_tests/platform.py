@@ -3,22 +3,36 @@
 Belongs here: what several kinds of tests need to drive the real thing. Does not: fixtures (conftest.py).
 """
 
+import os
 import uuid
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
+
+import psycopg
+import pytest
+from psycopg import sql
 
 from rrr_assets.calc.outcomes import DayLoaded
 from rrr_assets.ticks import landing
 from rrr_assets.warehouse.compare import compare_days
 from rrr_assets.warehouse.connect import Database, Role
-from rrr_assets.warehouse.home import Home
+from rrr_assets.warehouse.home import Credentials, Home
 from rrr_assets.warehouse.load import load_day
 from rrr_assets.warehouse.load_bars import load_bars_day
-from rrr_assets.warehouse.migrate import migrate
+from rrr_assets.warehouse.migrate import Engine, migrate
 from rrr_assets.warehouse.refresh import refresh_bars
 from rrr_assets.warehouse.tick_tables import TICK_TABLES
+
+TIMESCALE_URL = "RRR_TEST_TIMESCALE_URL"
+"""Names a server with TimescaleDB, as its superuser, for tests alone."""
+
+ON_TIMESCALE = pytest.mark.parametrize(
+    "engine", [pytest.param("timescaledb", marks=pytest.mark.timescale)], indirect=True, scope="module", ids=["timescaledb"]
+)
+"""Marks a test of what plain PostgreSQL has not."""
 
 
 def fresh_database() -> Database:
@@ -26,6 +40,52 @@ def fresh_database() -> Database:
     database = Database.current(f"test_{uuid.uuid4().hex[:12]}")
     migrate(database)
     return database
+
+
+@contextmanager
+def made_database(name: str, engine: Engine | None = None) -> Iterator[Database]:
+    """A database of this name on the server of the environment, migrated for an engine or without a schema; dropped afterwards."""
+    address = os.environ.get("RRR_DATABASE_URL")
+    if address:
+        with psycopg.connect(address, autocommit=True) as connection:
+            connection.execute(sql.SQL("create database {}").format(sql.Identifier(name)))
+    try:
+        made = Database.current(name)
+        if engine is not None:
+            migrate(made, engine)
+        if engine == "timescaledb":
+            pause_jobs(made)
+        yield made
+    finally:
+        with Database.current().connect_admin() as connection:
+            connection.execute(sql.SQL("drop database if exists {} with (force)").format(sql.Identifier(name)))
+
+
+def pause_jobs(database: Database) -> None:
+    """Let nothing in the database run by itself: a test says when."""
+    with database.connect(Role.OWNER, autocommit=True) as connection:
+        connection.execute(
+            "select alter_job(job_id, scheduled => false) from timescaledb_information.jobs where owner = current_user::regrole"
+        )
+
+
+@contextmanager
+def timescale_server(url: str) -> Iterator[None]:
+    """Have the environment name this server. Its roles get this home's passwords: one run of the tests at a time uses it."""
+    credentials = Credentials(Home.current().credentials)
+    with Home.current().lock("timescale"), psycopg.connect(url, autocommit=True) as connection:
+        for role in Role:
+            if connection.execute("select 1 from pg_roles where rolname = %s", (role.value,)).fetchone():
+                password = sql.Literal(credentials.password_for(role.value))
+                connection.execute(sql.SQL("alter role {} password {}").format(sql.Identifier(role.value), password))
+    saved = os.environ.get("RRR_DATABASE_URL")
+    os.environ["RRR_DATABASE_URL"] = url
+    try:
+        yield
+    finally:
+        os.environ.pop("RRR_DATABASE_URL")
+        if saved is not None:
+            os.environ["RRR_DATABASE_URL"] = saved
 
 
 @dataclass

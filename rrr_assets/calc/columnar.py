@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
+from pyarrow import csv
 
-from rrr_assets.calc.numbers import EXACT, NOTIONAL, NOTIONAL_READ, PRICE, PRICE_SCALE, SIZE, SIZE_SCALE, VWAP_SCALE, vwap
+from rrr_assets.calc.numbers import EXACT, NOTIONAL, NOTIONAL_READ, PRICE, PRICE_SCALE, SIZE, SIZE_SCALE, VWAP_SCALE, plain_texts, vwap
 from rrr_assets.contracts.bars import BARS, INTERVALS
 from rrr_assets.contracts.parsed import TRADES, UTC_MICROSECONDS
 
@@ -89,6 +90,17 @@ def bars_of_day(
             if interval in made:
                 made[interval].append(_as_table(name, bars, numbers))
     return {interval: _joined(tables) for interval, tables in made.items()}
+
+
+def as_csv(bars: pa.Table) -> pa.Buffer:
+    """Bars as `copy ... from stdin (format csv, header)` takes them: decimals plain, without trailing zeros, nulls bare.
+
+    Text, because the binary encoder knows no decimals of more than 38 digits.
+    """
+    texts = [plain_texts(column.combine_chunks()) if pa.types.is_decimal(column.type) else column for column in bars.itercolumns()]
+    sink = pa.BufferOutputStream()
+    csv.write_csv(pa.table(texts, bars.column_names), sink)
+    return sink.getvalue()
 
 
 # --- trades as whole numbers -------------------------------------------------------------------------------------

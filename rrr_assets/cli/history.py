@@ -34,8 +34,8 @@ def register(app: typer.Typer) -> None:
 
 
 def correct(
-    instrument: Annotated[str | None, typer.Argument(metavar="[VENUE:SYMBOL", help="Whose trade.", show_default=False)] = None,
-    sequence: Annotated[int | None, typer.Argument(metavar="SEQUENCE]", help="Its id in `rrr trades`.", show_default=False)] = None,
+    instrument: Annotated[str | None, typer.Argument(metavar="VENUE:SYMBOL", help="Whose trade.", show_default=False)] = None,
+    sequence: Annotated[int | None, typer.Argument(metavar="SEQUENCE", help="Its id in `rrr trades`.", show_default=False)] = None,
     cancel: Annotated[bool, typer.Option("--cancel", help="It never happened.")] = False,
     price: Annotated[str | None, typer.Option("--price", help="The right price.")] = None,
     size: Annotated[str | None, typer.Option("--size", help="The right size.")] = None,

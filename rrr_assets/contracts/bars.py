@@ -63,9 +63,7 @@ BAR_REVISIONS: Final = Table(
         Column("revision_id", Type.BIGINT, "Order of the revisions."),
         Column("interval", Type.TEXT, "Length of the bar.", accepted=tuple(INTERVALS)),
         *_COLUMNS,
-        Column(
-            "believed_until", Type.TIME, "known_at of what replaced it; it was believed from its own known_at until then.", unit="UTC"
-        ),
+        Column("believed_until", Type.TIME, "known_at of what replaced it; it was believed from its own known_at until then.", unit="UTC"),
     ),
     key=("revision_id",),
     owner="team:market-data",

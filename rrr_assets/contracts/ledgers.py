@@ -33,7 +33,12 @@ INSTRUMENTS: Final = Table(
         ),
         Column("price_scale", Type.SMALLINT, "Decimals a price may have; one with more is quarantined.", unit="decimals"),
         Column("size_scale", Type.SMALLINT, "Decimals a size may have; one with more is quarantined.", unit="decimals"),
-        Column("bars_stream", Type.TEXT, "The one declared stream that the instrument's bars come from."),
+        Column(
+            "bars_stream",
+            Type.TEXT,
+            "The one declared stream that the instrument's bars come from: trades or agg_trades.",
+            accepted=("trades", "agg_trades"),
+        ),
         Column("listed_on", Type.DATE, "First day on which it is expected; null: no day is expected.", nullable=True, unit="UTC day"),
         Column("delisted_on", Type.DATE, "First day on which it is no longer expected.", nullable=True, unit="UTC day"),
     ),
@@ -203,6 +208,20 @@ INVALIDATION_LOG: Final = Table(
     owner=_OWNER,
 )
 
+INVALIDATION_DAYS: Final = Table(
+    name="invalidation_days",
+    description="The last entry of the invalidation log of each relation, instrument and day: what lags behind is found without it.",
+    columns=(
+        Column("relation", Type.TEXT, "The table that changed."),
+        INSTRUMENT,
+        Column("day", Type.DATE, "The day.", unit="UTC day"),
+        Column("last_id", Type.BIGINT, "The last invalidation_id of it."),
+        Column("last_logged_at", Type.TIME, "When that was.", unit="UTC"),
+    ),
+    key=("relation", "instrument", "day"),
+    owner=_OWNER,
+)
+
 INVALIDATIONS_APPLIED: Final = Table(
     name="invalidations_applied",
     description="How far each consumer has worked through the invalidation log, per relation, instrument and day.",
@@ -246,6 +265,7 @@ LEDGERS: Final = (
     COVERAGE,
     QUARANTINE,
     INVALIDATION_LOG,
+    INVALIDATION_DAYS,
     INVALIDATIONS_APPLIED,
     BAR_CONFORMANCE,
 )

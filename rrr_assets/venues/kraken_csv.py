@@ -50,7 +50,7 @@ _ROW: Final[Mapping[Stream, re.Pattern[str]]] = {
     "venue_bars": re.compile(rf"\d{{9,10}}(,{_NUMBER}){{5}},\d+"),
 }
 _LAST_FIELD: Final[Mapping[Stream, re.Pattern[str]]] = {"trades": re.compile(r"[0-9.eE+-]*[0-9]"), "venue_bars": re.compile(r"\d+")}
-_NAME: Final = re.compile(r"(?P<pair>[A-Z0-9.]+)(?:_(?P<minutes>\d{1,5}))?(?:\.csv)?(?:\.gz|\.zip)?", re.IGNORECASE)
+_NAME: Final = re.compile(r"(?P<pair>[A-Z0-9.]+?)(?:_(?P<minutes>\d{1,5}))?(?:\.csv)?(?:\.gz|\.zip)?", re.IGNORECASE)
 # A file may be called anything. It names a pair where it ends in an asset that pairs at Kraken are priced in.
 _PRICED: Final = re.compile(r"[A-Z0-9.]{2,}(USD|EUR|GBP|JPY|CAD|AUD|CHF|KRW|XBT|BTC|ETH|USDT|USDC|DAI|PYUSD)")
 # Of so many bars some lie beside a grid that is too coarse for them, and not all on one that is too fine.
@@ -135,7 +135,7 @@ def _name_parts(source: Source, name: str) -> tuple[str | None, str | None]:
     found = _NAME.fullmatch(base_name(name))
     if found is None:
         return None, None
-    pair = found["pair"].upper().removesuffix(".CSV")
+    pair = found["pair"].upper()
     interval = None
     if found["minutes"] is not None:
         interval = interval_of_seconds(int(found["minutes"]) * 60)
@@ -157,7 +157,7 @@ def _checked(source: Source, interval: str | None, head: str) -> str:
             "Give it Kraken's name, such as XBTUSD_1.csv: the pair and the minutes.",
         )
     grid = min(INTERVAL_SECONDS[interval], INTERVAL_SECONDS["1d"])
-    starts = [int(line.partition(",")[0]) for line in data_lines(head) if _ROW["venue_bars"].fullmatch(line)]
+    starts = {int(line.partition(",")[0]) for line in data_lines(head) if _ROW["venue_bars"].fullmatch(line)}
     off_grid = sum(1 for start in starts if start % grid)
     coarser = gcd(*starts) // grid if not off_grid else 1
     if 2 * off_grid > len(starts) or (len(starts) >= _ENOUGH_BARS and coarser > 1 and grid < INTERVAL_SECONDS["1d"]):

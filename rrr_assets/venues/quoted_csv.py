@@ -58,6 +58,9 @@ def _plain(data: bytes, delimiter: str) -> bytes:
 
         def unquoted(found: re.Match[bytes]) -> bytes:
             inside = found[1].replace(b'""', b'"')
+            if not inside.strip() and mark not in found.string[max(found.start() - 1, 0) : found.end() + 1]:
+                # Quotes around nothing, alone on their line: it is not blank, and stays so.
+                return found[0]
             # The delimiter has no meaning in there; where it is no comma it is put out of the way with the quotes.
             return inside.replace(b",", kept) if mark == b"," else inside.replace(mark, _OTHER_KEPT)
 

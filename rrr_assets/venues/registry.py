@@ -10,11 +10,19 @@ from rrr_assets.venues.base import Evidence, Format
 
 FORMATS: Final[dict[str, str]] = {
     "binance-vision-trades": "rrr_assets.venues.binance_vision:Trades",
+    "binance-vision-aggtrades": "rrr_assets.venues.binance_vision:AggTrades",
     "binance-vision-klines": "rrr_assets.venues.binance_vision:Klines",
     "binance-ws": "rrr_assets.venues.binance_ws:Capture",
     "binance-rest": "rrr_assets.venues.binance_rest:Rest",
     "ccapi": "rrr_assets.venues.ccapi:Ccapi",
+    "coinbase-ws": "rrr_assets.venues.coinbase_ws:Capture",
+    "kraken-csv": "rrr_assets.venues.kraken_csv:History",
     "kraken-rest": "rrr_assets.venues.kraken_rest:Rest",
+    "polygon-flat": "rrr_assets.venues.polygon_flat:Flat",
+    "polygon-ws": "rrr_assets.venues.polygon_ws:Capture",
+    "tardis": "rrr_assets.venues.tardis:Tardis",
+    "table": "rrr_assets.venues.table:Table",
+    "rrr-corrections": "rrr_assets.venues.rrr_corrections:RrrCorrections",
 }
 
 

@@ -60,7 +60,7 @@ class RrrCorrections:
             raise SourceRefused(
                 source.name, "corrections are not the whole of a day", "Leave --day away; the column day says on which day a trade stands."
             )
-        if not content.ends_in_newline and isinstance(last := _fields(content.last_line), list) and len(last) != len(layout.names):
+        if not content.ends_in_newline and not _is_whole(content.last_line, layout):
             raise SourceRefused(source.name, f"it is truncated: its last line is '{raw_text(content.last_line)[:120]}'", DAMAGED)
         if given is not None:
             _refuse_without(source, layout, given)
@@ -140,10 +140,15 @@ def _fields(line: bytes) -> list[str] | tuple[Reason, str]:
     if _CONTROLS.search(text):
         return Reason.ENCODING, "The line holds control characters."
     try:
-        [fields] = csv.reader([text], strict=True)
+        [fields] = csv.reader([text], strict=True, skipinitialspace=True)
     except csv.Error as error:
         return Reason.COLUMNS, f"The line is no CSV ({error}): a field in quotes ends on its line, and its own quotes are doubled."
     return [field.strip() for field in fields]
+
+
+def _is_whole(line: bytes, layout: _Layout) -> bool:
+    fields = _fields(line)
+    return isinstance(fields, list) and len(fields) == len(layout.names)
 
 
 def _refuse_without(source: Source, layout: _Layout, given: str) -> None:
@@ -280,8 +285,7 @@ def _times(checks: Checks, column: str) -> Int64s:
         times < 0,
         lambda index: (
             Reason.TIME,
-            f"{checks.holds(column, index)}, which is no time between 2009 and a day from now, such as 2024-01-31T12:00:00.5Z or in "
-            "microseconds since 1970.",
+            f"{checks.holds(column, index)}, which is no time from 2009 on: write 2024-01-31T12:00:00.5Z, or microseconds since 1970.",
         ),
     )
     return np.maximum(times, 0)

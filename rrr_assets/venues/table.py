@@ -93,6 +93,7 @@ class Table:
         given = given_instrument(source, VENUES)
         if source.stream not in {None, mapping.stream}:
             raise SourceRefused(source.name, f"its mapping says that it holds {mapping.stream}", f"Ask for the stream {mapping.stream}.")
+        instrument = given if isinstance(mapping.instrument, SymbolColumn) else agreed_instrument(source, given, mapping.instrument)
         is_parquet = _is_parquet(source)
         sha256 = _verify_parquet(source, mapping) if is_parquet else _verify_csv(source, mapping)
         latest = last_time()
@@ -118,7 +119,7 @@ class Table:
             size_bytes=source.path.stat().st_size,
             declared=declared_days(source, mapping.declared),
             interval=mapping.interval,
-            instrument=given if isinstance(mapping.instrument, SymbolColumn) else agreed_instrument(source, given, mapping.instrument),
+            instrument=instrument,
         )
 
     def parse(self, source: Source, facts: SourceFacts) -> Iterator[ParsedBatch]:
@@ -230,7 +231,8 @@ def _verify_csv(source: Source, mapping: TableMapping) -> str:
     names = _csv_names(source, mapping)
     _require_columns(source, mapping, names)
     last = fields(content.last_line.decode("utf-8", "replace").rstrip("\r"), mapping.delimiter)
-    if not content.ends_in_newline and len(last) < len(names):
+    # The last line comes without blanks at its end: tabs between empty fields are not missing.
+    if not content.ends_in_newline and mapping.delimiter != "\t" and len(last) < len(names):
         raise SourceRefused(source.name, f"it is truncated: its last line is '{raw_text(content.last_line)[:120]}'", DAMAGED)
     return content.sha256
 
@@ -286,9 +288,10 @@ def _verify_parquet(source: Source, mapping: TableMapping) -> str:
         )
     try:
         schema = pq.read_schema(source.path)
-    except (pa.ArrowException, OSError) as error:
+        names = schema.names
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise _damaged_parquet(source, error) from error
-    _require_columns(source, mapping, schema.names)
+    _require_columns(source, mapping, names)
     times = {time.column: (key, time) for key, time in (("time", mapping.time), ("received_at", mapping.received_at)) if time is not None}
     for name in mapping.text_columns:
         kind = schema.field(name).type

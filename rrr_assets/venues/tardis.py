@@ -261,7 +261,7 @@ def _read_name(source: Source, layout: _Layout, instruments: Mapping[str, int]) 
 
 
 def _agreed(source: Source, given: str | None, named: _Named | None, instruments: Mapping[str, int]) -> str | None:
-    """The one instrument that is read, None for all that the file holds.
+    """The one instrument that was given or that the file is named for, None for all that it holds.
 
     Raises:
         SourceRefused: what was given is not what the file says, or is not in it.
@@ -275,7 +275,7 @@ def _agreed(source: Source, given: str | None, named: _Named | None, instruments
         raise SourceRefused(
             source.name, f"it holds {', '.join(sorted(instruments)[:5])}, none of {given}", "Correct --instrument, or leave it away."
         )
-    return given or one or (next(iter(instruments)) if len(instruments) == 1 else None)
+    return given or one
 
 
 def _instrument(venue: str, symbol: str) -> str | None:
@@ -432,4 +432,5 @@ def _quotes(some: _Rows, ordinals: OrdinalsByInstrument) -> ParsedBatch:
 
 def _ordinal_sequence(some: _Rows, ordinals: OrdinalsByInstrument, nanoseconds: Int64s, refusals: Refusals) -> Int64s:
     numbers = ordinals.number(some.checks.rows.lines, some.instruments, nanoseconds // 1000, some.placed, refusals)
-    return ordinal_sequence(some.checks, nanoseconds // 1000, numbers)
+    sequence = ordinal_sequence(some.checks, nanoseconds // 1000, numbers)
+    return np.where(some.instruments.is_valid().to_numpy(zero_copy_only=False), sequence, 0)

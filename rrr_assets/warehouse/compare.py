@@ -38,12 +38,15 @@ def compare_days(
     """
     with database.connect(Role.WRITER, autocommit=True) as connection:
         for day in days:
-            with connection.transaction():
-                done = _compare_day(connection, day, whole_days, instruments)
+            has_more = True
+            while has_more:
+                with connection.transaction():
+                    done, has_more = _compare_day(connection, day, whole_days, instruments)
             yield done
 
 
-def _compare_day(connection: Connection, day: date, whole_days: bool, instruments: Sequence[str] | None) -> DayCompared:
+def _compare_day(connection: Connection, day: date, whole_days: bool, instruments: Sequence[str] | None) -> tuple[DayCompared, bool]:
+    """One transaction of a day, and whether the log held more of it than one works off."""
     enter(connection)
     listed = connection.execute("select distinct instrument from coverage where day = %s order by instrument", (day,)).fetchall()
     on_day = [name for (name,) in listed]
@@ -51,15 +54,17 @@ def _compare_day(connection: Connection, day: date, whole_days: bool, instrument
     lock_days(connection, VERDICTS, names, [day, day + _ONE_DAY])
     known_at = draw_stamp(connection)
     pending = read_pending(connection, VERDICTS, VERDICTS_FOLLOW, _ONE_DAY, day, names, _UPSTREAM)
+    declared = connection.execute("select instrument, stream from bar_sources where instrument = any(%s)", (names,)).fetchall()
+    streams: dict[str, str] = dict(declared)
     for name in names if whole_days else pending:
-        _judge(connection, name, day, known_at)
+        _judge(connection, name, streams.get(name, "trades"), day, known_at)
         if name.partition(":")[0] in _OPENS_AT_CLOSE_BEFORE:
-            _judge(connection, name, day + _ONE_DAY, known_at)
+            _judge(connection, name, streams.get(name, "trades"), day + _ONE_DAY, known_at)
     note_applied(connection, VERDICTS, day, pending)
-    return _told(connection, day, on_day)
+    return _told(connection, day, on_day), any(found.has_more for found in pending.values())
 
 
-def _judge(connection: Connection, name: str, day: date, known_at: datetime) -> None:
+def _judge(connection: Connection, name: str, stream: str, day: date, known_at: datetime) -> None:
     """Judge one instrument's bars of a day at every interval."""
     start = datetime(day.year, day.month, day.day, tzinfo=UTC)
     for interval, grid in INTERVALS.items():
@@ -67,8 +72,8 @@ def _judge(connection: Connection, name: str, day: date, known_at: datetime) -> 
         connection.execute(
             sql.SQL(query("conformance_day")).format(bars=sql.Identifier(table)),
             {
-                "instrument": name, "venue": name.partition(":")[0], "interval": interval, "grid": grid, "day": day, "consumer": table,
-                "look_back": start - _ONE_DAY, "from_time": start, "to_time": start + _ONE_DAY, "known_at": known_at,
+                "instrument": name, "stream": stream, "venue": name.partition(":")[0], "interval": interval, "grid": grid, "day": day,
+                "consumer": table, "look_back": start - _ONE_DAY, "from_time": start, "to_time": start + _ONE_DAY, "known_at": known_at,
             },
         )  # fmt: skip
 

@@ -5,7 +5,7 @@ sql/queries/bars_from_trades.sql does it), which days are refreshed when (bars/)
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Final
 
@@ -23,10 +23,16 @@ from rrr_assets.warehouse.sqlfiles import query
 _ONE_DAY: Final = timedelta(days=1)
 _MOST_WINDOWS: Final = 16
 SOURCES: Final = {"1m": "raw_trades", "5m": "bars_1m", "1h": "bars_5m", "1d": "bars_1h"}
-"""What each interval's bars are made from."""
+"""What each interval's bars are made from; the first from the ticks that the instrument declares, mostly trades."""
+
+TICKS: Final = ("raw_agg_trades", "raw_trades")
+"""What an instrument's bars may be made from. Of both, the log counts only for the one that it declares."""
+
+MOST_ENTRIES: Final = 1_000_000
+"""Entries of the log that one transaction works off of a relation, instrument and day."""
 
 VERDICTS: Final = "bar_conformance"
-VERDICTS_FOLLOW: Final = ("raw_trades", "venue_bars", *(f"bars_{interval}" for interval in INTERVALS))
+VERDICTS_FOLLOW: Final = (*TICKS, "venue_bars", *(f"bars_{interval}" for interval in INTERVALS))
 """The consumer of the conformance ledger, and what it follows."""
 
 Window = tuple[datetime, datetime]
@@ -34,10 +40,11 @@ Window = tuple[datetime, datetime]
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """Windows of one instrument and day that wait, and the last entry seen of each relation followed."""
+    """Windows of one instrument and day that wait, the last entry seen of each relation followed, and whether there are more."""
 
     windows: tuple[Range[datetime], ...]
     last_ids: tuple[tuple[str, int], ...]
+    has_more: bool
 
 
 def refresh_bars(
@@ -60,10 +67,7 @@ def refresh_bars(
     gone: list[RawTradesGone] = []
     with database.connect(Role.WRITER, autocommit=True) as connection:
         for day in days:
-            with connection.transaction():
-                done, dropped = _refresh_day(connection, interval, day, whole_days, instruments)
-                reach("bars.before_commit")
-            reach("bars.after_commit")
+            done, dropped = _refresh_day_in_parts(connection, interval, day, whole_days, instruments)
             gone += [RawTradesGone(name, day) for name in dropped]
             if not dropped:
                 yield done
@@ -81,7 +85,7 @@ def days_behind(database: Database, most: int, settled_for: timedelta) -> dict[d
         most: at most so many days.
         settled_for: only days that did not change since so long: a run may be under way for the others.
     """
-    followed = {f"bars_{interval}": sorted({source, "raw_trades"}) for interval, source in SOURCES.items()}
+    followed = {f"bars_{interval}": sorted({source, *TICKS}) for interval, source in SOURCES.items()}
     followed[VERDICTS] = list(VERDICTS_FOLLOW)
     behind: dict[date, int] = {}
     with database.connect(Role.WRITER, autocommit=True) as connection:
@@ -92,33 +96,46 @@ def days_behind(database: Database, most: int, settled_for: timedelta) -> dict[d
     return dict(sorted(behind.items())[:most])
 
 
-def _refresh_day(
+def _refresh_day_in_parts(
     connection: Connection, interval: str, day: date, whole_days: bool, instruments: Sequence[str] | None
 ) -> tuple[DayRefreshed, list[str]]:
-    """One day's transaction, and the instruments that were left because their trades were dropped."""
+    """A day, in as many transactions as it takes to work off what waits of it in bounded parts."""
+    changed = windows = 0
+    has_more = True
+    while has_more:
+        with connection.transaction():
+            done, dropped, has_more = _refresh_day(connection, interval, day, whole_days, instruments)
+            reach("bars.before_commit")
+        reach("bars.after_commit")
+        changed, windows = changed + done.changed, windows + done.windows
+        # The whole day is made once; what the log held more of it by then is worked off by its windows.
+        whole_days = False
+    return replace(done, changed=changed, windows=windows), dropped
+
+
+def _refresh_day(
+    connection: Connection, interval: str, day: date, whole_days: bool, instruments: Sequence[str] | None
+) -> tuple[DayRefreshed, list[str], bool]:
+    """One transaction of a day, the instruments that were left because their trades were dropped, and whether more waits."""
     consumer = f"bars_{interval}"
     enter(connection)
     names = _instruments_of(connection, day, instruments)
     lock_days(connection, consumer, names, [day])
     known_at = draw_stamp(connection)
-    # Completeness is judged per interval from the coverage, which logs its changes as changes of raw_trades.
-    relations = sorted({SOURCES[interval], "raw_trades"})
+    # Completeness is judged per interval from the coverage, which logs its changes as changes of ticks.
+    relations = sorted({SOURCES[interval], *TICKS})
     upstream = [SOURCES[interval]] if SOURCES[interval] != "raw_trades" else []
     pending = read_pending(connection, consumer, relations, INTERVALS[interval], day, names, upstream)
     whole = (_midnight(day), _midnight(day) + _ONE_DAY)
     to_do = {name: [whole] for name in names} if whole_days else _windows(pending)
-    held = connection.execute(
-        "select instrument, space, is_dropped from coverage "
-        "where stream = 'trades' and day = %s and instrument = any(%s) order by instrument",
-        (day, list(to_do)),
-    ).fetchall()
-    dropped = [name for name, _, is_dropped in held if is_dropped]
+    held = connection.execute(query("refresh_sources"), {"day": day, "instruments": list(to_do)}).fetchall()
+    dropped = [name for name, *_, is_dropped in held if is_dropped]
     changed = windows = 0
-    for name, space, is_dropped in held:
+    for name, stream, space, is_dropped in held:
         if is_dropped:
             continue
         for span in to_do[name]:
-            moved = _refresh_window(connection, interval, name, space, day, span, known_at)
+            moved = _refresh_window(connection, interval, name, stream, space, day, span, known_at)
             windows += 1
             changed += len(moved)
             if moved:
@@ -128,7 +145,8 @@ def _refresh_day(
     # By instrument, as the key is: by time alone it would be a scan of the whole table.
     count = sql.SQL("select count(*) from {} where instrument = any(%s) and bar_start >= %s and bar_start < %s")
     row = connection.execute(count.format(sql.Identifier(consumer)), (_instruments_of(connection, day, None), *whole)).fetchone()
-    return DayRefreshed(day=day, interval=interval, bars=row[0] if row else 0, changed=changed, windows=windows), dropped
+    told = DayRefreshed(day=day, interval=interval, bars=row[0] if row else 0, changed=changed, windows=windows)
+    return told, dropped, any(found.has_more for name, found in pending.items() if name not in dropped)
 
 
 def _windows(pending: Mapping[str, Pending]) -> dict[str, list[Window]]:
@@ -141,8 +159,8 @@ def _windows(pending: Mapping[str, Pending]) -> dict[str, list[Window]]:
 
 
 def _instruments_of(connection: Connection, day: date, instruments: Sequence[str] | None) -> list[str]:
-    rows = connection.execute("select instrument from coverage where stream = 'trades' and day = %s order by instrument", (day,)).fetchall()
-    return [name for (name,) in rows if instruments is None or name in instruments]
+    rows = connection.execute(query("refresh_sources"), {"day": day, "instruments": None}).fetchall()
+    return [name for name, *_ in rows if instruments is None or name in instruments]
 
 
 def read_pending(
@@ -175,9 +193,13 @@ def read_pending(
             "day": day,
             "instruments": list(instruments),
             "upstream": list(upstream),
+            "most": MOST_ENTRIES,
         },
     ).fetchall()
-    return {name: Pending(tuple(windows), tuple(zip(followed, last_ids, strict=True))) for name, windows, followed, last_ids in rows}
+    return {
+        name: Pending(tuple(windows), tuple(zip(followed, last_ids, strict=True)), has_more)
+        for name, windows, followed, last_ids, has_more in rows
+    }
 
 
 def note_applied(connection: Connection, consumer: str, day: date, pending: Mapping[str, Pending]) -> None:
@@ -190,17 +212,17 @@ def note_applied(connection: Connection, consumer: str, day: date, pending: Mapp
 
 
 def _refresh_window(
-    connection: Connection, interval: str, name: str, space: str | None, day: date, span: Window, known_at: datetime
+    connection: Connection, interval: str, name: str, stream: str, space: str | None, day: date, span: Window, known_at: datetime
 ) -> list[datetime]:
     """Recompute one window and write what differs; the starts of the bars that changed, in order."""
     values = {
-        "instrument": name, "interval": interval, "space": space, "day": day, "from_time": span[0], "to_time": span[1],
+        "instrument": name, "interval": interval, "stream": stream, "space": space, "day": day, "from_time": span[0], "to_time": span[1],
         "known_at": known_at, "grid": INTERVALS[interval], "source": SOURCES[interval],
     }  # fmt: skip
     for statement in statements("bars_make_fresh"):
         connection.execute(statement)
     if interval == "1m":
-        connection.execute(query("bars_from_trades"), values)
+        connection.execute(query(f"bars_from_{stream}"), values)
     else:
         connection.execute(sql.SQL(query("bars_from_bars")).format(source=sql.Identifier(SOURCES[interval])), values)
     replace = sql.SQL(query("bars_replace")).format(target=sql.Identifier(f"bars_{interval}"))

@@ -62,5 +62,25 @@ def _loading(_: bool) -> list[Figure]:
     return loading.measure(times=5)
 
 
-PARTS: dict[str, Callable[[bool], list[Figure]]] = {"ingest": _ingest, "memory": _memory, "graph": _graph, "loading": _loading}
+def _bars(_: bool) -> list[Figure]:
+    from rrr_assets_tests.bench import bars
+
+    return bars.measure([ROWS, 5 * ROWS])
+
+
+def _reading(_: bool) -> list[Figure]:
+    from rrr_assets_tests.bench import reading
+
+    with ground.own_home() as home:
+        return reading.measure(home, ROWS)
+
+
+PARTS: dict[str, Callable[[bool], list[Figure]]] = {
+    "ingest": _ingest,
+    "bars": _bars,
+    "reading": _reading,
+    "memory": _memory,
+    "graph": _graph,
+    "loading": _loading,
+}
 """Each part by its name; told whether it was asked for by name."""

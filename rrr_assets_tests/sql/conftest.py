@@ -1,20 +1,21 @@
-"""A real server for the tests of SQL: one per run of the tests, a migrated database of its own for each module.
+"""A real server for the tests of SQL: one per run of the tests, a migrated database of its own for each module and engine.
 
 Belongs here: the server, databases, and what fills them. Does not: what a test expects.
 """
 
 import json
 import os
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from filelock import FileLock
-from psycopg import sql
 
 from rrr_assets.warehouse import server
 from rrr_assets.warehouse.connect import Database
-from rrr_assets.warehouse.migrate import migrate
+from rrr_assets.warehouse.migrate import Engine
+from rrr_assets_tests.platform import TIMESCALE_URL, made_database, timescale_server
 
 _FOREIGN = ("RRR_DATABASE_URL", "RRR_OWNER_URL", "RRR_WRITER_URL", "RRR_ANALYST_URL", "RRR_DAGSTER_DATABASE_URL")
 
@@ -49,13 +50,29 @@ def _count(holders: Path, change: int) -> int:
     return int(held)
 
 
-@pytest.fixture(scope="module")
-def database(home: Path, request: pytest.FixtureRequest) -> Iterator[Database]:
-    """A fresh migrated database on the run's server; dropped when the module is done."""
+@pytest.fixture(scope="module", params=["postgresql", pytest.param("timescaledb", marks=pytest.mark.timescale)])
+def engine(home: Path, request: pytest.FixtureRequest) -> Iterator[Engine]:
+    """Each engine in turn. While its tests run, the environment names its server."""
     assert home.is_dir()
-    worker = os.environ.get("PYTEST_XDIST_WORKER", "main")
-    made = Database.current(database=f"test_{request.path.stem.removeprefix('test_')}_{worker}")
-    migrate(made)
-    yield made
-    with Database.current().connect_admin() as connection:
-        connection.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(made.name)))
+    if request.param == "timescaledb":
+        url = os.environ.get(TIMESCALE_URL)
+        if not url:
+            pytest.skip(f"{TIMESCALE_URL} names no server with TimescaleDB")
+        with timescale_server(url):
+            yield "timescaledb"
+    else:
+        yield "postgresql"
+
+
+@pytest.fixture(scope="module")
+def database(engine: Engine, request: pytest.FixtureRequest) -> Iterator[Database]:
+    """A fresh migrated database of each engine; dropped when the module is done."""
+    with made_database(f"test_{request.path.stem.removeprefix('test_')}_{uuid.uuid4().hex[:8]}", engine) as made:
+        yield made
+
+
+@pytest.fixture
+def blank(engine: Engine) -> Iterator[Database]:  # noqa: ARG001  # the environment names its server
+    """A database without a schema on each engine's server; dropped afterwards."""
+    with made_database(f"test_blank_{uuid.uuid4().hex[:12]}") as made:
+        yield made

@@ -4,13 +4,14 @@ import os
 from decimal import Decimal
 from pathlib import Path
 
+import psycopg
 import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rrr_assets import read, simulator
-from rrr_assets.calc.columnar import SCHEMA, bars_of_day
+from rrr_assets.calc.columnar import SCHEMA, as_csv, bars_of_day
 from rrr_assets.contracts.bars import INTERVALS
 from rrr_assets.contracts.parsed import TRADES
 from rrr_assets.venues import registry
@@ -18,7 +19,6 @@ from rrr_assets.venues.base import Source
 from rrr_assets.warehouse.books import from_us
 from rrr_assets.warehouse.connect import Database, Role
 from rrr_assets_tests.loading import emptied
-from rrr_assets_tests.platform import Platform
 from rrr_assets_tests.sql.test_bars import (
     DAY,
     DAY_US,
@@ -69,6 +69,16 @@ def of_the_database(database: Database, name: str, interval: str) -> list[dict]:
     return read.bars(name, interval, first, last, database=database).select(SCHEMA.names).to_pylist()
 
 
+def copied(connection: psycopg.Connection, interval: str, bars: pa.Table) -> list[tuple]:
+    """What the database has of bars that were copied in."""
+    columns = ", ".join(SCHEMA.names)
+    connection.execute(f"create temporary table if not exists copied as select {columns} from bars_{interval} limit 0")  # noqa: S608  # names of the contract
+    connection.execute("truncate copied")
+    with connection.cursor().copy(f"copy copied ({columns}) from stdin (format csv, header)") as copy:
+        copy.write(as_csv(bars))
+    return connection.execute("select * from copied order by bar_start").fetchall()
+
+
 @on_a_server
 @given(tape=tapes())
 def test_whatever_the_trades(prepared: Database, tape: list[Print]) -> None:
@@ -88,12 +98,15 @@ def test_whatever_the_trades(prepared: Database, tape: list[Print]) -> None:
         for line, row in enumerate(tape)
     ]
     found = bars_of_day(pa.Table.from_pylist(rows, TRADES), uncounted(prepared))
-    with prepared.connect(Role.ANALYST) as connection:
+    with prepared.connect(Role.WRITER) as connection:
         for interval in INTERVALS:
             # Not through the reads, whose type of volume ends at 38 digits.
             query = f"select {', '.join(SCHEMA.names)} from bars_{interval} order by bar_start"  # noqa: S608  # names of the contract
             stored = connection.execute(query).fetchall()
             assert [tuple(row.values()) for row in found[interval].to_pylist()] == stored
+            assert [tuple(map(str, row)) for row in copied(connection, interval, found[interval])] == [
+                tuple(map(str, row)) for row in stored
+            ]
 
 
 def test_a_simulated_day_of_several_instruments(database: Database, tmp_path: Path) -> None:

@@ -115,7 +115,7 @@ def books(database: Database, venue: str) -> Iterator[Books]:
     """Empty books of a venue."""
     with database.connect(Role.OWNER, autocommit=True) as connection:
         connection.execute(
-            "truncate raw_trades, venue_bars, coverage, invalidation_log, invalidations_applied, "
+            "truncate raw_trades, venue_bars, coverage, invalidation_log, invalidation_days, invalidations_applied, "
             "bars_1m, bars_5m, bars_1h, bars_1d, bar_conformance"
         )
         yield Books(database, connection, f"{venue}:ETHUSD")

@@ -69,9 +69,8 @@ def test_a_reader_in_one_transaction_sees_batches_that_began_after_its_first_loo
             assert ask(reader) <= stamp
 
 
-def test_a_session_that_is_not_of_this_database_does_not_hold_it_back(database: Database) -> None:
-    elsewhere = Database.current("postgres_other_books")
-    with elsewhere.connect_admin() as other, other.transaction(), database.connect(Role.ANALYST, autocommit=True) as reader:
+def test_a_session_that_is_not_of_this_database_does_not_hold_it_back(database: Database, blank: Database) -> None:
+    with blank.connect_admin() as other, other.transaction(), database.connect(Role.ANALYST, autocommit=True) as reader:
         other.execute("select pg_advisory_xact_lock_shared(1920102915)")
         began = other.execute("select transaction_timestamp()").fetchone()[0]
         assert ask(reader) > began

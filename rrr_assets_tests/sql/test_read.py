@@ -3,7 +3,6 @@
 import csv
 import io
 import json
-import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -230,18 +229,51 @@ def test_a_quote_in_a_name_is_no_sql(filled: Database) -> None:
     assert len(read.quarantine(reason="%(x)s {y} %", database=filled)) == 0
 
 
-def test_a_database_without_tables_says_migrate(home: Path) -> None:
-    assert home.is_dir()
-    empty = Database.current(database=f"empty_{os.getpid()}")
-    empty.bootstrap()
+def test_a_database_without_tables_says_migrate(blank: Database) -> None:
+    blank.bootstrap()
     with pytest.raises(DatabaseUnusable, match="rrr migrate"):
-        read.instruments(database=empty)
+        read.instruments(database=blank)
 
 
 def test_a_long_answer_is_read_in_blocks(filled: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = read.trades(BTC, DAY, NEXT, database=filled)
     monkeypatch.setattr(read, "_BLOCK_BYTES", 1)
     assert read.trades(BTC, DAY, NEXT, database=filled).equals(whole)
+
+
+def sessions(database: Database) -> set[int]:
+    with database.connect_admin() as connection:
+        mine = "application_name = 'rrr analyst' and datname = current_database()"
+        return {pid for (pid,) in connection.execute(f"select pid from pg_stat_activity where {mine}")}  # noqa: S608  # of the line above
+
+
+def test_reads_keep_their_session_and_find_another_where_it_is_gone(filled: Database) -> None:
+    wanted = read.bars(BTC, "1m", DAY, NEXT, database=filled)
+    before = sessions(filled)
+    assert read.bars(BTC, "1m", DAY, NEXT, database=filled).equals(wanted)
+    assert sessions(filled) == before != set()
+    with filled.connect_admin() as connection:
+        connection.execute("select pg_terminate_backend(pid, 5000) from unnest(%s::int[]) as pid", (list(before),))
+    assert read.bars(BTC, "1m", DAY, NEXT, database=filled).equals(wanted)
+    assert not sessions(filled) & before
+
+
+def test_a_statement_leaves_nothing_to_the_reads_after_it(filled: Database) -> None:
+    wanted = read.trades(BTC, DAY, NEXT, database=filled)
+    read.sql("select set_config('datestyle', 'German', false), set_config('timezone', 'Asia/Tokyo', false)", database=filled)
+    read.sql("set search_path = pg_catalog", database=filled)
+    assert read.trades(BTC, DAY, NEXT, database=filled).equals(wanted)
+    assert read.sql("show search_path", database=filled).to_pylist() != [{"search_path": "pg_catalog"}]
+
+
+def test_the_database_that_is_meant_follows_the_environment(filled: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RRR_DATABASE_URL", filled.admin_url)
+    assert len(read.bars(BTC, "1m", DAY, NEXT)) == len(read.bars(BTC, "1m", DAY, NEXT)) == 2
+    monkeypatch.setenv("RRR_DATABASE_URL", filled.admin_url.replace(filled.name, "nothing_of_ours"))
+    with pytest.raises(DatabaseUnusable):
+        read.bars(BTC, "1m", DAY, NEXT)
+    monkeypatch.setenv("RRR_DATABASE_URL", filled.admin_url)
+    assert len(read.bars(BTC, "1m", DAY, NEXT)) == 2
 
 
 def test_sql_gives_exact_types_and_leaves_the_rest_as_text(filled: Database) -> None:
@@ -332,6 +364,8 @@ def test_parquet_and_a_picture(filled: Database, rrr: Command, tmp_path: Path) -
     assert done.status == 0, done.stderr
     assert parquet.read_table(tmp_path / "b.parquet").equals(read.bars(BTC, "1m", DAY, NEXT, database=filled))
     assert (tmp_path / "b.png").read_bytes().startswith(b"\x89PNG")
+    assert rrr("bars", BTC, *WINDOW, "--plot", str(tmp_path / "b.html")).status == 0
+    assert (tmp_path / "b.html").read_text().startswith("<!doctype html>")
 
 
 @pytest.mark.parametrize(
@@ -340,6 +374,7 @@ def test_parquet_and_a_picture(filled: Database, rrr: Command, tmp_path: Path) -
         (("bars", "binance:BTCUSD", *WINDOW), 1, "Did you mean binance:BTCUSDT"),
         (("bars", BTC, *WINDOW, "--interval", "15m"), 1, "1m, 5m, 1h, 1d"),
         (("bars", BTC, *WINDOW, "--out", "x.txt"), 1, "--format"),
+        (("bars", BTC, *WINDOW, "--plot", "x.jpg"), 1, ".png or .html"),
         (("bars", BTC, "--start", "2024-01-03", "--end", "2024-01-02"), 2, "lies before"),
         (("bars", BTC, "--start", "soon", "--end", "2024-01-02"), 2, "is no time"),
         (("sql", "select 1; select 2"), 1, "one at a time"),

@@ -7,8 +7,9 @@ import subprocess
 import sys
 import threading
 import time
+import uuid
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields
 from datetime import UTC, date, datetime, timedelta
@@ -22,10 +23,11 @@ from rrr_assets.calc.order import EPOCH, Bar, Trade, bar_start, bars_from_trades
 from rrr_assets.calc.outcomes import RawTradesGone
 from rrr_assets.contracts.bars import INTERVALS
 from rrr_assets.warehouse.compare import compare_days
-from rrr_assets.warehouse.connect import Role
+from rrr_assets.warehouse.connect import Database, Role
 from rrr_assets.warehouse.home import Home
+from rrr_assets.warehouse.migrate import Engine
 from rrr_assets.warehouse.refresh import days_behind, refresh_bars
-from rrr_assets_tests.platform import Platform, fresh_database
+from rrr_assets_tests.platform import Platform, made_database
 
 DAY = date(2024, 3, 5)
 ONE_DAY = timedelta(days=1)
@@ -45,12 +47,21 @@ class Print(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def roomy(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Platform:
+def roomy(database: Database, tmp_path_factory: pytest.TempPathFactory) -> Platform:
     """One platform for tests that keep to instruments of their own."""
-    assert home.is_dir()
     landing_home = Home(tmp_path_factory.mktemp("landing-home"))
     landing_home.prepare()
-    return Platform(fresh_database(), landing_home)
+    return Platform(database, landing_home)
+
+
+@pytest.fixture
+def platform(engine: Engine, tmp_path: Path) -> Iterator[Platform]:
+    """A platform of the test's own."""
+    landing_home = Home(tmp_path / "landing-home")
+    landing_home.root.mkdir()
+    landing_home.prepare()
+    with made_database(f"test_refresh_{uuid.uuid4().hex[:12]}", engine) as made:
+        yield Platform(made, landing_home)
 
 
 @pytest.fixture

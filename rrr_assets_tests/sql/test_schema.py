@@ -5,7 +5,6 @@ import re
 import subprocess
 import sys
 import threading
-import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -14,9 +13,11 @@ import psycopg
 import pytest
 from psycopg import sql
 
+from rrr_assets.contracts.base import Table
 from rrr_assets.contracts.catalogue import TABLES
+from rrr_assets.contracts.live import LIVE_BARS
 from rrr_assets.warehouse.connect import Database, DatabaseUnusable, Role
-from rrr_assets.warehouse.migrate import migrate, migration_files
+from rrr_assets.warehouse.migrate import Engine, migrate, migration_files
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 # The engine's own row, and what the runner of the migrations keeps.
@@ -33,16 +34,6 @@ KEY = """
     where c.conrelid = %s::regclass and c.contype = 'p'
 """
 CHECKS = "select conname, pg_get_constraintdef(oid) from pg_constraint where conrelid = %s::regclass and contype = 'c'"
-
-
-@pytest.fixture
-def blank(home: Path) -> Iterator[Database]:
-    """A database without a schema, dropped afterwards."""
-    assert home
-    made = Database.current(f"test_blank_{uuid.uuid4().hex[:12]}")
-    yield made
-    with Database.current().connect_admin() as connection:
-        connection.execute(sql.SQL("drop database if exists {} with (force)").format(sql.Identifier(made.name)))
 
 
 @pytest.fixture
@@ -74,13 +65,20 @@ def test_every_table_has_a_contract(owner: psycopg.Connection) -> None:
         "select relname from pg_class where relnamespace = 'public'::regnamespace"
         " and relkind in ('r', 'p', 'v', 'm', 'f') and not relispartition"
     ).fetchall()
-    assert {relation for (relation,) in found} - RUNNER == set(TABLES)
+    assert {relation for (relation,) in found} - RUNNER - {"bar_sources"} == {*TABLES, *(table.name for table in LIVE_BARS.values())}
+
+
+@pytest.mark.parametrize("contract", LIVE_BARS.values(), ids=lambda table: table.name)
+def test_a_live_bar_is_what_its_contract_says(owner: psycopg.Connection, contract: Table) -> None:
+    assert owner.execute(COLUMNS, (contract.name,)).fetchall() == [(c.name, c.type.sql, c.nullable, c.comment) for c in contract.columns]
+    assert owner.execute("select obj_description(%s::regclass)", (contract.name,)).fetchone() == (contract.description,)
 
 
 def test_every_function_says_what_it_does_and_nobody_may_call_what_is_not_granted(owner: psycopg.Connection) -> None:
     found = owner.execute(
         "select proname, obj_description(oid), prosecdef, has_function_privilege('rrr_analyst', oid, 'execute'), proconfig"
         " from pg_proc where pronamespace = 'public'::regnamespace"
+        " and not exists (select from pg_depend where classid = 'pg_proc'::regclass and objid = pg_proc.oid and deptype = 'e')"
     ).fetchall()
     assert found
     assert [name for name, comment, *_ in found if not comment] == []
@@ -90,8 +88,9 @@ def test_every_function_says_what_it_does_and_nobody_may_call_what_is_not_grante
 
 
 def test_the_analyst_reads_every_table_and_writes_none(database: Database) -> None:
+    names = [*TABLES, *(table.name for table in LIVE_BARS.values())]
     with database.connect(Role.ANALYST, autocommit=True) as analyst:
-        for name in TABLES:
+        for name in names:
             analyst.execute(sql.SQL("select * from {} limit 0").format(sql.Identifier(name)))
         analyst.execute("set default_transaction_read_only = off")
         for name in TABLES:
@@ -126,7 +125,7 @@ def test_migrating_again_applies_nothing(database: Database) -> None:
     assert _shape(database) == before
 
 
-def test_two_migrations_at_once_are_one(blank: Database) -> None:
+def test_two_migrations_at_once_are_one(blank: Database, engine: Engine) -> None:
     gate = threading.Barrier(2)
 
     def run() -> tuple[str, ...]:
@@ -135,13 +134,14 @@ def test_two_migrations_at_once_are_one(blank: Database) -> None:
 
     with ThreadPoolExecutor(2) as pool:
         applied = [done.result(60) for done in [pool.submit(run), pool.submit(run)]]
-    files = tuple(path.stem for path in migration_files("postgresql"))
+    files = tuple(path.stem for path in migration_files(engine))
     assert sorted(applied) == [(), files]
 
 
-def test_the_files_of_another_engine_are_refused(database: Database) -> None:
-    with pytest.raises(DatabaseUnusable, match="made for the engine postgresql, not timescaledb"):
-        migrate(database, "timescaledb")
+def test_the_files_of_another_engine_are_refused(database: Database, engine: Engine) -> None:
+    other: Engine = "postgresql" if engine == "timescaledb" else "timescaledb"
+    with pytest.raises(DatabaseUnusable, match=f"made for the engine {engine}, not {other}"):
+        migrate(database, other)
     assert migrate(database).applied == ()
 
 
@@ -155,7 +155,9 @@ def test_a_schema_of_a_newer_version_is_refused(blank: Database) -> None:
 
 @pytest.mark.crash
 @pytest.mark.parametrize("after", [0, 3])
-def test_a_migration_that_is_killed_leaves_no_lock_and_nothing_half_made(blank: Database, database: Database, after: int) -> None:
+def test_a_migration_that_is_killed_leaves_no_lock_and_nothing_half_made(
+    blank: Database, database: Database, engine: Engine, after: int
+) -> None:
     script = f"""
 import os, signal
 from yoyo.backends.base import DatabaseBackend
@@ -174,7 +176,7 @@ migrate(Database.current({blank.name!r}))
         [sys.executable, "-c", script], cwd=CHECKOUT, env=dict(os.environ), capture_output=True, text=True, timeout=120, check=False
     )
     assert died.returncode == -9, died.stderr
-    files = tuple(path.stem for path in migration_files("postgresql"))
+    files = tuple(path.stem for path in migration_files(engine))
     assert migrate(blank).applied == files[after:]
     assert _shape(blank) == _shape(database)
 

@@ -135,7 +135,7 @@ def test_every_stream_is_offered_and_read_as_if_it_were_alone(tmp_path: Path, he
 def test_a_capture_of_nothing_that_is_read_is_one_of_no_trades(tmp_path: Path) -> None:
     path = write(tmp_path, line({"e": "kline", "s": "BTCUSDT", "k": {"T": 4_000_000_000_000}}), line({"result": None, "id": 1}))
     for stream in (None, "trades"):
-        facts, rows, refused, passed_over = read(path, stream)  # type: ignore[arg-type]  # a list of literals
+        facts, rows, refused, passed_over = read(path, stream)
         assert (facts.stream, facts.others, facts.clock_offset_us) == ("trades", (), None)
         assert (rows, refused, passed_over) == ([], [], 2)
 
@@ -167,11 +167,14 @@ def test_the_instrument_that_is_given_decides_which_streams_there_are(tmp_path: 
             read(path, None, "binance:XRPUSDT")
 
 
-@pytest.mark.parametrize("stream", STREAMS)
-@pytest.mark.parametrize("symbol", ["", None, 5, "\ud800\ud800", "_", ["x"], "B" * 500])
+NO_SYMBOLS: list[object] = ["", 5, "\ud800\ud800", "_", ["x"], "B" * 500]
+
+
+# Depth that names no symbol is of the only one in the file.
+@pytest.mark.parametrize(
+    ("stream", "symbol"), [(stream, symbol) for stream in STREAMS for symbol in NO_SYMBOLS + ([] if stream == "depth" else [None])]
+)
 def test_a_message_without_a_symbol_is_refused(tmp_path: Path, stream: Stream, symbol: object) -> None:
-    if stream == "depth" and symbol is None:
-        pytest.skip("depth without a symbol takes the only one of the file")
     path = write(tmp_path, line(STREAMS[stream]), line({**STREAMS[stream], "s": symbol}))
     _, rows, refused, _ = read(path, stream)
     assert (len(rows), [(row["line"], row["reason"], row["instrument"]) for row in refused]) == (1, [(2, "columns", None)])
@@ -453,7 +456,7 @@ def test_a_partial_book_is_a_snapshot_of_the_symbol_of_its_stream(tmp_path: Path
     assert (row["message"], row["first_update_id"], row["last_update_id"], row["sequence"]) == ("snapshot", None, 105, 211)
 
 
-NO_LEVELS = [
+NO_LEVELS: list[object] = [
     None,
     {},
     "[]",
@@ -587,7 +590,7 @@ def test_a_packed_capture_is_read_and_a_cut_one_refused(tmp_path: Path) -> None:
     text = "\r\n".join([line(quote()), line(depth())])
     path = tmp_path / "capture.gz"
     path.write_bytes(gzip.compress(text.encode()))
-    assert [read(path, stream)[1][0]["line"] for stream in ("quotes", "depth")] == [1, 2]  # type: ignore[arg-type]  # a list of literals
+    assert [read(path, stream)[1][0]["line"] for stream in ("quotes", "depth")] == [1, 2]
     path.write_bytes(gzip.compress(text[:-5].encode()))
     with pytest.raises(SourceRefused, match="truncated"):
         read(path)

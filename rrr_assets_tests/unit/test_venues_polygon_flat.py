@@ -135,7 +135,7 @@ BAD_ROWS = {
     ROW.replace(str(NS), "1704153600"): "time",
     ROW.replace(str(NS), "1" + "0" * 30): "time",
     ROW.replace("42000.10", "nan"): "not_a_number",
-    ROW.replace("42000.10", "1e-999999999"): "not_a_number",
+    ROW.replace("42000.10", "1e-999999999"): "scale",
     ROW.replace("42000.10", "42000.1000000000001"): "scale",
     ROW.replace("42000.10", "0"): "not_positive",
     ROW.replace("0.001", "-1"): "not_positive",
@@ -398,5 +398,5 @@ def test_no_bytes_break_it(parts: list[bytes]) -> None:
         _, batches = read(write(Path(folder), data))
     taken = len(rows(batches)) + len(refused(batches)) + sum(batch.passed_over for batch in batches)
     assert taken == data.count(b"\n")
-    blank = sum(not line.strip() for line in data.split(b"\n")[:-1])
+    blank = sum(not line.removesuffix(b"\r").strip(b" \t") for line in data.split(b"\n")[:-1])
     assert sum(batch.passed_over for batch in batches) == blank + 1

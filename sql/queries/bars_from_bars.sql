@@ -8,10 +8,10 @@ with waiting as (
     select range_agg(tstzrange(l.from_time, l.to_time)) as windows
     from invalidation_log as l
     where
-        l.relation = 'raw_trades' and l.instrument = %(instrument)s and l.day = %(day)s
+        l.relation = 'raw_' || %(stream)s and l.instrument = %(instrument)s and l.day = %(day)s
         and l.invalidation_id > coalesce((
             select a.applied_through from invalidations_applied as a
-            where a.consumer = %(source)s and a.relation = 'raw_trades' and a.instrument = %(instrument)s and a.day = %(day)s
+            where a.consumer = %(source)s and a.relation = 'raw_' || %(stream)s and a.instrument = %(instrument)s and a.day = %(day)s
         ), 0)
 ),
 
@@ -19,7 +19,7 @@ tape as (
     select c.covered + c.accepted - coalesce(waiting.windows, '{{}}'::tstzmultirange) as whole
     from coverage as c
     cross join waiting
-    where c.instrument = %(instrument)s and c.stream = 'trades' and c.day = %(day)s
+    where c.instrument = %(instrument)s and c.stream = %(stream)s and c.day = %(day)s
 ),
 
 shorter as (

@@ -20,13 +20,13 @@ waiting as materialized (
     select range_agg(changed.windows) as windows
     from unnest(array[%(day)s::date - 1, %(day)s::date]) as looked_at (day)
     left join invalidations_applied as a
-        on a.consumer = %(consumer)s and a.relation = 'raw_trades' and a.instrument = %(instrument)s and looked_at.day = a.day
+        on a.consumer = %(consumer)s and a.relation = 'raw_' || %(stream)s and a.instrument = %(instrument)s and looked_at.day = a.day
     cross join
         lateral (
             select range_agg(tstzrange(l.from_time, l.to_time)) as windows
             from invalidation_log as l
             where
-                l.relation = 'raw_trades' and l.instrument = %(instrument)s and l.day = looked_at.day
+                l.relation = 'raw_' || %(stream)s and l.instrument = %(instrument)s and l.day = looked_at.day
                 and l.invalidation_id > coalesce(a.applied_through, 0)
         ) as changed
 ),
@@ -35,7 +35,7 @@ spans as materialized (
     select
         coalesce((
             select range_agg(c.covered + c.accepted) from coverage as c
-            where c.instrument = %(instrument)s and c.stream = 'trades' and c.day between %(day)s::date - 1 and %(day)s
+            where c.instrument = %(instrument)s and c.stream = %(stream)s and c.day between %(day)s::date - 1 and %(day)s
         ), '{{}}'::tstzmultirange) - coalesce(w.windows, '{{}}'::tstzmultirange) as our_span,
         coalesce((
             select c.covered from coverage as c
