@@ -3,6 +3,8 @@
 Belongs here: what several kinds of tests need to drive the real thing. Does not: fixtures (conftest.py).
 """
 
+import hashlib
+import json
 import os
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -19,7 +21,7 @@ from rrr_assets.calc.outcomes import DayLoaded
 from rrr_assets.ticks import landing
 from rrr_assets.warehouse.compare import compare_days
 from rrr_assets.warehouse.connect import Database, Role
-from rrr_assets.warehouse.home import Credentials, Home
+from rrr_assets.warehouse.home import Home, write_private
 from rrr_assets.warehouse.load import load_day
 from rrr_assets.warehouse.load_bars import load_bars_day
 from rrr_assets.warehouse.migrate import Engine, migrate
@@ -70,22 +72,30 @@ def pause_jobs(database: Database) -> None:
 
 
 @contextmanager
-def timescale_server(url: str) -> Iterator[None]:
-    """Have the environment name this server. Its roles get this home's passwords: one run of the tests at a time uses it."""
-    credentials = Credentials(Home.current().credentials)
-    with Home.current().lock("timescale"), psycopg.connect(url, autocommit=True) as connection:
-        for role in Role:
-            if connection.execute("select 1 from pg_roles where rolname = %s", (role.value,)).fetchone():
-                password = sql.Literal(credentials.password_for(role.value))
-                connection.execute(sql.SQL("alter role {} password {}").format(sql.Identifier(role.value), password))
-    saved = os.environ.get("RRR_DATABASE_URL")
-    os.environ["RRR_DATABASE_URL"] = url
-    try:
+def timescale_server(url: str, root: Path) -> Iterator[None]:
+    """Have the environment name this server, and a home that knows its roles' passwords.
+
+    They follow from the address: several runs of the tests may use the server at once.
+    """
+    passwords = {role.value: hashlib.sha256(f"{role.value} {url}".encode()).hexdigest() for role in Role}
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("RRR_DATABASE_URL", url)
+        patched.setenv("RRR_HOME", str(root))
+        home = Home.current()
+        with home.lock("timescale"), psycopg.connect(url, autocommit=True) as connection:
+            write_private(home.credentials, json.dumps(passwords))
+            for role, password in passwords.items():
+                if connection.execute("select 1 from pg_roles where rolname = %s", (role,)).fetchone() and not _enters(url, role, password):
+                    connection.execute(sql.SQL("alter role {} login password {}").format(sql.Identifier(role), sql.Literal(password)))
         yield
-    finally:
-        os.environ.pop("RRR_DATABASE_URL")
-        if saved is not None:
-            os.environ["RRR_DATABASE_URL"] = saved
+
+
+def _enters(url: str, role: str, password: str) -> bool:
+    try:
+        psycopg.connect(url, user=role, password=password, dbname="template1").close()
+    except psycopg.OperationalError:
+        return False
+    return True
 
 
 @dataclass

@@ -302,7 +302,7 @@ def _scan(source: Source, layout: _Layout, venue: str, given: str | None) -> _Sc
             counts.update({count["values"]: count["counts"] for count in counted})
             if layout.stream == "trades" and not lacks_ids:
                 if given is not None:
-                    is_good &= pc.equal(some.instruments, given).fill_null(False).to_numpy(zero_copy_only=False)
+                    is_good = is_good & pc.equal(some.instruments, given).fill_null(False).to_numpy(zero_copy_only=False)
                 lacks_ids = bool(np.any(_ids(some.checks)[is_good] < 0))
     # Tardis writes microseconds whatever the venue gives; taken for finer than they are, they would contradict finer sources.
     return _Scanned(counts, lacks_ids, "us" if is_finer_than_ms or not counts else "ms")
@@ -335,7 +335,7 @@ def _cut(block: Block, layout: _Layout, venue: str, instrument: str | None, late
     checks = Checks(rows, latest)
     wrong = pc.is_null(instruments) if instrument is None else pc.not_equal(instruments, instrument).fill_null(True)
     checks.refuse(wrong, lambda index: _no_instrument(checks, index, layout.exchange, instrument))
-    if instrument is not None:
+    if instrument is not None and is_alone:
         # Whatever stands at the place of its symbol, the line is one of this instrument's file, and counts among its lines.
         instruments = pa.repeat(pa.scalar(instrument, pa.string()), len(rows.lines))
         placed = [Placed(one.misfit, instrument, one.microseconds) for one in placed]

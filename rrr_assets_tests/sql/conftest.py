@@ -58,7 +58,7 @@ def engine(home: Path, request: pytest.FixtureRequest) -> Iterator[Engine]:
         url = os.environ.get(TIMESCALE_URL)
         if not url:
             pytest.skip(f"{TIMESCALE_URL} names no server with TimescaleDB")
-        with timescale_server(url):
+        with timescale_server(url, home.parent / "timescale_home"):
             yield "timescaledb"
     else:
         yield "postgresql"

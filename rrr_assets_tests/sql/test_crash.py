@@ -26,7 +26,7 @@ from rrr_assets.warehouse.connect import Database, Role
 from rrr_assets.warehouse.home import Home
 from rrr_assets.warehouse.migrate import migrate
 from rrr_assets_tests.loading import CONSERVED, DAY, DAY_US, NAME, NEXT, OLD_DAY, Told, capture, emptied, ingest, tape, vision
-from rrr_assets_tests.platform import Platform
+from rrr_assets_tests.platform import TIMESCALE_URL, Platform, made_database, timescale_server
 
 pytestmark = pytest.mark.crash
 
@@ -42,9 +42,19 @@ context = multiprocessing.get_context("forkserver")
 context.set_forkserver_preload(["rrr_assets_tests.loading", "rrr_assets.venues.binance_vision", "rrr_assets.venues.binance_ws", "pgpq"])
 
 
-@pytest.fixture(scope="module")
-def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
-    """A database on a server of this module alone: it is going to be killed."""
+@pytest.fixture(scope="module", params=["postgresql", pytest.param("timescaledb", marks=pytest.mark.timescale)])
+def database(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
+    """A database on a server of this module alone, which is going to be killed; or on one with TimescaleDB, which is not."""
+    if request.param == "timescaledb":
+        url = os.environ.get(TIMESCALE_URL)
+        if not url:
+            pytest.skip(f"{TIMESCALE_URL} names no server with TimescaleDB")
+        with (
+            timescale_server(url, tmp_path_factory.mktemp("crash") / "home"),
+            made_database(f"test_crash_{uuid.uuid4().hex[:8]}", "timescaledb") as made,
+        ):
+            yield made
+        return
     try:
         server.find_binaries()
     except server.ServerFailed as missing:
@@ -61,17 +71,23 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
 
 @pytest.fixture
 def platform(database: Database, tmp_path: Path) -> Platform:
-    server.ensure_running()
+    if database.is_embedded:
+        server.ensure_running()
     return emptied(database, tmp_path)
 
 
 def start(platform: Platform, files: Sequence[Path], notes: Path, **environment: str) -> multiprocessing.process.BaseProcess:
     told = [(path, FORMS.get(path.suffix, "binance-vision-trades")) for path in files]
     child = context.Process(
-        target=ingest, args=({"RRR_HOME": os.environ["RRR_HOME"], **environment}, platform.database.name, platform.home.root, told, notes)
+        target=ingest, args=({**server_named(), **environment}, platform.database.name, platform.home.root, told, notes)
     )
     child.start()
     return child
+
+
+def server_named() -> dict[str, str]:
+    """What says where the server is; children have the environment of the first of them."""
+    return {name: os.environ.get(name, "") for name in ("RRR_HOME", "RRR_DATABASE_URL")}
 
 
 def take_all(platform: Platform, files: Sequence[Path]) -> None:
@@ -144,7 +160,7 @@ def test_venue_bars_killed_before_their_commit(platform: Platform, tmp_path: Pat
     child = context.Process(
         target=ingest,
         args=(
-            {"RRR_HOME": os.environ["RRR_HOME"], "RRR_FAULT_POINT": place},
+            {**server_named(), "RRR_FAULT_POINT": place},
             platform.database.name,
             platform.home.root,
             told,
@@ -171,18 +187,33 @@ def test_the_server_or_a_backend_killed_at_any_moment_of_a_load(platform: Platfo
         files.append(vision(tmp_path, trades[3000:8000], day, "-again"))
     child = start(platform, files, tmp_path / "notes")
     with platform.database.connect_admin() as admin:
-        _until(lambda: admin.execute("select 1 from pg_stat_activity where application_name = 'rrr writer' limit 1").fetchone() is not None)
+        _until(
+            lambda: (
+                admin.execute(
+                    "select 1 from pg_stat_activity where datname = current_database() and application_name = 'rrr writer' limit 1"
+                ).fetchone()
+                is not None
+            )
+        )
         time.sleep(rng.uniform(0, 0.8))
-        backends = admin.execute("select pid from pg_stat_activity where application_name = 'rrr writer'").fetchall()
-        running = server.status()
-        assert running is not None
-        victim = running.pid if seed % 2 == 0 or not backends else backends[0][0]
-        os.kill(victim, signal.SIGKILL)
+        backends = admin.execute(
+            "select pid from pg_stat_activity where datname = current_database() and application_name = 'rrr writer'"
+        ).fetchall()
+        if platform.database.is_embedded:
+            running = server.status()
+            assert running is not None
+            victim = running.pid if seed % 2 == 0 or not backends else backends[0][0]
+            os.kill(victim, signal.SIGKILL)
+        else:
+            # Others are on that server too.
+            for (backend,) in backends:
+                admin.execute("select pg_terminate_backend(%s)", (backend,))
     child.join(60)
     assert child.exitcode is not None
     assert child.exitcode >= 0
 
-    server.ensure_running()
+    if platform.database.is_embedded:
+        server.ensure_running()
     _until(lambda: _answers(platform.database))
     assert_whole(platform, tmp_path / "notes")
     take_all(platform, files)
@@ -296,6 +327,8 @@ def test_a_landing_zone_that_fills_up_on_the_way_keeps_nothing(
 def test_a_database_that_fills_up_stores_nothing_of_the_day_and_goes_on_when_there_is_room(
     platform: Platform, tmp_path: Path, tiny: Path
 ) -> None:
+    if not platform.database.is_embedded:
+        pytest.skip("fills the disk of a server of its own")
     subprocess.run(["mount", "-o", "remount,size=32m", tiny], check=True)
     place = tiny / "tablespace"
     place.mkdir()

@@ -29,8 +29,10 @@ ROW = """
 
 
 @pytest.fixture
-def platform(database: Database, tmp_path: Path) -> Platform:
-    return emptied(database, tmp_path)
+def platform(database: Database, engine: Engine, tmp_path: Path) -> Platform:
+    empty = emptied(database, tmp_path)
+    refresh_live(empty, engine)
+    return empty
 
 
 def refresh_live(platform: Platform, engine: Engine) -> None:
@@ -81,9 +83,10 @@ def test_they_equal_the_bars_whatever_the_order_inside_of_equal_times(platform: 
 def test_a_trade_is_in_all_of_them_as_soon_as_it_is_stored(platform: Platform, engine: Engine) -> None:
     refresh_live(platform, engine)
     at = int(datetime.now(UTC).timestamp() * 1_000_000)
-    platform_rows = [(NAME, 1, at, 7, Decimal("0.5"), "buy", None), (NAME, 2, at, 8, Decimal("0.25"), "sell", None)]
+    rows = [(NAME, 1, at, 7, Decimal("0.5"), "buy", None), (NAME, 2, at, 8, Decimal("0.25"), "sell", None)]
     with platform.database.connect(Role.OWNER, autocommit=True) as connection:
-        for row in platform_rows:
+        connection.execute("select ensure_day_partition('raw_trades', %s)", (datetime.now(UTC).date(),))
+        for row in rows:
             connection.execute(ROW, row)
     with platform.database.connect(Role.ANALYST, autocommit=True) as reader:
         for live in LIVE_BARS.values():
@@ -104,11 +107,12 @@ def test_what_the_venue_does_not_count_is_in_none_of_them(platform: Platform, en
         (NAME, 5, at + 4, 12, 1, "sell", ["adl"]),
     ]
     with platform.database.connect(Role.OWNER, autocommit=True) as connection:
+        connection.execute("select ensure_day_partition('raw_trades', %s)", (LATER,))
         for row in told:
             connection.execute(ROW, row)
     refresh_live(platform, engine)
     found = platform.rows("select instrument, open, high, close, trade_count from bars_live_1d order by instrument")
-    assert found == [(NAME, 12, 12, 12, 1), (FUTURES, 10, 11, 11, 2)]
+    assert found == [(FUTURES, 10, 11, 11, 2), (NAME, 12, 12, 12, 1)]
 
 
 def test_what_changed_lately_is_not_compared_and_then_it_is(platform: Platform, engine: Engine, tmp_path: Path) -> None:
@@ -139,9 +143,10 @@ def test_live_bars_that_were_not_refreshed_are_found(platform: Platform, engine:
     assert everywhere(platform) == [0, 0, 0, 0]
 
 
-def test_a_bar_that_was_changed_by_hand_is_found(platform: Platform, tmp_path: Path) -> None:
+def test_a_bar_that_was_changed_by_hand_is_found(platform: Platform, engine: Engine, tmp_path: Path) -> None:
     take(platform, vision(tmp_path, tape(LATER, 100), LATER))
     platform.refresh()
+    refresh_live(platform, engine)
     with platform.database.connect(Role.OWNER, autocommit=True) as connection:
         connection.execute("update bars_5m set volume = volume + 0.00000001 where bar_start = (select min(bar_start) from bars_5m)")
         connection.execute("delete from bars_1h where bar_start = (select max(bar_start) from bars_1h)")

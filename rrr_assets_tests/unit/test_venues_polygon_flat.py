@@ -127,6 +127,8 @@ BAD_ROWS = {
     "": None,
     "a,b": "columns",
     ROW + ",1": "columns",
+    ROW + ',"1,2"': "columns",
+    '""': "columns",
     ROW.replace("X:BTC-USD", ""): "columns",
     ROW.replace("X:BTC-USD", "AAPL"): "columns",
     ROW.replace("X:BTC-USD", "C:EUR-USD"): "columns",
@@ -165,7 +167,12 @@ def test_one_trade_without_id_makes_places_the_identity_of_all(tmp_path: Path, n
     facts, batches = read(write(tmp_path, text_of(ROW, ROW, ROW.replace("4500", number), ROW.replace("BTC", "ETH"))))
     assert facts.space == "ordinal"
     first = NS // 1000 * 4096
-    assert [(row["instrument"], row["sequence"]) for row in rows(batches)] == [(BTC, first), (BTC, first + 1), (BTC, first + 2), (ETH, first)]
+    assert [(row["instrument"], row["sequence"]) for row in rows(batches)] == [
+        (BTC, first),
+        (BTC, first + 1),
+        (BTC, first + 2),
+        (ETH, first),
+    ]
 
 
 @pytest.mark.parametrize("exchange", ["", "x", "512", "-1"])
@@ -294,8 +301,9 @@ def test_interval_of_aggregates(tmp_path: Path, name: str, starts: list[str], in
 )
 def test_a_bad_bar_costs_no_good_one(tmp_path: Path, bad: str, reason: str) -> None:
     later = MINUTE.replace("1704153600", "1704153660")
-    _, batches = read(write(tmp_path, text_of(later, bad, later, later, header=BARS), "2024-01-02-1m.csv"))
-    assert [row["line"] for row in rows(batches)] == [2, 4, 5]
+    other = later.replace("BTC", "ETH")
+    _, batches = read(write(tmp_path, text_of(later, bad, other, later, header=BARS), "2024-01-02-1m.csv"))
+    assert [(row["line"], row["instrument"]) for row in rows(batches)] == [(2, BTC), (4, ETH), (5, BTC)]
     assert [(row["line"], row["reason"], row["instrument"]) for row in refused(batches)] == [(3, reason, None if "AAPL" in bad else BTC)]
 
 

@@ -107,7 +107,7 @@ def test_trades_are_read_exactly(tmp_path: Path) -> None:
 
 
 def test_numbers_stay_texts(tmp_path: Path) -> None:
-    text = '[{"ev":"XT","pair":"BTC-USD","p":0.100000000001,"t":%d,"s":12345678901234567.000000000000000001,"i":"1","x":1}]' % T
+    text = line(trade(p="PRICE", s="SIZE")).replace('"PRICE"', "0.100000000001").replace('"SIZE"', "12345678901234567.000000000000000001")
     _, batches = read(write(tmp_path, text))
     assert [(row["price"], row["size"]) for row in rows(batches)] == [
         (Decimal("0.100000000001"), Decimal("12345678901234567.000000000000000001"))
@@ -261,7 +261,10 @@ def test_each_stream_is_read_by_itself_and_nothing_is_refused_twice(tmp_path: Pa
         assert passed_over(batches) == 15 - len(good) - len(bad)
         raws = {int(str(row["line"])): str(row["raw"]) for row in refused(batches)}
         assert Capture().raw_lines(Source(path, path.name), sorted(raws)) == raws
-    assert Capture().raw_lines(Source(path, path.name), [0, 5, 7, 13]) == {5: "5", 7: json.dumps(json.loads(STATUS)[0], separators=(",", ":"))}
+    assert Capture().raw_lines(Source(path, path.name), [0, 5, 7, 13]) == {
+        5: "5",
+        7: json.dumps(json.loads(STATUS)[0], separators=(",", ":")),
+    }
 
 
 def test_first_stream_where_there_are_no_trades(tmp_path: Path) -> None:
@@ -434,7 +437,9 @@ def test_written_trades_come_back_exactly(
 @given(
     parts=st.lists(
         st.one_of(
-            st.sampled_from([*(json.dumps(event).encode() for event in (trade(), quote(), minute())), b"[", b"]", b"\n", b"1706649628 ", b","]),
+            st.sampled_from(
+                [*(json.dumps(event).encode() for event in (trade(), quote(), minute())), b"[", b"]", b"\n", b"1706649628 ", b","]
+            ),
             st.binary(max_size=10),
         ),
         max_size=20,

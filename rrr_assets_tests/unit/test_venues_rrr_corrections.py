@@ -123,6 +123,7 @@ BAD_ROWS = {
     "binance:BTCUSDT,5,cancel,x,,1704153600,,,,": "time",
     "binance:BTCUSDT,5,cancel,x,,9999999999999999999,,,,": "time",
     "binance:BTCUSDT,5,cancel,x,2024-01-03,2024-01-02T23:59:59.999999Z,,,,": "time",
+    "binance:BTCUSDT,5,cancel,x,2024-01-02,2024-01-03T00:00:00Z,,,,": "time",
     "binance:BTCUSDT,5,replace,x,,,,,,yesterday": "time",
     "binance:BTCUSDT,5,cancel,x\x00,,,,,,": "encoding",
     "binance:BTCUSDT,5,cancel,x\ry,,,,,,": "encoding",

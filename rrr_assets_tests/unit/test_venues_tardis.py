@@ -276,6 +276,16 @@ def test_the_unit_of_time_is_what_the_venue_gives(tmp_path: Path) -> None:
     assert read(write(tmp_path, TRADES, TRADE, TRADE.replace(str(T), str(T + 1)).replace("9682", "x")))[0].time_unit == "ms"
 
 
+def test_of_one_instrument_only_its_own_trades_say_whether_there_are_numbers(tmp_path: Path) -> None:
+    other = TRADE.replace("BTC", "ETH").replace("42377944", "")
+    path = write(tmp_path, TRADES, TRADE, other, TRADE.replace("9682", "x"))
+    assert [read(path, instrument=given)[0].space for given in (None, "binance-usdm:ETHUSDT", "binance-usdm:BTCUSDT")] == [
+        "ordinal",
+        "ordinal",
+        "trade_id",
+    ]
+
+
 @pytest.mark.parametrize(
     ("name", "lines", "reason"),
     [

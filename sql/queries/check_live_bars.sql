@@ -18,36 +18,50 @@ with unsettled as (
 ),
 
 kept as (
-    select b.* from {bars} as b where b.bar_start >= %(from_time)s and b.bar_start < %(to_time)s
+    select
+        b.instrument, b.bar_start, b.open, b.high, b.low, b.close, b.volume, b.quote_volume, b.vwap, b.trade_count,
+        b.taker_buy_volume, b.taker_buy_quote_volume, b.first_sequence, b.last_sequence
+    from {bars} as b
+    where b.bar_start >= %(from_time)s and b.bar_start < %(to_time)s
 ),
 
 live as (
-    select b.* from {live} as b where b.bar_start >= %(from_time)s and b.bar_start < %(to_time)s
+    select
+        b.instrument, b.bar_start, b.open, b.high, b.low, b.close, b.volume, b.quote_volume, b.vwap, b.trade_count,
+        b.taker_buy_volume, b.taker_buy_quote_volume, b.first_sequence, b.last_sequence
+    from {live} as b
+    where b.bar_start >= %(from_time)s and b.bar_start < %(to_time)s
 ),
 
-both_sides as (
-    select
-        coalesce(k.instrument, v.instrument) as instrument,
-        coalesce(k.bar_start, v.bar_start) as bar_start,
-        case
-            when
-                (
-                    k.bar_start, k.open, k.high, k.low, k.close, k.volume, k.quote_volume, k.vwap, k.trade_count, k.taker_buy_volume,
-                    k.taker_buy_quote_volume, k.first_sequence, k.last_sequence
-                ) is distinct from (
-                    v.bar_start, v.open, v.high, v.low, v.close, v.volume, v.quote_volume, v.vwap, v.trade_count, v.taker_buy_volume,
-                    v.taker_buy_quote_volume, v.first_sequence, v.last_sequence
-                )
-                then true
-            else false
-        end as is_different
-    from kept as k
-    full outer join live as v on k.instrument = v.instrument and k.bar_start = v.bar_start
+apart as (
+    select d.instrument, d.bar_start
+    from (
+        (
+            select * from kept
+            except
+            select * from live
+        )
+        union all
+        (
+            select * from live
+            except
+            select * from kept
+        )
+    ) as d
+),
+
+listed as (
+    select k.instrument, k.bar_start from kept as k
+    union
+    select v.instrument, v.bar_start from live as v
 ),
 
 compared as (
-    select b.*
-    from both_sides as b
+    select
+        b.instrument,
+        b.bar_start,
+        (b.instrument, b.bar_start) in (select a.instrument, a.bar_start from apart as a) as is_different
+    from listed as b
     where
         not exists (select 1 from instruments as i where i.instrument = b.instrument and i.valid_to is null and i.bars_stream <> 'trades')
         and not exists (
