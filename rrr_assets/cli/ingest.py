@@ -33,6 +33,10 @@ def ingest(
     format_name: Annotated[str, typer.Option("--format", help="The source format; `rrr formats` lists them.", show_default=False)],
     instrument: Annotated[str | None, typer.Option("--instrument", metavar="VENUE:SYMBOL", help="Where the files do not say it.")] = None,
     day: Annotated[str | None, typer.Option("--day", metavar="DAY", help="Each file is the whole of this UTC day.")] = None,
+    mapping: Annotated[
+        Path | None,
+        typer.Option("--mapping", metavar="FILE", help="What the columns of tables mean, for --format table; else those beside them."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Answer as JSON.")] = False,
 ) -> None:
     """Take venue files in.
@@ -48,7 +52,11 @@ def ingest(
         name = parse_instrument(instrument) if instrument else None
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
-    wanted = [Wanted(path, format_name, name, parse_day(day) if day else None) for path in _files(paths)]
+    if mapping is not None and format_name != "table":
+        raise typer.BadParameter("--mapping is for --format table")
+    if mapping is not None and not mapping.is_file():
+        raise typer.BadParameter(f"there is no file {mapping}")
+    wanted = [Wanted(path, format_name, name, parse_day(day) if day else None, mapping) for path in _files(paths)]
     if not wanted:
         raise CommandFailed(f"there is no file in {', '.join(map(str, paths))}. Name files, or folders that hold some")
     report(take_in(wanted, show=not as_json and sys.stderr.isatty()), as_json=as_json)
@@ -74,6 +82,7 @@ class Wanted:
     format: str
     instrument: str | None = None
     day: date | None = None
+    mapping: Path | None = None
 
 
 @dataclass
@@ -151,13 +160,15 @@ def ready_database() -> "Database":
 
 def _files(paths: Sequence[Path]) -> list[Path]:
     """Files as named, and those below named folders; checksums go with the files that they are of."""
+    from rrr_assets.venues.table_mapping import is_mapping
+
     found: list[Path] = []
     for path in paths:
         if path.is_dir():
             found += sorted(file for file in path.rglob("*") if file.is_file() and not file.name.startswith("."))
         else:
             found.append(path)
-    return [path for path in found if path.suffix != ".CHECKSUM"]
+    return [path for path in found if path.suffix != ".CHECKSUM" and not is_mapping(path)]
 
 
 def _accept(database: "Database", wanted: Sequence[Wanted], done: TakenIn, progress: "_Bars") -> "list[Accepted]":
@@ -172,7 +183,7 @@ def _accept(database: "Database", wanted: Sequence[Wanted], done: TakenIn, progr
     with database.connect(Role.WRITER, autocommit=True) as connection:
         for number, file in enumerate(wanted, start=1):
             try:
-                streams = landing.accept(home, connection, file.path, file.format, file.instrument, file.day)
+                streams = landing.accept(home, connection, file.path, file.format, file.instrument, file.day, file.mapping)
             except (SourceRefused, NoSpaceLeft, ValueError) as error:
                 done.refused.append(str(error))
             else:

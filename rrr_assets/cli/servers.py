@@ -52,9 +52,22 @@ def down() -> None:
     note("the database is stopped")
 
 
-def migrate() -> None:
-    """Bring the schema up to date."""
-    _tell_migrated(_migrate(_database()))
+def migrate(
+    convert: Annotated[bool, typer.Option("--convert", help="Move a plain database over to TimescaleDB, on a server that has it.")] = False,
+) -> None:
+    """Bring the schema up to date.
+
+    With --convert, in hours rather than seconds: it copies all ticks, day by day. Interrupted, it goes on where it was.
+    """
+    database = _database()
+    if convert:
+        from rrr_assets.cli.output import note
+        from rrr_assets.warehouse.convert import convert as move_over
+
+        done = move_over(database, note)
+        note(f"moved to TimescaleDB, {done.rows:,} rows by this run" if done.was_moved else "the database is of TimescaleDB already")
+    else:
+        _tell_migrated(_migrate(database))
 
 
 def upgrade(

@@ -29,6 +29,8 @@ from rrr_assets.calc.outcomes import NoSpaceLeft
 from rrr_assets.contracts.parsed import UNDATED, UTC_MICROSECONDS
 from rrr_assets.venues import registry
 from rrr_assets.venues.base import Source, SourceFacts, SourceRefused, Stream
+from rrr_assets.venues.table_mapping import SUFFIX as MAPPING_SUFFIX
+from rrr_assets.venues.table_mapping import mapping_beside
 from rrr_assets.warehouse.books import Connection
 from rrr_assets.warehouse.correct import located
 from rrr_assets.warehouse.faultpoints import reach
@@ -38,6 +40,7 @@ from rrr_assets.warehouse.staging import StagedFile, Stager, one_ahead
 from rrr_assets.warehouse.tick_tables import CONSECUTIVE
 
 _LEAST_FREE_MB: Final = 256
+_BARS_ALONE: Final = {"binance-vision-klines", "binance-rest", "kraken-rest"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,11 +72,19 @@ class Accepted:
     instruments: tuple[str, ...]
 
 
-def accept(home: Home, connection: Connection, path: Path, format_name: str, instrument: str | None, day: date | None) -> list[Accepted]:
+def accept(
+    home: Home,
+    connection: Connection,
+    path: Path,
+    format_name: str,
+    instrument: str | None,
+    day: date | None,
+    mapping: Path | None = None,
+) -> list[Accepted]:
     """Verify a file whole, keep it in the landing zone, and ask for its days.
 
     A file of several streams is entered once for each of them. Accepting a file again asks for its days again; its rows are then
-    found to be known.
+    found to be known. A table is kept with its mapping: the one that is given, or else the one beside it.
 
     Raises:
         SourceRefused: the file is damaged, truncated, or no such format: nothing of it was kept.
@@ -82,11 +93,14 @@ def accept(home: Home, connection: Connection, path: Path, format_name: str, ins
     if not path.is_file():
         raise SourceRefused(str(path), "there is no such file", "Name a file that exists")
     _require_space(home, path)
+    if mapping is None and format_name == "table":
+        mapping = mapping_beside(path)
     streams: list[Stream | None] = [None]
     accepted: list[Accepted] = []
     for stream in streams:
         try:
-            landed, facts, notes = _keep(home, connection, path, LandingFile(Path(), path.name, format_name, instrument, day, stream))
+            asked = LandingFile(Path(), path.name, format_name, instrument, day, stream)
+            landed, facts, notes = _keep(home, connection, path, mapping, asked)
         except OSError as error:
             if error.errno in {errno.ENOSPC, errno.EDQUOT}:
                 raise NoSpaceLeft(
@@ -100,11 +114,13 @@ def accept(home: Home, connection: Connection, path: Path, format_name: str, ins
     return accepted
 
 
-def _keep(home: Home, connection: Connection, path: Path, asked: LandingFile) -> tuple[LandingFile, SourceFacts, dict[str, Any]]:
+def _keep(
+    home: Home, connection: Connection, path: Path, mapping: Path | None, asked: LandingFile
+) -> tuple[LandingFile, SourceFacts, dict[str, Any]]:
     """One stream of a file, verified, kept and staged; with its facts and the notes on it."""
     with workspace(home) as incoming:
         landed = replace(asked, folder=incoming)
-        _copy_in(path, incoming / "original")
+        _copy_in(path, mapping, incoming / "original")
         reach("accept.copied")
         facts = registry.get(landed.format).inspect(landed.source)
         # The same bytes under a name that says another instrument are another file.
@@ -217,11 +233,13 @@ def raw_lines(staged: StagedFile, lines: Sequence[int]) -> Mapping[int, str]:
     return registry.get(landed.format).raw_lines(landed.source, sorted(set(lines)))
 
 
-def _copy_in(path: Path, folder: Path) -> None:
-    """Copy a file and the checksum beside it, durably: the copy is what is verified, so that nobody changes it after."""
+def _copy_in(path: Path, mapping: Path | None, folder: Path) -> None:
+    """Copy a file, the checksum beside it and its mapping, durably: the copy is what is verified, so that nobody changes it after."""
     folder.mkdir()
-    for name in (path.name, f"{path.name}.CHECKSUM"):
-        origin = path.with_name(name)
+    origins = {path.name: path, f"{path.name}.CHECKSUM": path.with_name(f"{path.name}.CHECKSUM")}
+    if mapping is not None:
+        origins[f"{path.name}{MAPPING_SUFFIX}"] = mapping
+    for name, origin in origins.items():
         if origin.is_file():
             shutil.copyfile(origin, folder / name)
             with (folder / name).open("rb") as copied:
@@ -329,8 +347,8 @@ def _notes(folder: Path) -> dict[str, Any] | None:
 def _key(sha256: str, landed: LandingFile) -> str:
     day = landed.given_day.isoformat() if landed.given_day else ""
     said = [sha256, landed.format, landed.given_instrument or "", day]
-    # Only what came after trades and bars says its stream: folders that were named before keep their names.
-    if landed.stream not in {"trades", "venue_bars"}:
+    # Folders that were named when a file had one stream keep their names: those of trades, and of bars of formats that hold nothing else.
+    if landed.stream != "trades" and not (landed.stream == "venue_bars" and landed.format in _BARS_ALONE):
         said.append(str(landed.stream))
     return hashlib.sha256("\n".join(said).encode()).hexdigest()[:40]
 

@@ -12,6 +12,7 @@ import dagster as dg
 from rrr_assets.resources.partitions import contiguous, days_between, range_tags
 from rrr_assets.resources.requests import ASKED_TAG, assets_of, changed_only, days_under_way, is_under_way, run_key
 from rrr_assets.resources.warehouse import Warehouse
+from rrr_assets.venues.table_mapping import SUFFIX, is_mapping
 from rrr_assets.warehouse.home import Home
 
 _SETTLED_SECONDS: Final = 5
@@ -40,7 +41,8 @@ def accept_inbox(context: dg.OpExecutionContext, warehouse: Warehouse) -> None:
             except NoSpaceLeft as error:
                 raise dg.Failure(str(error), allow_retries=False) from error
             path.unlink()
-            _checksum(path).unlink(missing_ok=True)
+            for beside in _beside(path):
+                beside.unlink(missing_ok=True)
             for stream in accepted:
                 context.log.info("accepted %s: %d rows of %s on %d days", path.name, stream.rows_read, stream.stream, len(stream.days))
     if refused:
@@ -81,7 +83,7 @@ def inbox_files(home: Home) -> list[tuple[Path, int, int]]:
     latest = time.time_ns() - _SETTLED_SECONDS * 1_000_000_000
     found: list[tuple[Path, int, int]] = []
     for path in home.inbox.rglob("*"):
-        if path.suffix == ".CHECKSUM" or path.name.startswith("."):
+        if path.suffix == ".CHECKSUM" or is_mapping(path) or path.name.startswith("."):
             continue
         try:
             facts = path.stat()
@@ -133,10 +135,12 @@ def _set_aside(home: Home, path: Path, reason: str) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     target = folder / f"{time.time_ns()}-{path.name}"
     path.replace(target)
-    if _checksum(path).exists():
-        _checksum(path).replace(_checksum(target))
+    for beside, goes_to in zip(_beside(path), _beside(target), strict=True):
+        if beside.exists():
+            beside.replace(goes_to)
     target.with_name(target.name + ".reason.txt").write_text(reason + "\n", "utf-8")
 
 
-def _checksum(path: Path) -> Path:
-    return path.with_name(path.name + ".CHECKSUM")
+def _beside(path: Path) -> tuple[Path, Path]:
+    """The checksum and the mapping that belong to this file alone."""
+    return path.with_name(path.name + ".CHECKSUM"), path.with_name(path.name + SUFFIX)

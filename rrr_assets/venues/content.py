@@ -74,7 +74,7 @@ def verify(source: Source) -> Content:
     """
     with source.path.open("rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-    _verify_checksum(source, sha256)
+    verify_checksum(source, sha256)
     _verify_other_members(source)
     head, tail, size = b"", b"", 0
     with open_content(source) as (stream, member):
@@ -143,6 +143,8 @@ def open_content(source: Source) -> Iterator[tuple[Reader, str | None]]:
                     yield stream, None
             else:
                 packed = next((name for start, name in _OTHER_PACKINGS.items() if magic.startswith(start)), None)
+                if packed == "Parquet":
+                    raise SourceRefused(source.name, "it is a Parquet file", "Load it with --format table and a mapping.")
                 if packed:
                     raise SourceRefused(source.name, f"it is a {packed} file", "Unpack it, or pack it as zip or gzip.")
                 yield file, None
@@ -181,7 +183,7 @@ def _verify_other_members(source: Source) -> None:
                     pass
 
 
-def _verify_checksum(source: Source, sha256: str) -> None:
+def verify_checksum(source: Source, sha256: str) -> None:
     names = {source.path.name, base_name(source.name)}
     for path in sorted(source.path.with_name(f"{name}.CHECKSUM") for name in names):
         if path.is_file():

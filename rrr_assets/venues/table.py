@@ -25,7 +25,6 @@ from rrr_assets.contracts.venues import VENUES
 from rrr_assets.venues.base import Evidence, ParsedBatch, Reason, Refusals, Source, SourceFacts, SourceRefused, Space, Stream, TimeUnit
 from rrr_assets.venues.content import (
     DAMAGED,
-    _verify_checksum,
     line_blocks,
     open_content,
     raw_lines,
@@ -33,6 +32,7 @@ from rrr_assets.venues.content import (
     read_head,
     unchanged,
     verify,
+    verify_checksum,
 )
 from rrr_assets.venues.csv_text import header_names
 from rrr_assets.venues.names import agreed_instrument, declared_days, given_instrument, parse_instrument
@@ -281,7 +281,7 @@ def _verify_parquet(source: Source, mapping: TableMapping) -> str:
     """Check the checksum beside it and the types of its columns; returns its sha256. That it is whole, only reading it shows."""
     with source.path.open("rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-    _verify_checksum(source, sha256)
+    verify_checksum(source, sha256)
     if not mapping.model_fields_set.isdisjoint({"delimiter", "header", "names"}):
         raise SourceRefused(
             source.name, "it is Parquet, which names its own columns", "Leave delimiter, header and names out of the mapping."

@@ -186,6 +186,11 @@ class TableMapping(_Part):
         return self
 
 
+def is_mapping(path: Path) -> bool:
+    """Whether a file is the mapping of another, by its name: nothing to be taken in by itself."""
+    return path.name == FOLDER_NAME or path.name.endswith(SUFFIX)
+
+
 def mapping_beside(path: Path) -> Path | None:
     """The mapping that lies beside a table: its own, or else that of its folder."""
     candidates = [path.with_name(path.name + SUFFIX), path.with_name(FOLDER_NAME)]

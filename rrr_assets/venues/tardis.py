@@ -9,7 +9,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import date, timedelta
+from datetime import date
 from typing import Final
 
 import numpy as np
@@ -112,7 +112,7 @@ class Tardis:
             time_unit=scanned.time_unit,
             sha256=content.sha256,
             size_bytes=content.size_bytes,
-            declared=declared_days(source, named.days if named else None),
+            declared=declared_days(source, None),
             instrument=instrument,
         )
 
@@ -160,14 +160,6 @@ class _Scanned:
     instruments: Mapping[str, int]  # with the number of their good rows
     lacks_ids: bool
     time_unit: TimeUnit
-
-
-@dataclass(frozen=True, slots=True)
-class _Named:
-    """What a name says that fits what the file holds. `days` only where it is whole as the venue gives it."""
-
-    instrument: str | None
-    days: tuple[date, date] | None
 
 
 def _layout(head: str) -> _Layout | None:
@@ -229,10 +221,11 @@ def _names_one_symbol(source: Source) -> bool:
     return symbol is not None and symbol.upper() not in _GROUPS
 
 
-def _read_name(source: Source, layout: _Layout, instruments: Mapping[str, int]) -> _Named | None:
-    """What the name says: `binance-futures_trades_2020-02-22_BTCUSDT.csv.gz` is the whole of that day.
+def _read_name(source: Source, layout: _Layout, instruments: Mapping[str, int]) -> str | None:
+    """The instrument that a name such as `binance-futures_trades_2020-02-22_BTCUSDT.csv.gz` says, if it says one.
 
-    With anything after the symbol it may be a part of it. The symbol is told from what follows by what the file holds.
+    The day is that of receiving: what happened at its end is in the next file, so that no day is claimed. The symbol is told from
+    what follows it by what the file holds.
 
     Raises:
         SourceRefused: it is named for a symbol that the file does not hold, or for no day.
@@ -242,17 +235,16 @@ def _read_name(source: Source, layout: _Layout, instruments: Mapping[str, int]) 
     if symbol is None or found is None or layout.exchange is None:
         return None
     try:
-        day = date.fromisoformat(found["day"])
+        date.fromisoformat(found["day"])
     except ValueError as error:
         raise SourceRefused(source.name, f"{found['day']} in its name is no day", "Give the file its right name.") from error
-    days = (day, day + timedelta(days=1))
     if symbol.upper() in _GROUPS:
-        return _Named(None, days)
+        return None
     ends = [*(separator.start() for separator in _SEPARATOR.finditer(symbol)), len(symbol)]
     for end in reversed(ends):
         named = _instrument(_VENUES[layout.exchange], symbol[:end])
         if named in instruments:
-            return _Named(named, days if end == len(symbol) else None)
+            return named
     if not instruments:
         return None
     raise SourceRefused(
@@ -260,13 +252,12 @@ def _read_name(source: Source, layout: _Layout, instruments: Mapping[str, int]) 
     )
 
 
-def _agreed(source: Source, given: str | None, named: _Named | None, instruments: Mapping[str, int]) -> str | None:
+def _agreed(source: Source, given: str | None, one: str | None, instruments: Mapping[str, int]) -> str | None:
     """The one instrument that was given or that the file is named for, None for all that it holds.
 
     Raises:
         SourceRefused: what was given is not what the file says, or is not in it.
     """
-    one = named.instrument if named else None
     if given is not None and one is not None and given != one:
         raise SourceRefused(
             source.name, f"it is of {one}, but the instrument was given as {given}", "Leave --instrument away, or correct it."

@@ -1,7 +1,7 @@
 """Baseline of ingest: a bare binary COPY of rows that are in memory already, into the same indexed table.
 
 No file, no checksum, no parsing, no staging, no check, no ledger: pgpq encodes Arrow batches while psycopg sends them, on a
-connection with the platform's own settings. The table is a copy of raw_trades with its indexes, constraints and day partition.
+connection with the platform's own settings. The table is a copy of raw_trades with its indexes, constraints and day partition or chunk.
 """
 
 from collections.abc import Sequence
@@ -14,13 +14,20 @@ from psycopg import sql
 from psycopg.copy import QueuedLibpqWriter
 
 from rrr_assets.warehouse.connect import Database, Role
+from rrr_assets.warehouse.migrate import engine_of
 
 TABLE = "baseline_trades"
 
 
 def prepare(database: Database, days: Sequence[date]) -> None:
-    """Make the table with the partitions of some days, all empty."""
+    """Make the table with the partitions of some days, all empty; or a hypertable, whose chunks are made as rows come."""
     with database.connect(Role.OWNER, autocommit=True) as connection:
+        if engine_of(connection) == "timescaledb":
+            connection.execute(f"create table {TABLE} (like raw_trades including all)")
+            connection.execute(f"grant select, insert on {TABLE} to rrr_writer")
+            hypertable = "select create_hypertable(%s, by_range('event_time', interval '1 day'), create_default_indexes => false)"
+            connection.execute(hypertable, (TABLE,))
+            return
         connection.execute(f"create table {TABLE} (like raw_trades including all) partition by range (event_time)")
         connection.execute(f"grant select, insert on {TABLE} to rrr_writer")
         for day in days:

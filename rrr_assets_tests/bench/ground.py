@@ -8,6 +8,7 @@ import platform
 import shutil
 import tempfile
 import time
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from rrr_assets.warehouse import server
 from rrr_assets.warehouse.connect import Database
 from rrr_assets.warehouse.home import Home
 from rrr_assets.warehouse.migrate import migrate
+from rrr_assets_tests.platform import TIMESCALE_URL, made_database, timescale_server
 
 _FOREIGN = ("RRR_DATABASE_URL", "RRR_OWNER_URL", "RRR_WRITER_URL", "RRR_ANALYST_URL", "RRR_DAGSTER_DATABASE_URL", "DAGSTER_HOME")
 _PACKAGES = ("dagster", "dagster-postgres", "psycopg", "pgpq", "pyarrow")
@@ -38,6 +40,26 @@ def own_home() -> Iterator[Home]:
         server.stop()
         os.environ.pop("RRR_HOME")
         os.environ.update({name: value for name, value in saved.items() if value is not None})
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def own_timescale_home() -> Iterator[Home | None]:
+    """A home in a temporary folder, with a database of its own on the server of the tests with TimescaleDB; None without one.
+
+    The server must run on this machine: its processor time is looked at.
+    """
+    url = os.environ.get(TIMESCALE_URL)
+    if not url:
+        yield None
+        return
+    folder = Path(tempfile.mkdtemp(prefix="rrr-bench-"))
+    try:
+        with timescale_server(url, folder), made_database(f"bench_{uuid.uuid4().hex[:8]}", "timescaledb") as made:
+            os.environ["RRR_DATABASE_URL"] = made.admin_url
+            yield Home.current()
+            os.environ["RRR_DATABASE_URL"] = url
+    finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -67,13 +89,12 @@ def timed() -> Iterator[Spent]:
     """Measure what happens inside, after a checkpoint, so that nobody pays for what another one wrote."""
     with Database.current().connect_admin() as connection:
         connection.execute("checkpoint")
-    running = server.status()
-    assert running is not None
+        postmaster = _parent_of(connection.info.backend_pid)
     spent = Spent()
-    wall, processor = time.perf_counter(), time.process_time() + _of_server(running.pid)
+    wall, processor = time.perf_counter(), time.process_time() + _of_server(postmaster)
     yield spent
     spent.wall = time.perf_counter() - wall
-    spent.processor = time.process_time() + _of_server(running.pid) - processor
+    spent.processor = time.process_time() + _of_server(postmaster) - processor
 
 
 def interpreter_environment() -> dict[str, str]:
@@ -93,6 +114,10 @@ def _of_server(postmaster: int) -> float:
         except (FileNotFoundError, ProcessLookupError):
             continue  # it ended while we looked: the postmaster counts it from now on
     return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def _parent_of(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
 
 
 def _ticks(pid: int) -> list[int]:

@@ -6,6 +6,7 @@ pairs what is reported.
 
 import zipfile
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from time import perf_counter
@@ -19,6 +20,7 @@ from rrr_assets.venues.base import Source
 from rrr_assets.warehouse.connect import Database, Role
 from rrr_assets.warehouse.home import Home
 from rrr_assets.warehouse.load import load_day
+from rrr_assets.warehouse.migrate import engine_of
 from rrr_assets.warehouse.refresh import refresh_bars
 from rrr_assets_tests.bench import baseline_copy
 from rrr_assets_tests.bench.figures import Figure, median, spread
@@ -51,8 +53,15 @@ def take_in(home: Home, database: Database, path: Path) -> tuple[float, float, i
     return staged - begun, perf_counter() - staged, rows
 
 
-def measure(home: Home, rows: int, pairs: int) -> list[Figure]:
-    """Fresh days as zip and as plain CSV, a copy of a day under another name, a day read again, bars."""
+def measure(home: Home, rows: int, pairs: int, engine: str = "") -> list[Figure]:
+    """Fresh days as zip and as plain CSV, a copy of a day under another name, a day read again, bars.
+
+    Args:
+        home: where files land.
+        rows: trades a file.
+        pairs: how often each is measured.
+        engine: put before the figures' names, where it is not the embedded server's.
+    """
     database = Database.current()
     files = simulated_days(home.root / "bench-files", 2 * pairs + 1, rows)
     warm, *days = sorted(files)
@@ -64,7 +73,7 @@ def measure(home: Home, rows: int, pairs: int) -> list[Figure]:
         figures += _fresh(home, database, {day: files[day] if shape == "zip" else _unpacked(files[day]) for day in chosen}, shape)
     figures.append(_overlapping(home, database, [files[day] for day in days[:pairs]]))
     figures.append(_bars(database, days[:pairs]))
-    return figures
+    return [replace(figure, name=f"{engine} {figure.name}".strip()) for figure in figures]
 
 
 def _fresh(home: Home, database: Database, files: dict[date, Path], shape: str) -> list[Figure]:
@@ -159,7 +168,8 @@ def rows_in_memory(database: Database, path: Path) -> list[pa.RecordBatch]:
 
 def _empty(database: Database, day: date) -> None:
     with database.connect(Role.OWNER, autocommit=True) as connection:
-        connection.execute(f"truncate {baseline_copy.TABLE}_{day:%Y%m%d}")
+        is_hypertable = engine_of(connection) == "timescaledb"
+        connection.execute(f"truncate {baseline_copy.TABLE}{'' if is_hypertable else f'_{day:%Y%m%d}'}")
 
 
 def _first_lines(path: Path, lines: int) -> Path:

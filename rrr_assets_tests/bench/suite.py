@@ -42,6 +42,13 @@ def _ingest(_: bool) -> list[Figure]:
         return ingest.measure(home, ROWS, PAIRS)
 
 
+def _ingest_timescaledb(_: bool) -> list[Figure]:
+    from rrr_assets_tests.bench import ingest
+
+    with ground.own_timescale_home() as home:
+        return [] if home is None else ingest.measure(home, ROWS, PAIRS, "timescaledb")
+
+
 def _memory(is_asked_for: bool) -> list[Figure]:
     from rrr_assets_tests.bench import memory
 
@@ -75,12 +82,21 @@ def _reading(_: bool) -> list[Figure]:
         return reading.measure(home, ROWS)
 
 
+def _scale(is_asked_for: bool) -> list[Figure]:
+    from rrr_assets_tests.bench import scale
+
+    # It takes as long as all others together, and tens of gigabytes.
+    return scale.measure(*scale.SIZE) if is_asked_for or IS_FULL else []
+
+
 PARTS: dict[str, Callable[[bool], list[Figure]]] = {
     "ingest": _ingest,
+    "ingest_timescaledb": _ingest_timescaledb,
     "bars": _bars,
     "reading": _reading,
     "memory": _memory,
     "graph": _graph,
     "loading": _loading,
+    "scale": _scale,
 }
 """Each part by its name; told whether it was asked for by name."""

@@ -86,9 +86,9 @@ def test_captured_minutes_equal_the_klines() -> None:
         assert len(inside) == bar["trade_count"]
 
 
-def test_capture_without_trades() -> None:
+def test_capture_without_plain_trades() -> None:
     _, rows, passed_over = read("binance-ws", FOLDER / "multi_venue_ws" / "BINANCE.ws.1.0.gz")
-    assert (rows.num_rows, passed_over) == (0, 267)
+    assert (rows.num_rows, passed_over) == (2, 265)
     with pytest.raises(SourceRefused, match="Coinbase"):
         read("binance-ws", FOLDER / "multi_venue_ws" / "COINBASE.ws.28.0.gz")
 

@@ -17,7 +17,8 @@ from rrr_assets.contracts.base import Table
 from rrr_assets.contracts.catalogue import TABLES
 from rrr_assets.contracts.live import LIVE_BARS
 from rrr_assets.warehouse.connect import Database, DatabaseUnusable, Role
-from rrr_assets.warehouse.migrate import Engine, migrate, migration_files
+from rrr_assets.warehouse.convert import convert
+from rrr_assets.warehouse.migrate import Engine, Migrated, migrate, migration_files
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 # The engine's own row, and what the runner of the migrations keeps.
@@ -143,6 +144,21 @@ def test_the_files_of_another_engine_are_refused(database: Database, engine: Eng
     with pytest.raises(DatabaseUnusable, match=f"made for the engine {engine}, not {other}"):
         migrate(database, other)
     assert migrate(database).applied == ()
+
+
+def test_a_move_to_timescaledb_needs_a_server_that_has_it(database: Database, engine: Engine) -> None:
+    before = _shape(database)
+    if engine == "postgresql":
+        with pytest.raises(DatabaseUnusable, match=r"does not have TimescaleDB.* the database is as it was"):
+            convert(database, print)
+    else:
+        assert not convert(database, print).was_moved
+    assert _shape(database) == before
+
+
+def test_a_new_database_gets_the_best_engine_that_the_server_runs(blank: Database, engine: Engine) -> None:
+    assert migrate(blank).engine == engine
+    assert migrate(blank) == Migrated(engine, ())
 
 
 def test_a_schema_of_a_newer_version_is_refused(blank: Database) -> None:

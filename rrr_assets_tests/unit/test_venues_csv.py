@@ -465,16 +465,6 @@ def test_more_rows_than_ordinals(tmp_path: Path) -> None:
     ]
 
 
-def test_quotes_of_ccapi_are_not_trades(tmp_path: Path) -> None:
-    with pytest.raises(SourceRefused, match="quotes"):
-        read(
-            "ccapi",
-            write(
-                tmp_path, "gemini__eth-usd__2021-07-01__market-depth.csv", "time_seconds,bid_price_bid_size,ask_price_ask_size\n1,2_3,4_5\n"
-            ),
-        )
-
-
 def test_batches_are_bounded(tmp_path: Path) -> None:
     path = write(tmp_path, CCAPI, "".join(f"{1625097600 + n},1,1,0\n" for n in range(10)))
     with small_blocks():

@@ -21,7 +21,7 @@ from rrr_assets.contracts.parsed import REFUSED_ROWS, SCHEMAS
 from rrr_assets.venues import content
 from rrr_assets.venues.base import ParsedBatch, Source, SourceFacts, SourceRefused
 from rrr_assets.venues.table import Table
-from rrr_assets.venues.table_mapping import mapping_beside
+from rrr_assets.venues.table_mapping import is_mapping, mapping_beside
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 BTC, ETH = "kraken:XBTUSD", "kraken:ETHUSD"
@@ -333,6 +333,7 @@ def test_where_a_mapping_is_looked_for(tmp_path: Path) -> None:
     own, common = path.with_name("mine.csv.mapping.yaml"), path.with_name("mapping.yaml")
     common.write_text("stream: nonsense", "utf-8")
     assert mapping_beside(path) == own
+    assert [is_mapping(file) for file in (path, own, common)] == [False, True, True]
     own.rename(common)
     assert mapping_beside(path) == common
     assert len(rows(read(path)[1])) == 1

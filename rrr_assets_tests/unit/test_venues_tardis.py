@@ -55,7 +55,7 @@ def write(folder: Path, *lines: str, name: str = "file.csv", end: str = "\n") ->
 
 def test_trades(tmp_path: Path) -> None:
     facts, batches = read(write(tmp_path, TRADES, TRADE, TRADE.replace("buy", "sell").replace("44,", "45,"), name=NAME))
-    assert (facts.stream, facts.space, facts.instrument, facts.declared) == ("trades", "trade_id", "binance-usdm:BTCUSDT", DAY)
+    assert (facts.stream, facts.space, facts.instrument, facts.declared) == ("trades", "trade_id", "binance-usdm:BTCUSDT", None)
     first, second = rows(batches)
     assert first == {
         "line": 2,
@@ -77,7 +77,7 @@ def test_quotes(tmp_path: Path) -> None:
     no_bid, no_time = QUOTE.replace("9681.92,0.67", ","), QUOTE.replace(str(T), "1582329602418379")
     name = NAME.replace("trades", "quotes")
     facts, batches = read(write(tmp_path, QUOTES, QUOTE, no_bid, no_time, QUOTE.replace("0.84", "0"), QUOTE.replace("0.84", ""), name=name))
-    assert (facts.stream, facts.space, facts.instrument, facts.declared) == ("quotes", "ordinal", "binance-usdm:BTCUSDT", DAY)
+    assert (facts.stream, facts.space, facts.instrument, facts.declared) == ("quotes", "ordinal", "binance-usdm:BTCUSDT", None)
     first, without, local, empty, unsized = rows(batches)
     assert first == {
         "line": 2,
@@ -121,29 +121,29 @@ def test_columns_are_found_by_the_names_in_the_header(tmp_path: Path) -> None:
 def test_words_for_exchanges_and_symbols(tmp_path: Path, exchange: str, symbol: str, instrument: str) -> None:
     name = f"{exchange}_trades_2020-02-22_{symbol.replace('/', '-')}.csv.gz"
     facts, batches = read(write(tmp_path, TRADES, TRADE.replace("binance-futures,BTCUSDT", f"{exchange},{symbol}")), name=name)
-    assert (facts.instrument, facts.declared) == (instrument, DAY)
+    assert (facts.instrument, facts.declared) == (instrument, None)
     assert [row["instrument"] for row in rows(batches)] == [instrument]
     # Gemini numbers all its trades together: a jump in one instrument is no gap.
     assert facts.space == ("ordinal" if exchange == "gemini" else "trade_id")
 
 
 @pytest.mark.parametrize(
-    ("name", "declared"),
+    "name",
     [
-        (NAME, DAY),
-        (NAME.removesuffix(".gz"), DAY),
-        ("binance-futures_trades_2020-02-22_btcusdt", DAY),
-        ("binance-futures_trades_2020-02-22_PERPETUALS.csv.gz", DAY),
-        ("binance-futures_trades_2020-02-22_BTCUSDT_first9999.csv", None),
-        ("binance-futures_trades_2020-02-22_BTCUSDT (1).csv.gz", None),
-        ("binance-futures_trades_2020-02-22_BTCUSDT.csv.gz.part", None),
-        ("BTCUSDT.csv.gz", None),
+        NAME,
+        NAME.removesuffix(".gz"),
+        "binance-futures_trades_2020-02-22_btcusdt",
+        "binance-futures_trades_2020-02-22_PERPETUALS.csv.gz",
+        "binance-futures_trades_2020-02-22_BTCUSDT_first9999.csv",
+        "binance-futures_trades_2020-02-22_BTCUSDT (1).csv.gz",
+        "binance-futures_trades_2020-02-22_BTCUSDT.csv.gz.part",
+        "BTCUSDT.csv.gz",
     ],
 )
-def test_only_a_name_as_the_venue_gives_it_declares_its_day(tmp_path: Path, name: str, declared: tuple[date, date] | None) -> None:
+def test_no_name_declares_a_day_that_is_split_by_the_time_of_receiving(tmp_path: Path, name: str) -> None:
     path = write(tmp_path, TRADES, TRADE)
     facts, _ = read(path, name=name)
-    assert facts.declared == declared
+    assert facts.declared is None
     # Only a name says that there are no others in it.
     assert facts.instrument == ("binance-usdm:BTCUSDT" if "_BTCUSDT" in name.upper() else None)
     # What a landing zone gives back is what it was told.
@@ -169,7 +169,7 @@ def test_several_symbols_in_one_file(tmp_path: Path) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(content, "BLOCK_LINES", 2)
         facts, batches = read(path, name=name)
-    assert (facts.instrument, facts.declared) == (None, DAY)
+    assert (facts.instrument, facts.declared) == (None, None)
     btc, eth = "binance-usdm:BTCUSDT", "binance-usdm:ETHUSDT"
     assert [(row["line"], row["instrument"], row["sequence"]) for row in rows(batches)] == [
         (2, btc, T * 4096),
@@ -194,7 +194,7 @@ def test_several_symbols_in_one_file(tmp_path: Path) -> None:
 def test_a_damaged_symbol_costs_its_own_row_alone(tmp_path: Path) -> None:
     lines = [TRADES, TRADE, TRADE.replace("BTCUSDT", "BTCVSDT"), TRADE.replace("futures", "futurez"), TRADE.replace("44,", "45,")]
     facts, batches = read(write(tmp_path, *lines, name=NAME))
-    assert (facts.instrument, facts.space, facts.declared) == ("binance-usdm:BTCUSDT", "trade_id", DAY)
+    assert (facts.instrument, facts.space, facts.declared) == ("binance-usdm:BTCUSDT", "trade_id", None)
     assert [row["line"] for row in rows(batches)] == [2, 5]
     assert [(row["line"], row["reason"], row["instrument"]) for row in refused(batches)] == [
         (3, "columns", "binance-usdm:BTCUSDT"),
@@ -329,7 +329,6 @@ def test_a_file_that_was_cut_is_refused(tmp_path: Path, cut: int) -> None:
         ({"instrument": "binance-usdm:ETHUSDT", "name": NAME}, "it is of binance-usdm:BTCUSDT"),
         ({"instrument": "binance:BTCUSDT"}, "but the file is of binance-usdm"),
         ({"instrument": "polygon:BTCUSD"}, "comes from"),
-        ({"day": date(2020, 2, 23), "name": NAME}, "the day was given as 2020-02-23"),
         ({"stream": "quotes"}, "it holds trades and nothing else"),
     ],
 )

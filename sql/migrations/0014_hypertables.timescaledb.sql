@@ -27,3 +27,32 @@ alter table bars_1m set (timescaledb.enable_columnstore, timescaledb.segmentby =
 alter table bars_5m set (timescaledb.enable_columnstore, timescaledb.segmentby = 'instrument', timescaledb.orderby = 'bar_start');
 alter table bars_1h set (timescaledb.enable_columnstore, timescaledb.segmentby = 'instrument', timescaledb.orderby = 'bar_start');
 alter table bars_1d set (timescaledb.enable_columnstore, timescaledb.segmentby = 'instrument', timescaledb.orderby = 'bar_start');
+
+-- Again, for a database that was moved over from plain PostgreSQL and has its functions.
+create or replace function ensure_day_partition(parent text, day date) returns text
+language plpgsql
+as $$
+begin
+    if parent not in ('raw_trades', 'raw_agg_trades', 'raw_quotes', 'raw_depth') then
+        raise exception 'not a table of ticks: %', parent;
+    end if;
+    return parent;
+end;
+$$;
+comment on function ensure_day_partition(text, date) is 'Names where a day''s rows go: the table itself, which makes its chunks as rows come.';
+
+create or replace function begin_day_partition(parent text, day date) returns text
+language sql
+begin atomic
+    select null::text;
+end;
+comment on function begin_day_partition(text, date) is 'Null: there is nothing to fill beside the table, its chunks are made as rows come.';
+
+create or replace function attach_day_partition(parent text, day date) returns void
+language plpgsql
+as $$
+begin
+    raise exception 'there is nothing to attach to %: its chunks are made as rows come', parent;
+end;
+$$;
+comment on function attach_day_partition(text, date) is 'Refuses: begin_day_partition has made nothing that could be attached.';
