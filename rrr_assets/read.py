@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Final
@@ -214,7 +215,12 @@ def bars_diff(
         causes: dict[datetime, list[Cause]] = {}
         for start_, kind, batch_id, file, reason, trades_ in connection.execute(query("read_bars_diff_causes"), values).fetchall():
             causes.setdefault(start_, []).append(Cause(kind, batch_id, file, reason, trades_))
-    return [BarChange(at, old, new, tuple(causes.get(at, ()))) for at, old, new in zip(starts, before, after, strict=True)]
+    return [BarChange(at, _values(old), _values(new), tuple(causes.get(at, ()))) for at, old, new in zip(starts, before, after, strict=True)]
+
+
+def _values(bar: str | None) -> dict[str, Any] | None:
+    """A bar's JSON with exact numbers."""
+    return None if bar is None else json.loads(bar, parse_float=Decimal)
 
 
 def batches(

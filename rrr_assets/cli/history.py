@@ -128,13 +128,13 @@ def bars_diff(
 def _told(change: "BarChange") -> dict[str, Any]:
     """A change for machines; numbers are texts, so that no reader rounds them."""
 
-    def plain(bar: Mapping[str, Any] | None) -> dict[str, Any] | None:
-        return None if bar is None else {name: str(value) if isinstance(value, Decimal) else value for name, value in bar.items()}
+    def exact(bar: Mapping[str, Any] | None) -> dict[str, Any] | None:
+        return None if bar is None else {name: _shown(value) if isinstance(value, Decimal) else value for name, value in bar.items()}
 
     return {
         "bar_start": f"{change.bar_start:%Y-%m-%dT%H:%M:%SZ}",
-        "before": plain(change.before),
-        "after": plain(change.after),
+        "before": exact(change.before),
+        "after": exact(change.after),
         "causes": [
             {"kind": cause.kind, "batch_id": cause.batch_id, "file": cause.file, "reason": cause.reason, "trades": cause.trades}
             for cause in change.causes
@@ -146,7 +146,8 @@ def _print_changes(changes: "list[BarChange]", title: str) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table("bar", "what changed", "why", title=title)
+    table = Table("bar", "what changed", title=title)
+    table.add_column("why", overflow="fold")
     for change in changes:
         table.add_row(f"{change.bar_start:%Y-%m-%d %H:%M}", _difference(change), "\n".join(map(_why, change.causes)))
     Console(soft_wrap=not sys.stdout.isatty()).print(table)
@@ -158,7 +159,14 @@ def _difference(change: "BarChange") -> str:
     if change.after is None:
         return "gone"
     old, new = change.before, change.after
-    return ", ".join(f"{name} {old[name]} -> {new[name]}" for name in old if old[name] != new[name] and name != "known_at") or "nothing"
+    changed = [name for name in old if old[name] != new[name] and name != "known_at"]
+    return "\n".join(f"{name} {_shown(old[name])} -> {_shown(new[name])}" for name in changed) or "nothing"
+
+
+def _shown(value: Any) -> str:
+    from rrr_assets.calc.numbers import plain
+
+    return plain(value) if isinstance(value, Decimal) else str(value)
 
 
 def _why(cause: "Cause") -> str:

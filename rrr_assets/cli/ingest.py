@@ -225,7 +225,7 @@ def _print(done: TakenIn) -> None:
         "revised": done.rows_revised,
         "duplicates": done.duplicates,
         "quarantined": done.quarantined,
-        "lines of other streams": done.passed_over,
+        "lines passed over": done.passed_over,
     }
     for name, value in lines.items():
         sys.stdout.write(f"{name:24}{value:,}\n" if isinstance(value, int) else f"{name:24}{value}\n")

@@ -53,17 +53,3 @@ begin
     perform create_hypertable('raw_trades', by_range('event_time', interval '1 day'), create_default_indexes => false);
 end;
 $$;
-
-create function ensure_day_partition(parent text, day date) returns text
-language plpgsql
-as $$
-begin
-    if parent not in ('raw_trades', 'raw_quotes') then
-        raise exception 'not a table of ticks: %', parent;
-    end if;
-    return parent;
-end;
-$$;
-comment on function ensure_day_partition(text, date) is 'Names where a day''s rows go: the table itself, which makes its chunks as rows come.';
-revoke execute on function ensure_day_partition(text, date) from public;
-grant execute on function ensure_day_partition(text, date) to rrr_writer;

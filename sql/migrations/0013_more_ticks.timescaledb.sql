@@ -114,15 +114,3 @@ begin
     perform create_hypertable('raw_depth', by_range('event_time', interval '1 day'), create_default_indexes => false);
 end;
 $$;
-
--- The functions of days, for the new tables too.
-create or replace function ensure_day_partition(parent text, day date) returns text
-language plpgsql
-as $$
-begin
-    if parent not in ('raw_trades', 'raw_agg_trades', 'raw_quotes', 'raw_depth') then
-        raise exception 'not a table of ticks: %', parent;
-    end if;
-    return parent;
-end;
-$$;

@@ -12,11 +12,11 @@ return conditions is null or not (
 comment on function counts_in_live_bars(text, text[]) is 'Whether a trade with these remarks counts in live bars: what trade_conditions says.';
 
 -- first() and last() take one value to order by, and by the time alone they pick any of equal times. Bytes are compared from the
--- left, and these two numbers are written with their highest byte first; the first bit of the sequence, its sign, is turned, and the
--- time has none from the year 2000 on.
+-- left, and these numbers are written with their highest byte first. The sign of the sequence goes before it; the time has none from
+-- the year 2000 on.
 create function trade_order(event_time timestamptz, sequence bigint) returns bytea
 language sql immutable parallel safe
-return timestamptz_send(event_time) || int8send(sequence # '-9223372036854775808'::bigint);
+return timestamptz_send(event_time) || case when sequence < 0 then bytea '\x00' else bytea '\x01' end || int8send(sequence);
 comment on function trade_order(timestamptz, bigint) is 'Orders trades by (event_time, sequence) as one value.';
 
 create materialized view bars_live_1m with (timescaledb.continuous, timescaledb.materialized_only = false) as
