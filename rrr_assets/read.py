@@ -215,7 +215,8 @@ def bars_diff(
         causes: dict[datetime, list[Cause]] = {}
         for start_, kind, batch_id, file, reason, trades_ in connection.execute(query("read_bars_diff_causes"), values).fetchall():
             causes.setdefault(start_, []).append(Cause(kind, batch_id, file, reason, trades_))
-    return [BarChange(at, _values(old), _values(new), tuple(causes.get(at, ()))) for at, old, new in zip(starts, before, after, strict=True)]
+    changes = zip(starts, before, after, strict=True)
+    return [BarChange(at, _values(old), _values(new), tuple(causes.get(at, ()))) for at, old, new in changes]
 
 
 def _values(bar: str | None) -> dict[str, Any] | None:

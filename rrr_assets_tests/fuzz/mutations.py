@@ -10,10 +10,13 @@ import re
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from decimal import Decimal
 from random import Random
 from typing import Final
 
-from rrr_assets_tests.fuzz.seeds import SEEDS, Seed
+import pyarrow as pa
+
+from rrr_assets_tests.fuzz.seeds import PARQUET_COLUMNS, SEEDS, Seed, parquet
 
 
 @dataclass
@@ -445,13 +448,51 @@ CONTENT: Final[dict[Mutation, int]] = {
 
 def damage(chance: Random, seed: Seed) -> Draft:
     """The seed's content with one to three things done to it."""
-    draft = Draft(seed, seed.data.splitlines(keepends=True) if seed.shape != "parquet" else [seed.data])
+    if seed.shape == "parquet":
+        is_rewritten = chance.random() < 0.4
+        draft = Draft(seed, [other_columns(chance) if is_rewritten else seed.data], ["other_columns"] if is_rewritten else [])
+        if is_rewritten:
+            return draft
+        known = [flip_bytes, flip_bits, delete_bytes, insert_bytes, zero_block, cut_file]
+    else:
+        draft, known = Draft(seed, seed.data.splitlines(keepends=True)), list(CONTENT)
     count = chance.choice([1, 1, 1, 2, 2, 3])
-    known = [flip_bytes, flip_bits, delete_bytes, insert_bytes, zero_block, cut_file] if seed.shape == "parquet" else list(CONTENT)
     for mutation in chance.choices(known, [CONTENT[mutation] for mutation in known], k=count):
         mutation(chance, draft)
         draft.done.append(mutation.__name__)
     return draft
+
+
+# Parquet
+
+
+def other_columns(chance: Random) -> bytes:
+    """A table of Parquet whose columns have other types, and values that no venue gives."""
+    columns = dict(PARQUET_COLUMNS)
+    for name in chance.sample(list(columns), chance.choice([1, 1, 2, 3])):
+        column = columns[name]
+        makers: list[Callable[[], pa.Array]] = [
+            lambda column=column: pa.array([None if chance.random() < 0.3 else value for value in column.to_pylist()], column.type),
+            lambda column=column: column.cast(pa.string()),
+            lambda column=column: column.cast(pa.large_string()),
+            lambda column=column: column.cast(pa.string()).dictionary_encode(),
+            lambda column=column: pa.nulls(len(column)),
+            lambda column=column: pa.array([[1, 2]] * len(column)),
+            lambda column=column: pa.array([b"\xff\x00"] * len(column), pa.binary()),
+            lambda column=column: pa.array([chance.choice(_SPOILT_TEXTS) for _ in column], pa.string()),
+            lambda column=column: pa.array([chance.choice([0.1, 1e300, float("nan"), -1.0]) for _ in column]),
+            lambda column=column: pa.array([chance.choice([2**63 - 1, -1, 0, 5]) for _ in column]),
+            lambda column=column: pa.array([2**64 - 1] * len(column), pa.uint64()),
+            lambda column=column: pa.array([True] * len(column)),
+            lambda column=column: pa.array([Decimal(10) ** 70] * len(column), pa.decimal256(76, 2)),
+            lambda column=column: pa.array([chance.choice([-(2**63), 2**63 - 1, 0]) for _ in column], pa.timestamp("s")),
+            lambda column=column: pa.array([chance.choice([0, 20_000, 2**31 - 1]) for _ in column], pa.date32()),
+        ]
+        columns[name] = chance.choice(makers)()
+    return parquet(columns)
+
+
+_SPOILT_TEXTS: Final = ["1", "", "-1", "NaN", "1e5", "1e-999999999", "\x00", "\u2028", "٣", "9" * 400, "42000.1"]
 
 
 # Packing

@@ -19,7 +19,7 @@ from rrr_assets_tests.loading import DAY, midnight
 
 Shape = Literal["lines", "elements", "events", "parquet"]
 Header = Literal["none", "optional", "by name"]
-Numbers = Callable[[bytes], Mapping[str, str | None]]
+Numbers = Callable[[bytes, str], Mapping[str, str | None]]
 
 US = midnight(DAY) + 3_600_000_000
 COUNT = 24
@@ -79,7 +79,7 @@ def _json(value: object) -> str:
 def csv_numbers(columns: Mapping[str, int], delimiter: str = ",") -> Numbers:
     """Numbers by place. Fields may stand in quotes."""
 
-    def numbers(unit: bytes) -> Mapping[str, str | None]:
+    def numbers(unit: bytes, _: str) -> Mapping[str, str | None]:
         [fields] = csv.reader([unit.decode().rstrip("\r")], delimiter=delimiter)
         return {name: fields[place] for name, place in columns.items()}
 
@@ -91,17 +91,14 @@ def document(text: str | bytes) -> Any:
     return json.loads(text, parse_int=str, parse_float=str, parse_constant=str)
 
 
-def keyed_numbers(*layouts: Mapping[str, str]) -> Numbers:
-    """Numbers by key, of the first layout whose keys are all there; inside `data` where there is such a thing."""
+def keyed_numbers(layouts: Mapping[str, Mapping[str, str]]) -> Numbers:
+    """Numbers by their keys in each stream; inside `data` where there is such a thing. Of a column named twice the first key counts."""
 
-    def numbers(unit: bytes) -> Mapping[str, str | None]:
-        found = document(unit[unit.index(b"{") :] if b"{" in unit else unit)
-        if isinstance(found, dict) and isinstance(found.get("data"), dict):
+    def numbers(unit: bytes, stream: str) -> Mapping[str, str | None]:
+        found = document(unit[unit.index(b"{") :])
+        if isinstance(found.get("data"), dict):
             found = found["data"]
-        for layout in layouts:
-            if isinstance(found, dict) and all(key in found for key in layout.values()):
-                return {name: found[key] for name, key in layout.items() if isinstance(found[key], str)}
-        return {}
+        return {name: found[key] for name, key in layouts[stream].items() if isinstance(found.get(key), str)}
 
     return numbers
 
@@ -109,7 +106,7 @@ def keyed_numbers(*layouts: Mapping[str, str]) -> Numbers:
 def placed_numbers(places: Mapping[str, int]) -> Numbers:
     """Numbers by their place in a list."""
 
-    def numbers(unit: bytes) -> Mapping[str, str | None]:
+    def numbers(unit: bytes, _: str) -> Mapping[str, str | None]:
         found = document(unit)
         return {name: found[place] for name, place in places.items()} if isinstance(found, list) else {}
 
@@ -172,13 +169,13 @@ def _kline(n: int, step: int, first: int, price: str) -> str:
     return f"{at},{','.join(prices)},{n}.50000000,{at + step - 1},{n}000.12000000,{n * 3},{n}.25000000,{n}00.06000000,0"
 
 
-_WS_LAYOUTS = (
-    {"sequence": "t", "price": "p", "size": "q", "event_time": "T"},
-    {"sequence": "a", "price": "p", "size": "q", "first_trade_id": "f", "last_trade_id": "l", "event_time": "T"},
-    {"sequence": "u", "bid_price": "b", "bid_size": "B", "ask_price": "a", "ask_size": "A"},
-    {"last_update_id": "u", "first_update_id": "U", "event_time": "E"},
-    {"last_update_id": "lastUpdateId"},
-)
+_QUOTE_KEYS = {"sequence": "u", "bid_price": "b", "bid_size": "B", "ask_price": "a", "ask_size": "A"}
+_BINANCE_KEYS = {
+    "trades": {"sequence": "t", "price": "p", "size": "q", "event_time": "T"},
+    "agg_trades": {"sequence": "a", "price": "p", "size": "q", "first_trade_id": "f", "last_trade_id": "l", "event_time": "T"},
+    "quotes": _QUOTE_KEYS,
+    "depth": {"first_update_id": "U"},
+}
 
 
 def _binance_messages(n: int) -> list[tuple[str, dict[str, object]]]:
@@ -207,7 +204,7 @@ def _captures() -> Iterable[Seed]:
         for at, (channel, data) in enumerate(_binance_messages(n)):
             # The recorder's clock is behind: what carries no time of the venue is put right by as much.
             lines.append(f"{_us(n) - 2_000_000 + at} " + _json({"stream": channel, "data": data}))
-    yield Seed("binance-ws-spot", "binance-ws", "capture.dat", _lines(lines), "lines", keyed_numbers(*_WS_LAYOUTS))
+    yield Seed("binance-ws-spot", "binance-ws", "capture.dat", _lines(lines), "lines", keyed_numbers(_BINANCE_KEYS))
     lines = []
     for n in range(10):
         at = _us(n) + 20_000
@@ -215,9 +212,9 @@ def _captures() -> Iterable[Seed]:
         for _, data in _binance_messages(n)[:4]:
             extra = {"X": "MARKET" if n % 4 else "INSURANCE_FUND"} if data.get("e") == "trade" else {"T": _ms(n)}
             lines.append(f"{clock} " + _json({**{name: value for name, value in data.items() if name != "M"}, **extra}))
-    yield Seed("binance-ws-usdm", "binance-ws", "capture.txt", _lines(lines), "lines", keyed_numbers(*_WS_LAYOUTS))
+    yield Seed("binance-ws-usdm", "binance-ws", "capture.txt", _lines(lines), "lines", keyed_numbers(_BINANCE_KEYS))
     lines = [f"{_us(n) + 20_000} " + _json(_binance_messages(n)[0][1]) for n in range(COUNT)]
-    yield Seed("binance-ws-trades", "binance-ws", "trades.txt", _lines(lines), "lines", keyed_numbers(*_WS_LAYOUTS), instrument="binance:BTCUSDT")
+    yield Seed("binance-ws-trades", "binance-ws", "trades.txt", _lines(lines), "lines", keyed_numbers(_BINANCE_KEYS), instrument="binance:BTCUSDT")
 
 
 def _rest() -> Iterable[Seed]:
@@ -235,7 +232,7 @@ def _rest() -> Iterable[Seed]:
         )
         for n in range(COUNT)
     ]
-    numbers = keyed_numbers({"sequence": "id", "price": "price", "size": "qty", "event_time": "time"})
+    numbers = keyed_numbers({"trades": {"sequence": "id", "price": "price", "size": "qty", "event_time": "time"}})
     yield Seed("binance-rest-trades", "binance-rest", "BTCUSDT-page.json", _document(trades), "elements", numbers)
     klines = []
     for n in range(COUNT):
@@ -272,11 +269,9 @@ def _coinbase() -> Iterable[Seed]:
             f"{clock} " + _json({**ticker, **best, "time": _iso(at)}),
             f"{clock} " + _json(change),
         ]
-    numbers = keyed_numbers(
-        {"sequence": "trade_id", "price": "price", "size": "size"},
-        {"sequence": "sequence", "bid_price": "best_bid", "bid_size": "best_bid_size", "ask_price": "best_ask", "ask_size": "best_ask_size"},
-    )
-    yield Seed("coinbase-ws", "coinbase-ws", "coinbase.dat", _lines(lines), "lines", numbers)
+    best = {"bid_price": "best_bid", "bid_size": "best_bid_size", "ask_price": "best_ask", "ask_size": "best_ask_size"}
+    keys = {"trades": {"sequence": "trade_id", "price": "price", "size": "size"}, "quotes": {"sequence": "sequence", **best}}
+    yield Seed("coinbase-ws", "coinbase-ws", "coinbase.dat", _lines(lines), "lines", keyed_numbers(keys))
 
 
 # Files without ids, and Kraken
@@ -309,7 +304,7 @@ def _without_ids() -> Iterable[Seed]:
     yield Seed("kraken-csv-bars", "kraken-csv", "XBTUSD_1.csv", _lines(rows), "lines", bar)
 
 
-def _levels(unit: bytes) -> Mapping[str, str | None]:
+def _levels(unit: bytes, _: str) -> Mapping[str, str | None]:
     found: dict[str, str | None] = {}
     at, *sides = unit.decode().split(",")
     for side, levels in zip(("bid", "ask"), sides, strict=True):
@@ -360,11 +355,11 @@ def _polygon() -> Iterable[Seed]:
     ]
     bar = csv_numbers({"volume": 1, "open": 2, "close": 3, "high": 4, "low": 5, "bar_start": 6, "trade_count": 7})
     yield Seed("polygon-flat-minutes", "polygon-flat", f"{day}.csv", _lines([header, *rows]), "lines", bar, "by name")
-    layouts = (
-        {"price": "p", "size": "s", "event_time": "t"},
-        {"bid_price": "bp", "bid_size": "bs", "ask_price": "ap", "ask_size": "as", "event_time": "t"},
-        {"open": "o", "high": "h", "low": "l", "close": "c", "volume": "v", "vwap": "vw", "bar_start": "s"},
-    )
+    keys = {
+        "trades": {"price": "p", "size": "s", "event_time": "t"},
+        "quotes": {"bid_price": "bp", "bid_size": "bs", "ask_price": "ap", "ask_size": "as", "event_time": "t"},
+        "venue_bars": {"open": "o", "high": "h", "low": "l", "close": "c", "volume": "v", "vwap": "vw", "bar_start": "s"},
+    }
     for name, has_clock, has_ids in (("polygon-ws-clock", True, True), ("polygon-ws", False, False)):
         lines = ['[{"ev":"status","status":"auth_success","message":"authenticated"}]']
         for n in range(10):
@@ -378,7 +373,7 @@ def _polygon() -> Iterable[Seed]:
             )
             clock = f"{_us(n) + 20_000} " if has_clock else ""
             lines += [f"{clock}[{trade},{quote}]", f"{clock}[{bar}]" if n % 2 else f"{clock}{bar}"]
-        yield Seed(name, "polygon-ws", "polygon.txt", _lines(lines), "events", keyed_numbers(*layouts), has_ordinals=not has_ids)
+        yield Seed(name, "polygon-ws", "polygon.txt", _lines(lines), "events", keyed_numbers(keys), has_ordinals=not has_ids)
 
 
 # Tardis
@@ -454,20 +449,18 @@ names: [t, o, h, l, c, v, n]
     numbers = csv_numbers({"bar_start": 0, "open": 1, "high": 2, "low": 3, "close": 4, "volume": 5, "trade_count": 6}, "\t")
     beside = {".mapping.yaml": mapping}
     yield Seed("table-bars", "table", "bars.tsv", _lines(rows), "lines", numbers, delimiter=b"\t", beside=beside)
-    yield parquet_seed(
-        {
-            "nr": pa.array([1000 + n for n in range(COUNT)], pa.int64()),
-            "at": pa.array([_us(n) for n in range(COUNT)], pa.timestamp("us", "UTC")),
-            "px": pa.array([_price(n) for n in range(COUNT)], pa.string()).cast(pa.decimal128(18, 4)),
-            "amount": pa.array([_size(n) for n in range(COUNT)], pa.string()),
-            "side": pa.array(["bs"[n % 2] for n in range(COUNT)], pa.string()),
-        }
-    )
+    beside = {".mapping.yaml": PARQUET_MAPPING}
+    yield Seed("table-parquet", "table", "mine.parquet", parquet(PARQUET_COLUMNS), "parquet", lambda *_: {}, beside=beside)
 
 
-def parquet_seed(columns: Mapping[str, pa.Array]) -> Seed:
-    """A table of Parquet from its columns."""
-    mapping = b"""
+PARQUET_COLUMNS = {
+    "nr": pa.array([1000 + n for n in range(COUNT)], pa.int64()),
+    "at": pa.array([_us(n) for n in range(COUNT)], pa.timestamp("us", "UTC")),
+    "px": pa.array([_price(n) for n in range(COUNT)], pa.string()).cast(pa.decimal128(18, 4)),
+    "amount": pa.array([_size(n) for n in range(COUNT)], pa.string()),
+    "side": pa.array(["bs"[n % 2] for n in range(COUNT)], pa.string()),
+}
+PARQUET_MAPPING = b"""
 stream: trades
 instrument: kraken:XBTUSD
 columns: {price: px, size: amount}
@@ -475,9 +468,13 @@ time: {column: at}
 side: {column: side, buy: b, sell: s}
 id: nr
 """
+
+
+def parquet(columns: Mapping[str, pa.Array]) -> bytes:
+    """A table of Parquet from its columns."""
     out = io.BytesIO()
     pq.write_table(pa.table(dict(columns)), out, write_page_checksum=True)
-    return Seed("table-parquet", "table", "mine.parquet", out.getvalue(), "parquet", lambda _: {}, beside={".mapping.yaml": mapping})
+    return out.getvalue()
 
 
 def _corrections() -> Iterable[Seed]:
