@@ -22,7 +22,17 @@ from rrr_assets.warehouse.connect import Database, Role
 from rrr_assets.warehouse.home import Home
 from rrr_assets.warehouse.migrate import migrate
 
-ASSETS = ("raw_trades", "venue_bars", "bars_1m", "bars_5m", "bars_1h", "bars_1d", "bar_conformance")
+TICKS = ("raw_trades", "raw_agg_trades", "raw_quotes", "raw_depth")
+BARS = ("bars_1m", "bars_5m", "bars_1h", "bars_1d")
+REFRESHED = (*BARS, "bar_conformance")
+"""What follows the invalidation log."""
+
+ASSETS = (*TICKS, "venue_bars", *REFRESHED)
+"""What the main job materialises: all but the landing zone."""
+
+FED_BY_TRADES = ("raw_trades", "venue_bars", *REFRESHED)
+"""What a run materialises where files of trades or venue bars wait and no others."""
+
 CHECKS = ("integrity", "quality")
 
 

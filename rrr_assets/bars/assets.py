@@ -6,7 +6,7 @@ from typing import Any, Final
 import dagster as dg
 from pydantic import Field
 
-from rrr_assets.contracts.bars import BARS
+from rrr_assets.contracts.bars import BARS, Engine
 from rrr_assets.resources.partitions import DAYS, days_of
 from rrr_assets.resources.reporting import DayReports, check_specs, column_lineage, contract_metadata, failures_told
 from rrr_assets.resources.warehouse import Warehouse
@@ -21,6 +21,11 @@ class RefreshConfig(dg.Config):
         default=True, description="Recompute the days whole; otherwise only what the invalidation log says has changed."
     )
     instruments: list[str] = Field(default_factory=list, description="Only these instruments, as venue:SYMBOL; empty for all.")
+    engine: Engine = Field(
+        default=Engine.auto,
+        description="What computes 1-minute bars of whole days: `columnar` from the rows that were taken in, where they are still staged "
+        "as they are stored; `sql` in the database; `auto` chooses by the number of trades. The bars are the same.",
+    )
 
 
 def bars_asset(interval: str) -> dg.AssetsDefinition:
@@ -52,8 +57,11 @@ def bars_asset(interval: str) -> dg.AssetsDefinition:
         reports = DayReports(context)
         chosen = config.instruments or None
         with failures_told(context, days, reports):
-            for done in warehouse.refresh_bars(interval, days, whole_days=config.whole_days, instruments=chosen):
+            for done in warehouse.refresh_bars(interval, days, whole_days=config.whole_days, instruments=chosen, engine=config.engine):
                 metadata: dict[str, Any] = {"dagster/partition_row_count": done.bars, "changed": done.changed, "windows": done.windows}
+                if interval == "1m":
+                    metadata["windows_columnar"] = done.windows_columnar
+                    warehouse.forget_staged([done.day])
                 if done.day == days[-1] and (done.changed or config.whole_days):
                     metadata |= _picture(warehouse, interval, done.day)
                 reports.tell(done.day, metadata, warehouse.check(table.name, done.day))

@@ -13,7 +13,7 @@ from rrr_assets.resources.warehouse import Warehouse
 _MOST_DAYS: Final = 31
 _MOST_LOOKED_AT: Final = 366
 """More than are refreshed at a time: days that are held back or rest must not stand in the way of younger ones."""
-_SOURCES: Final = ("raw_trades", "venue_bars")
+_SOURCES: Final = ("raw_trades", "raw_agg_trades", "venue_bars")
 
 
 def invalidation_sensor(job: Any) -> dg.SensorDefinition:

@@ -33,7 +33,9 @@ WIDE_SIZE: Final = pa.decimal256(76, SIZE_SCALE)
 SCHEMA: Final = pa.schema([field for field in BARS["1m"].arrow_schema() if field.name not in {"is_complete", "known_at"}])
 """What comes out, but that a column of sums is wider where a value needs it: NOTIONAL for quote volumes, WIDE_SIZE for volumes."""
 
-_NEEDED: Final = pa.schema([TRADES.field(name) for name in ("instrument", "event_time", "sequence", "price", "size", "side", "conditions")])
+NEEDED: Final = pa.schema([TRADES.field(name) for name in ("instrument", "event_time", "sequence", "price", "size", "side", "conditions")])
+"""What of trades is looked at."""
+
 _SUMS: Final = {"volume": "size", "quote_volume": "notional", "taker_buy_volume": "size", "taker_buy_quote_volume": "notional"}
 _LIMB: Final = 2**32
 _LIMBS: Final = 4
@@ -78,9 +80,9 @@ def bars_of_day(
         OverflowError: a sum passes 76 digits.
     """
     if isinstance(trades, pa.Table):
-        table = trades.select(_NEEDED.names)
+        table = trades.select(NEEDED.names)
     else:
-        table = pa.Table.from_batches([batch.select(_NEEDED.names) for batch in trades], _NEEDED)
+        table = pa.Table.from_batches([batch.select(NEEDED.names) for batch in trades], NEEDED)
     made: dict[str, list[pa.Table]] = {interval: [] for interval in intervals}
     for name, part in _by_instrument(table, uncounted):
         numbers = _as_numbers(part)

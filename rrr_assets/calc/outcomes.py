@@ -59,13 +59,17 @@ class DayLoaded:
 
 @dataclass(frozen=True, slots=True)
 class DayRefreshed:
-    """What refreshing one day of one bar table did. `changed` counts bars written or removed, `windows` what was looked at."""
+    """What refreshing one day of one bar table did.
+
+    `changed` counts bars written or removed, `windows` what was looked at, `windows_columnar` those of them that were made of staged rows.
+    """
 
     day: date
     interval: str
     bars: int
     changed: int
     windows: int
+    windows_columnar: int = 0
     volume: dict[str, Decimal] = field(default_factory=dict)
 
 

@@ -4,16 +4,26 @@ import json
 import sys
 from dataclasses import asdict
 from datetime import date
+from enum import StrEnum
 from typing import Annotated
 
 import typer
 
 from rrr_assets.cli.arguments import FormatOption, JsonFlag, MaybeEnd, MaybeStart, OnlyInstrument, Out, parse_day
 
+
+class BarsStream(StrEnum):
+    """What an instrument's bars may be made from."""
+
+    TRADES = "trades"
+    AGG_TRADES = "agg_trades"
+
+
 Reason = Annotated[str | None, typer.Option("--reason", help="Only rows refused for it, such as scale or conflict.")]
 IsAll = Annotated[bool, typer.Option("--all", help="Also rows that were taken in after all.")]
 PriceScale = Annotated[int | None, typer.Option("--price-scale", min=0, max=12, help="Decimals a price may have.")]
 SizeScale = Annotated[int | None, typer.Option("--size-scale", min=0, max=18, help="Decimals a size may have.")]
+MadeFrom = Annotated[BarsStream | None, typer.Option("--bars-stream", help="What its bars are made from.")]
 ListedOn = Annotated[date | None, typer.Option("--listed-on", parser=parse_day, metavar="DAY", help="First day on which it is expected.")]
 DelistedOn = Annotated[
     date | None, typer.Option("--delisted-on", parser=parse_day, metavar="DAY", help="First day on which it is no longer expected.")
@@ -49,40 +59,41 @@ def set_instrument(
     instrument: Annotated[str, typer.Argument(metavar="VENUE:SYMBOL", show_default=False)],
     price_scale: PriceScale = None,
     size_scale: SizeScale = None,
+    bars_stream: MadeFrom = None,
     listed_on: ListedOn = None,
     delisted_on: DelistedOn = None,
 ) -> None:
     """Change an instrument from now on.
 
-    Its current row is closed and another one opened.
+    Its current row is closed and another one opened. Where its bars come from another stream then, the days that are held of that
+    stream are made again by the daemon's next look at the invalidation log, or by the next run of the day.
     """
     from rrr_assets import read
     from rrr_assets.cli.failures import CommandFailed
     from rrr_assets.cli.output import note
     from rrr_assets.venues.names import parse_instrument
-    from rrr_assets.warehouse.connect import Database, Role
-    from rrr_assets.warehouse.sqlfiles import query
+    from rrr_assets.warehouse.connect import Database
+    from rrr_assets.warehouse.declare import Declared, NeverListed, declare
 
-    changes = {"price_scale": price_scale, "size_scale": size_scale, "listed_on": listed_on, "delisted_on": delisted_on}
-    given = {name: value for name, value in changes.items() if value is not None}
+    declared = Declared(price_scale, size_scale, bars_stream, listed_on, delisted_on)
+    given = {name: value for name, value in asdict(declared).items() if value is not None}
     if not given:
-        raise typer.BadParameter("nothing to change. Give --price-scale, --size-scale, --listed-on or --delisted-on")
+        raise typer.BadParameter("nothing to change. Give --price-scale, --size-scale, --bars-stream, --listed-on or --delisted-on")
     try:
         name = parse_instrument(instrument)
     except ValueError as error:
         raise read.UnknownInstrument(str(error)) from error
     database = Database.current()
-    with database.connect(Role.WRITER) as connection:
-        row = connection.execute(query("replace_instrument"), {"instrument": name, **changes}).fetchone()
-        if row is None:
-            read.check_known(name, database=database)
-            raise CommandFailed(f"{name} was changed at this very moment by somebody else. Try again")
-        listed, delisted = row
-        if listed is not None and delisted is not None and delisted <= listed:
-            raise CommandFailed(
-                f"{name} cannot be delisted on {delisted} when it is listed on {listed}. Give a later day; nothing was changed"
-            )
+    try:
+        days = declare(database, name, declared)
+    except NeverListed as error:
+        raise CommandFailed(str(error)) from error
+    if days is None:
+        read.check_known(name, database=database)
+        raise CommandFailed(f"{name} was changed at this very moment by somebody else. Try again")
     note(f"{name}: {', '.join(f'{field} {value}' for field, value in given.items())} from now on")
+    if days:
+        note(f"bars of {len(days)} days are to be made again, {days[0]} to {days[-1]}: the daemon does it, or a run of the days")
 
 
 @quarantine_app.callback()

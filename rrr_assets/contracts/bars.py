@@ -1,6 +1,7 @@
 """The contracts of our bars, at four intervals with the same columns."""
 
 from datetime import timedelta
+from enum import StrEnum
 from typing import Final
 
 from rrr_assets.contracts.base import BARS_RETENTION, Column, Table, Type
@@ -8,6 +9,15 @@ from rrr_assets.contracts.ticks import INSTRUMENT
 
 INTERVALS: Final = {"1m": timedelta(minutes=1), "5m": timedelta(minutes=5), "1h": timedelta(hours=1), "1d": timedelta(days=1)}
 """Each interval's bars are made from those of the one before it, the first from trades."""
+
+
+class Engine(StrEnum):
+    """What computes 1-minute bars: the columnar engine, from rows that were just taken in, or the database. The bars are the same."""
+
+    auto = "auto"
+    columnar = "columnar"
+    sql = "sql"
+
 
 _COLUMNS: Final = (
     INSTRUMENT,

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Final
 import dagster as dg
 from pydantic import PrivateAttr
 
+from rrr_assets.contracts.bars import Engine
+
 if TYPE_CHECKING:
     import pyarrow as pa
 
@@ -55,16 +57,25 @@ class Warehouse(dg.ConfigurableResource):  # type: ignore[type-arg]  # it yields
         return store(self.database(), day, files, run_id, raw_text)
 
     def refresh_bars(
-        self, interval: str, days: Sequence[date], *, whole_days: bool, instruments: Sequence[str] | None
+        self, interval: str, days: Sequence[date], *, whole_days: bool, instruments: Sequence[str] | None, engine: Engine = Engine.auto
     ) -> Iterator[DayRefreshed]:
-        """Bring one bar table in step with what it is made from.
+        """Bring one bar table in step with what it is made from; `engine` is that of the 1-minute bars.
 
         Raises:
             RawTradesGone: the day's trades were dropped by retention; its bars stay as they are.
         """
+        from rrr_assets.warehouse.home import Home
         from rrr_assets.warehouse.refresh import refresh_bars
 
-        return refresh_bars(self.database(), interval, days, whole_days=whole_days, instruments=instruments)
+        home = Home.current()
+        return refresh_bars(self.database(), interval, days, whole_days=whole_days, instruments=instruments, home=home, engine=engine)
+
+    def forget_staged(self, days: Sequence[date] | None = None) -> None:
+        """Drop what this home has staged of the landed files of some days, or of all, and nothing needs any more."""
+        from rrr_assets.warehouse.bulk import forget_staged
+        from rrr_assets.warehouse.home import Home
+
+        forget_staged(self.database(), Home.current(), days)
 
     def compare_days(self, days: Sequence[date], *, whole_days: bool, instruments: Sequence[str] | None) -> Iterator[DayCompared]:
         """Bring the conformance ledger up to date."""

@@ -82,7 +82,7 @@ def _take_in(
     context: dg.AssetExecutionContext, config: IngestConfig, warehouse: Warehouse, stream: str, table: str
 ) -> dg.MaterializeResult:  # type: ignore[type-arg]  # Dagster takes no parameter here
     from rrr_assets.ticks.landing import raw_lines
-    from rrr_assets.ticks.waiting import forget_staged, waiting_files
+    from rrr_assets.ticks.waiting import waiting_files
 
     days = days_of(context)
     reports = DayReports(context)
@@ -92,8 +92,11 @@ def _take_in(
             loaded = None
             if day in files:
                 loaded = warehouse.load_day(stream, day, files[day], context.run.run_id, raw_lines)
-                forget_staged(warehouse.database(), files[day])
+                warehouse.forget_staged([day])
             reports.tell(day, _metadata(warehouse, stream, day, loaded, files.get(day, ())), warehouse.check(table, day))
+        if stream == "trades":
+            # Bars were made of them on another machine, or never.
+            warehouse.forget_staged()
     return reports.result()
 
 

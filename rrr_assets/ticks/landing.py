@@ -8,7 +8,6 @@ A file is accepted in steps that each may be the last: copied and verified under
 
 import errno
 import fcntl
-import hashlib
 import json
 import os
 import shutil
@@ -36,7 +35,7 @@ from rrr_assets.warehouse.correct import located
 from rrr_assets.warehouse.faultpoints import reach
 from rrr_assets.warehouse.home import Home, sync_folder
 from rrr_assets.warehouse.sqlfiles import query
-from rrr_assets.warehouse.staging import StagedFile, Stager, one_ahead
+from rrr_assets.warehouse.staging import StagedFile, Stager, folder_name, one_ahead
 from rrr_assets.warehouse.tick_tables import CONSECUTIVE
 
 _LEAST_FREE_MB: Final = 256
@@ -346,11 +345,7 @@ def _notes(folder: Path) -> dict[str, Any] | None:
 
 def _key(sha256: str, landed: LandingFile) -> str:
     day = landed.given_day.isoformat() if landed.given_day else ""
-    said = [sha256, landed.format, landed.given_instrument or "", day]
-    # Folders that were named when a file had one stream keep their names: those of trades, and of bars of formats that hold nothing else.
-    if landed.stream != "trades" and not (landed.stream == "venue_bars" and landed.format in _BARS_ALONE):
-        said.append(str(landed.stream))
-    return hashlib.sha256("\n".join(said).encode()).hexdigest()[:40]
+    return folder_name(sha256, landed.format, landed.given_instrument or "", day, landed.stream)
 
 
 def _require_space(home: Home, path: Path) -> None:

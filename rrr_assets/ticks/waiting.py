@@ -1,4 +1,4 @@
-"""What waits in the landing zone of this home, and what is no longer needed of it.
+"""What waits in the landing zone of this home.
 
 Belongs here: the books' view of landed files, by day. Does not: accepting files (landing.py).
 """
@@ -10,7 +10,7 @@ from rrr_assets.ticks import landing
 from rrr_assets.warehouse.connect import Database, Role
 from rrr_assets.warehouse.home import Home
 from rrr_assets.warehouse.sqlfiles import query
-from rrr_assets.warehouse.staging import StagedFile, drop_staged
+from rrr_assets.warehouse.staging import StagedFile
 
 
 def waiting_files(database: Database, stream: str, days: Sequence[date], *, all_files: bool) -> dict[date, list[StagedFile]]:
@@ -19,18 +19,6 @@ def waiting_files(database: Database, stream: str, days: Sequence[date], *, all_
         if all_files:
             connection.execute(query("landing_ask_again"), {"stream": stream, "days": list(days)})
         return landing.files_of_days(Home.current(), connection, stream, days)
-
-
-def forget_staged(database: Database, files: Sequence[StagedFile]) -> None:
-    """Drop the staged rows of files of which no day waits any more; the files themselves are kept."""
-    with database.kept(Role.WRITER) as connection:
-        waiting = connection.execute(
-            "select distinct file_id from landing_days where is_pending and file_id = any(%s)", ([file.file_id for file in files],)
-        ).fetchall()
-    still = {file_id for (file_id,) in waiting}
-    for file in files:
-        if file.file_id not in still:
-            drop_staged(file.folder)
 
 
 def days_waiting(database: Database, settled_for: timedelta) -> list[tuple[date, str, tuple[str, ...]]]:

@@ -4,12 +4,13 @@ Belongs here: the types of this layer and the reasons a row or a file can be ref
 Does not: any one venue's format.
 """
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from enum import StrEnum
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Final, Literal, Protocol
 
 import pyarrow as pa
 
@@ -19,6 +20,14 @@ Stream = Literal["trades", "agg_trades", "quotes", "depth", "venue_bars", "corre
 Space = Literal["trade_id", "exchange_trade_id", "aggregate_id", "update_id", "ordinal"]
 TimeUnit = Literal["s", "ms", "us", "ns"]
 Evidence = Literal["proven on real data", "built from the specification"]
+
+
+_CONTROLS: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029]")
+
+
+def printable(text: str) -> str:
+    """A sentence that quotes a file, with what would end a line or command a terminal as escapes: `\\x1b`, `\\u2028`."""
+    return _CONTROLS.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
 class Reason(StrEnum):
@@ -46,9 +55,9 @@ class SourceRefused(Exception):
     """A whole file is refused: truncated, fails its checksum, or is no such format. Permanent: never retried."""
 
     def __init__(self, file: str, reason: str, remedy: str, line: int | None = None) -> None:
-        self.file, self.reason, self.remedy, self.line = file, reason, remedy, line
+        self.file, self.reason, self.remedy, self.line = file, printable(reason), remedy, line
         where = file if line is None else f"{file}, line {line}"
-        super().__init__(f"{where}: {reason}. {remedy}")
+        super().__init__(f"{where}: {self.reason}. {remedy}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +155,7 @@ class Refusals:
         sequence: int | None = None,
     ) -> None:
         """Refuse one row. `event_time` is in microseconds since the epoch, UTC."""
-        self._rows.append((line, reason, detail, raw, instrument, event_time, sequence))
+        self._rows.append((line, reason, printable(detail), raw, instrument, event_time, sequence))
 
     def batch(self) -> pa.RecordBatch:
         """The refused rows by line, in the schema `contracts.parsed.REFUSED_ROWS`."""

@@ -5,7 +5,7 @@ how each of them is written (binance_vision, binance_rest, binance_ws).
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 import pyarrow as pa
@@ -53,8 +53,8 @@ def is_coin_margined(symbol: str) -> bool:
     return "USD_" in symbol
 
 
-def kline_market(source: Source, given: str | None, symbol: str | None, first_open: str | None, *, has_header: bool) -> str:
-    """The market of a file of klines, which have the same 12 columns in all of them.
+def kline_market(source: Source, given: str | None, symbol: str | None, opens: Sequence[str], *, has_header: bool) -> str:
+    """The market of a file of klines, which have the same 12 columns in all of them; `opens` are some of their prices.
 
     Raises:
         SourceRefused: nothing tells spot from USD-M.
@@ -65,7 +65,8 @@ def kline_market(source: Source, given: str | None, symbol: str | None, first_op
         return BINANCE_COINM
     if has_header:
         return BINANCE_USDM
-    if first_open is None or _SPOT_PRICE.fullmatch(first_open):
+    # Most of the prices decide: a single one may be damaged.
+    if 2 * sum(1 for price in opens if _SPOT_PRICE.fullmatch(price)) >= len(opens):
         return BINANCE
     raise SourceRefused(
         source.name,
@@ -76,11 +77,12 @@ def kline_market(source: Source, given: str | None, symbol: str | None, first_op
 
 def kline_interval(open_time: str, close_time: str) -> str | None:
     """The interval that lies between a kline's first and last instant, which has its last unit of time left out."""
-    if not (open_time.isdecimal() and close_time.isdecimal()):
-        return None
     per_second = {13: 1000, 16: 1_000_000}.get(len(open_time))
+    # However many digits there are, they are not read as a number before they are counted.
+    if per_second is None or len(close_time) != len(open_time) or not (open_time.isdecimal() and close_time.isdecimal()):
+        return None
     length = int(close_time) + 1 - int(open_time)
-    if per_second is None or length % per_second:
+    if length % per_second:
         return None
     return interval_of_seconds(length // per_second)
 

@@ -60,7 +60,8 @@ class Rest:
         self._refuse_other_answers(source, content)
         elements = self._elements(source)
         symbol = binance_symbol(source.name)
-        if any(isinstance(element, dict) for element in elements):
+        # Most of the elements decide: a single one may be damaged.
+        if 2 * sum(1 for element in elements if isinstance(element, dict)) >= len(elements):
             return self._trades_facts(source, content, elements, given, symbol)
         return self._klines_facts(source, content, elements, given, symbol)
 
@@ -125,7 +126,7 @@ class Rest:
 
     def _klines_facts(self, source: Source, content: Content, elements: list[Json], given: str | None, symbol: str | None) -> SourceFacts:
         rows = [[text_of(item) or "" for item in row] for row in elements if isinstance(row, list) and len(row) == len(KLINE)]
-        market = kline_market(source, given, symbol, rows[0][1] if rows else None, has_header=False)
+        market = kline_market(source, given, symbol, [row[1] for row in rows], has_header=False)
         return SourceFacts(
             stream="venue_bars",
             space=None,

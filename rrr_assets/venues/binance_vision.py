@@ -190,7 +190,7 @@ class Klines:
             raise unlike(source, self.name, content.head)
         refuse_cut_last_line(source, content, _SOME_FIELD, [len(KLINE)])
         named = _agreed_name(source, content.member, {*INTERVAL_SECONDS, MONTH})
-        market = kline_market(source, given, named.symbol if named else None, layout.first_open, has_header=layout.has_header)
+        market = kline_market(source, given, named.symbol if named else None, layout.opens, has_header=layout.has_header)
         return SourceFacts(
             stream="venue_bars",
             space=None,
@@ -258,7 +258,7 @@ def _layout_of_trades(head: str, row: re.Pattern[str], headers: Collection[tuple
 @dataclass(frozen=True, slots=True)
 class _KlineLayout:
     has_header: bool
-    first_open: str | None
+    opens: list[str]
     intervals: list[str | None]
     time_unit: TimeUnit
 
@@ -271,7 +271,7 @@ def _kline_layout(head: str) -> _KlineLayout | None:
         return None
     return _KlineLayout(
         has_header,
-        rows[0][1] if rows else None,
+        [row[1] for row in rows],
         [kline_interval(row[0], row[6]) for row in rows],
         unit_of_times(row[0] for row in rows) or DEFAULT_UNIT,
     )

@@ -105,12 +105,15 @@ class Ccapi:
 
 
 def _stream(head: str) -> Stream | None:
-    """What the first lines are of, by their header, or by the first that is a row; None where they are neither."""
+    """What the first lines are of, by their header, or by what most of them are rows of; None where they are neither."""
     lines = data_lines(head)
     header = header_names(lines[0]) if lines else ()
-    if header == _HEADER or any(_ROW.fullmatch(line) for line in lines):
+    if header == _HEADER:
         return "trades"
-    return "quotes" if header in _BOOK_HEADERS or any(_BOOK_ROW.fullmatch(line) for line in lines) else None
+    if header in _BOOK_HEADERS:
+        return "quotes"
+    trades, quotes = (sum(1 for line in lines if row.fullmatch(line)) for row in (_ROW, _BOOK_ROW))
+    return None if not trades and not quotes else "trades" if trades >= quotes else "quotes"
 
 
 def _trades(found: CsvRows, counter: OrdinalCounter, instrument: str, latest: int) -> ParsedBatch:

@@ -5,6 +5,7 @@ Belongs here: zip, gzip, checksums, line ends, what is no text at all. Does not:
 
 import gzip
 import hashlib
+import lzma
 import re
 import zipfile
 import zlib
@@ -32,6 +33,8 @@ _READ_BYTES: Final = 4 << 20
 _BOM: Final = b"\xef\xbb\xbf"
 _CONTROLS: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _SHA256_LINE: Final = re.compile(r"([0-9a-fA-F]{64})(?:\s+\*?(.*?))?\s*")
+# A damaged header may ask for a method or an encryption that is not known here.
+_DAMAGES: Final = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError)
 _OTHER_PACKINGS: Final = {
     b"\x28\xb5\x2f\xfd": "zstd",
     b"BZh": "bzip2",
@@ -148,8 +151,17 @@ def open_content(source: Source) -> Iterator[tuple[Reader, str | None]]:
                 if packed:
                     raise SourceRefused(source.name, f"it is a {packed} file", "Unpack it, or pack it as zip or gzip.")
                 yield file, None
-    except (zipfile.BadZipFile, zlib.error, EOFError, gzip.BadGzipFile) as error:
-        raise SourceRefused(source.name, f"the archive is truncated or damaged ({error})", DAMAGED) from error
+    except _DAMAGES as error:
+        raise _damaged(source, error) from error
+    except OSError as error:
+        # What bzip2 finds wrong with its data is one of these, without a number of the system's.
+        if error.errno is not None:
+            raise
+        raise _damaged(source, error) from error
+
+
+def _damaged(source: Source, error: Exception) -> SourceRefused:
+    return SourceRefused(source.name, f"the archive is truncated or damaged ({str(error)[:200]})", DAMAGED)
 
 
 def _members(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
@@ -178,6 +190,8 @@ def _verify_other_members(source: Source) -> None:
         for member in _members(archive):
             if member.filename == data:
                 continue
+            if member.flag_bits & 1:
+                raise SourceRefused(source.name, f"{member.filename} in it is encrypted", "Decrypt it first.")
             with archive.open(member) as stream:
                 while stream.read(_READ_BYTES):
                     pass

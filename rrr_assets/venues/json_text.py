@@ -26,6 +26,7 @@ class Number(str):
     __slots__ = ()
 
 
+_NOTHING: Final = Number("")
 _DECODER: Final = json.JSONDecoder(parse_int=Number, parse_float=Number, parse_constant=Number)
 
 
@@ -72,13 +73,28 @@ def text_of(value: Json) -> str | None:
 
 def encode(value: Json) -> str:
     """JSON with every number as it was written; spaces between the values are not kept."""
-    if isinstance(value, Number):
-        return str(value)
-    if isinstance(value, dict):
-        return "{" + ",".join(f"{json.dumps(key)}:{encode(item)}" for key, item in value.items()) + "}"
-    if isinstance(value, list):
-        return "[" + ",".join(encode(item) for item in value) + "]"
-    return json.dumps(value)
+    written: list[str] = []
+    # What is still to be written, the next at the end; not by recursion, for a document may be as deep as `decode` reads.
+    coming: list[tuple[str, Json, str]] = [("", value, "")]
+    while coming:
+        before, item, after = coming.pop()
+        written.append(before)
+        if isinstance(item, dict):
+            written.append("{")
+            coming.append(("}", _NOTHING, after))
+            parts = [(f"{json.dumps(key)}:", inner, ",") for key, inner in item.items()]
+        elif isinstance(item, list):
+            written.append("[")
+            coming.append(("]", _NOTHING, after))
+            parts = [("", inner, ",") for inner in item]
+        else:
+            written.append(str(item) if isinstance(item, Number) else json.dumps(item))
+            written.append(after)
+            continue
+        if parts:
+            parts[-1] = (parts[-1][0], parts[-1][1], "")
+        coming.extend(reversed(parts))
+    return "".join(written)
 
 
 def raw_element(element: Json) -> str:

@@ -7,7 +7,6 @@ https://docs.kraken.com/api/docs/rest-api/get-recent-trades
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import pairwise
 from typing import Final
 
 import numpy as np
@@ -18,13 +17,13 @@ from rrr_assets.venues.base import Evidence, ParsedBatch, Reason, Refusals, Sour
 from rrr_assets.venues.content import unchanged, unlike, verify
 from rrr_assets.venues.json_text import BATCH_ROWS, Json, Number, raw_elements, read_document, text_of, text_rows
 from rrr_assets.venues.names import (
+    INTERVAL_SECONDS,
     KRAKEN,
     agreed_instrument,
     declared_days,
     given_instrument,
-    instrument_name,
     interval_in_name,
-    interval_of_seconds,
+    parse_instrument,
 )
 from rrr_assets.venues.rows import (
     BarColumns,
@@ -44,6 +43,7 @@ _ANSWER: Final = re.compile(r'\s*\{\s*"(error|result)"\s*:')
 _TRADE: Final = ("price", "volume", "time", "side", "type", "misc")
 _TRADE_WITH_ID: Final = (*_TRADE, "trade_id")
 _BAR: Final = ("time", "open", "high", "low", "close", "vwap", "volume", "count")
+_TIME_DIGITS: Final = 10  # of a time in whole seconds
 _TYPES: Final = {"m": "market", "l": "limit"}
 
 
@@ -76,7 +76,7 @@ class Rest:
             size_bytes=content.size_bytes,
             declared=declared_days(source, None),
             interval=_interval(source, elements) if is_bars else None,
-            instrument=agreed_instrument(source, given, instrument_name(KRAKEN, pair)),
+            instrument=agreed_instrument(source, given, _instrument(source, pair)),
         )
 
     def parse(self, source: Source, facts: SourceFacts) -> Iterator[ParsedBatch]:
@@ -117,24 +117,37 @@ def _answer(source: Source) -> tuple[str, list[Json]]:
     return pair, rows
 
 
+def _instrument(source: Source, pair: str) -> str:
+    try:
+        return parse_instrument(f"{KRAKEN}:{pair}")
+    except ValueError as error:
+        raise SourceRefused(source.name, f"its result is of '{pair[:40]}', which is no pair", "Save the venue's answer as it is.") from error
+
+
 def _is_bars(elements: list[Json]) -> bool:
-    """Bars start with their time, a number; trades start with their price, a string."""
-    return any(isinstance(row, list) and len(row) == len(_BAR) and isinstance(row[0], Number) for row in elements)
+    """Bars start with their time, a number; trades start with their price, a string. Most of the rows decide, as below."""
+    rows = [row for row in elements if isinstance(row, list)]
+    bars = sum(1 for row in rows if len(row) == len(_BAR) and isinstance(row[0], Number))
+    return bars >= max(sum(1 for row in rows if len(row) in {len(_TRADE), len(_TRADE_WITH_ID)}), 1)
 
 
 def _has_ids(elements: list[Json]) -> bool:
-    return any(isinstance(row, list) and len(row) == len(_TRADE_WITH_ID) for row in elements)
+    """Old answers give no ids. Most of the rows decide: a single one may be damaged."""
+    widths = [len(row) for row in elements if isinstance(row, list)]
+    return widths.count(len(_TRADE_WITH_ID)) >= max(widths.count(len(_TRADE)), 1)
 
 
 def _interval(source: Source, elements: list[Json]) -> str:
-    """By the least step between the bars, or the file's name where there is one bar.
+    """By the grid that most of the bars lie on, or the file's name where there is one bar.
 
     Raises:
         SourceRefused: neither tells, or they contradict each other.
     """
-    times = sorted({int(row[0]) for row in elements if isinstance(row, list) and row and isinstance(row[0], Number) and row[0].isdecimal()})
-    steps = [later - earlier for earlier, later in pairwise(times)]
-    measured = interval_of_seconds(min(steps)) if steps else None
+    starts = [row[0] for row in elements if isinstance(row, list) and row and isinstance(row[0], Number)]
+    times = sorted({int(start) for start in starts if start.isdecimal() and len(start) <= _TIME_DIGITS})
+    # Not by the least step between them: a single damaged time would make one. On the next coarser grid lies every second bar.
+    grids = [name for name, length in INTERVAL_SECONDS.items() if 4 * sum(1 for time in times if time % length == 0) > 3 * len(times)]
+    measured = max(grids, key=lambda name: INTERVAL_SECONDS[name]) if len(times) > 1 and grids else None
     named = interval_in_name(source.name)
     if named is not None and measured is not None and named != measured:
         raise SourceRefused(source.name, f"it is named for bars of {named}, but holds bars of {measured}", "Give the file its right name.")

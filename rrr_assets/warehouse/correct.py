@@ -2,13 +2,12 @@
 
 Belongs here: judging each correction against the trade that stands, replacing or ending that trade, and keeping what was
 believed. Does not: reading them (venues/rrr_corrections), finding the day of a trade (ticks/landing).
-A correction applies once: given again, it is found to be known. Several corrections of one trade apply in the order of their
-lines.
+A correction applies once: the same file given again is found to be known, whatever corrected the trade since. Several corrections
+of one trade apply in the order of their lines.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Iterator
 from datetime import date, datetime, timedelta
 from typing import Any, Final
 
@@ -41,15 +40,15 @@ class Corrections:
         self._run_id = run_id
         self._raw_text = raw_text
 
-    def take_in(self, file: StagedFile, coverage: Mapping[tapes.Key, tapes.Held], *, settle: bool) -> FileTakenIn:
-        """Apply one file's corrections of the day; with `settle` the day waits for the file no more."""
+    def take_in(self, file: StagedFile, coverage: dict[tapes.Key, tapes.Held], *, settle: bool) -> FileTakenIn:
+        """Apply one file's corrections of the day; with `settle` the day waits for the file no more. `coverage` is kept in step."""
         batch_id = next_batch(self._connection)
         refused = file.refused(self._day)
         rows = pa.Table.from_batches(file.rows(self._day), CORRECTIONS)
         counts: Counter[str] = Counter()
         windows: list[tuple[str, date, datetime, datetime]] = []
         for some in _rounds(rows):
-            verdicts, moved = self._apply(batch_id, some)
+            verdicts, moved = self._apply(file.file_id, batch_id, some)
             counts.update(verdict if verdict in {"apply", "duplicate"} else "refused" for _, verdict, *_ in verdicts)
             windows += [(name, self._day, start, end) for name, start, end in moved]
             wrong = [row for row in verdicts if row[1] not in {"apply", "duplicate"}]
@@ -61,7 +60,10 @@ class Corrections:
         stamps: dict[str, Any] = {"known_at": self._known_at, "batch_id": batch_id}
         write_quarantine(self._connection, file, self._day, stamps, refused)
         log_invalidations(self._connection, self._kind.name, windows, "correction", batch_id)
-        self._cover(coverage, {name for name, *_ in windows})
+        for name in sorted({name for name, *_ in windows}):
+            changes, uncovered = tapes.cover_corrected(self._connection, self._kind, self._day, name, coverage)
+            coverage.update(changes)
+            log_invalidations(self._connection, self._kind.name, uncovered, "coverage", batch_id)
         counted: dict[str, Any] = {
             "rows_read": len(rows) + len(file.refused(self._day)),
             "rows_stored": 0,
@@ -83,10 +85,11 @@ class Corrections:
         names = tuple(sorted(set(rows.column("instrument").to_pylist())))
         return FileTakenIn(file_id=file.file_id, name=file.name, batch_id=batch_id, instruments=names, **counted)
 
-    def _apply(self, batch_id: int, some: pa.Table) -> tuple[list[tuple[Any, ...]], list[tuple[str, datetime, datetime]]]:
+    def _apply(self, file_id: int, batch_id: int, some: pa.Table) -> tuple[list[tuple[Any, ...]], list[tuple[str, datetime, datetime]]]:
         """Judge and apply corrections of different trades; (line, verdict, detail, instrument, time, sequence) of each, and what moved."""
         values: dict[str, Any] = {name: some.column(name).to_pylist() for name in CORRECTIONS.names}
         values |= {
+            "file_id": file_id,
             "batch_id": batch_id,
             "known_at": self._known_at,
             "from_time": self._day,
@@ -96,18 +99,6 @@ class Corrections:
         self._connection.execute(query("correct_judge"), values)
         moved = self._connection.execute(self._kind.sql("correct_apply"), values).fetchall()
         return self._connection.execute(query("correct_verdicts")).fetchall(), moved
-
-    def _cover(self, coverage: Mapping[tapes.Key, tapes.Held], names: set[str]) -> None:
-        """Count the rows anew. A trade that was cancelled is not missing, so that what is covered stays so."""
-        for name in sorted(names):
-            held = coverage[name, self._day]
-            tape, row_count, first_time, last_time = tapes.read_tape(self._connection, self._kind, name, self._day, held.space)
-            if tape is not None:
-                now = replace(
-                    held, row_count=row_count, first_time=first_time, last_time=last_time, first_sequence=tape.first_id,
-                    last_sequence=tape.last_id, missing_ids=tuple(hole.missing_ids for hole in tape.holes),
-                )  # fmt: skip
-                tapes.write_coverage(self._connection, self._kind.stream, {(name, self._day): now}, coverage)
 
 
 def _rounds(rows: pa.Table) -> Iterator[pa.Table]:

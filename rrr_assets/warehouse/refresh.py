@@ -13,10 +13,12 @@ from psycopg import sql
 from psycopg.types.range import Range
 
 from rrr_assets.calc.outcomes import DayRefreshed, RawTradesGone
-from rrr_assets.contracts.bars import INTERVALS
+from rrr_assets.contracts.bars import INTERVALS, Engine
 from rrr_assets.warehouse.books import Connection, draw_stamp, enter, lock_days, log_invalidations
+from rrr_assets.warehouse.bulk import StagedDay
 from rrr_assets.warehouse.connect import Database, Role
 from rrr_assets.warehouse.faultpoints import reach
+from rrr_assets.warehouse.home import Home
 from rrr_assets.warehouse.intake import statements
 from rrr_assets.warehouse.sqlfiles import query
 
@@ -48,7 +50,14 @@ class Pending:
 
 
 def refresh_bars(
-    database: Database, interval: str, days: Sequence[date], *, whole_days: bool, instruments: Sequence[str] | None = None
+    database: Database,
+    interval: str,
+    days: Sequence[date],
+    *,
+    whole_days: bool,
+    instruments: Sequence[str] | None = None,
+    home: Home | None = None,
+    engine: Engine = Engine.auto,
 ) -> Iterator[DayRefreshed]:
     """Refresh one bar table, one transaction a day, yielding as each commits.
 
@@ -58,6 +67,8 @@ def refresh_bars(
         days: UTC days.
         whole_days: recompute the days whole; otherwise only what the invalidation log says has changed.
         instruments: only these; None for all.
+        home: in whose landing zone rows of trades may still be staged; without it, bars are made in the database.
+        engine: what makes 1-minute bars of whole days, where both can.
 
     Raises:
         RawTradesGone: trades that a changed bar is made from were dropped by retention; its bars stay as they are. Raised at
@@ -65,9 +76,10 @@ def refresh_bars(
             The first is raised, the others are its notes. What waits of them goes on waiting in the log.
     """
     gone: list[RawTradesGone] = []
-    with database.connect(Role.WRITER, autocommit=True) as connection:
+    staged_in = None if interval != "1m" or engine is Engine.sql else home
+    with database.kept(Role.WRITER) as connection:
         for day in days:
-            done, dropped = _refresh_day_in_parts(connection, interval, day, whole_days, instruments)
+            done, dropped = _refresh_day_in_parts(connection, interval, day, whole_days, instruments, staged_in, engine)
             gone += [RawTradesGone(name, day) for name in dropped]
             if not dropped:
                 yield done
@@ -97,25 +109,27 @@ def days_behind(database: Database, most: int, settled_for: timedelta) -> dict[d
 
 
 def _refresh_day_in_parts(
-    connection: Connection, interval: str, day: date, whole_days: bool, instruments: Sequence[str] | None
-) -> tuple[DayRefreshed, list[str]]:
+    connection: Connection, interval: str, day: date, whole_days: bool, instruments: Sequence[str] | None, staged_in: Home | None,
+    engine: Engine,
+) -> tuple[DayRefreshed, list[str]]:  # fmt: skip
     """A day, in as many transactions as it takes to work off what waits of it in bounded parts."""
-    changed = windows = 0
+    changed = windows = columnar = 0
     has_more = True
     while has_more:
         with connection.transaction():
-            done, dropped, has_more = _refresh_day(connection, interval, day, whole_days, instruments)
+            done, dropped, has_more = _refresh_day(connection, interval, day, whole_days, instruments, staged_in, engine)
             reach("bars.before_commit")
         reach("bars.after_commit")
-        changed, windows = changed + done.changed, windows + done.windows
+        changed, windows, columnar = changed + done.changed, windows + done.windows, columnar + done.windows_columnar
         # The whole day is made once; what the log held more of it by then is worked off by its windows.
         whole_days = False
-    return replace(done, changed=changed, windows=windows), dropped
+    return replace(done, changed=changed, windows=windows, windows_columnar=columnar), dropped
 
 
 def _refresh_day(
-    connection: Connection, interval: str, day: date, whole_days: bool, instruments: Sequence[str] | None
-) -> tuple[DayRefreshed, list[str], bool]:
+    connection: Connection, interval: str, day: date, whole_days: bool, instruments: Sequence[str] | None, staged_in: Home | None,
+    engine: Engine,
+) -> tuple[DayRefreshed, list[str], bool]:  # fmt: skip
     """One transaction of a day, the instruments that were left because their trades were dropped, and whether more waits."""
     consumer = f"bars_{interval}"
     enter(connection)
@@ -130,12 +144,15 @@ def _refresh_day(
     to_do = {name: [whole] for name in names} if whole_days else _windows(pending)
     held = connection.execute(query("refresh_sources"), {"day": day, "instruments": list(to_do)}).fetchall()
     dropped = [name for name, *_, is_dropped in held if is_dropped]
+    # After the log was read: what the books show from here on is no older than what is noted as applied.
+    of_trades = [name for name, stream, *_ in held if stream == "trades"]
+    staged = StagedDay(connection, staged_in, day, of_trades, engine) if staged_in is not None else None
     changed = windows = 0
     for name, stream, space, is_dropped in held:
         if is_dropped:
             continue
         for span in to_do[name]:
-            moved = _refresh_window(connection, interval, name, stream, space, day, span, known_at)
+            moved = _refresh_window(connection, interval, name, stream, space, day, span, known_at, staged)
             windows += 1
             changed += len(moved)
             if moved:
@@ -145,7 +162,10 @@ def _refresh_day(
     # By instrument, as the key is: by time alone it would be a scan of the whole table.
     count = sql.SQL("select count(*) from {} where instrument = any(%s) and bar_start >= %s and bar_start < %s")
     row = connection.execute(count.format(sql.Identifier(consumer)), (_instruments_of(connection, day, None), *whole)).fetchone()
-    told = DayRefreshed(day=day, interval=interval, bars=row[0] if row else 0, changed=changed, windows=windows)
+    told = DayRefreshed(
+        day=day, interval=interval, bars=row[0] if row else 0, changed=changed, windows=windows,
+        windows_columnar=staged.filled if staged is not None else 0,
+    )  # fmt: skip
     return told, dropped, any(found.has_more for name, found in pending.items() if name not in dropped)
 
 
@@ -212,8 +232,9 @@ def note_applied(connection: Connection, consumer: str, day: date, pending: Mapp
 
 
 def _refresh_window(
-    connection: Connection, interval: str, name: str, stream: str, space: str | None, day: date, span: Window, known_at: datetime
-) -> list[datetime]:
+    connection: Connection, interval: str, name: str, stream: str, space: str | None, day: date, span: Window, known_at: datetime,
+    staged: StagedDay | None,
+) -> list[datetime]:  # fmt: skip
     """Recompute one window and write what differs; the starts of the bars that changed, in order."""
     values = {
         "instrument": name, "interval": interval, "stream": stream, "space": space, "day": day, "from_time": span[0], "to_time": span[1],
@@ -221,10 +242,10 @@ def _refresh_window(
     }  # fmt: skip
     for statement in statements("bars_make_fresh"):
         connection.execute(statement)
-    if interval == "1m":
-        connection.execute(query(f"bars_from_{stream}"), values)
-    else:
+    if interval != "1m":
         connection.execute(sql.SQL(query("bars_from_bars")).format(source=sql.Identifier(SOURCES[interval])), values)
+    elif staged is None or not staged.fill(name, *span):
+        connection.execute(query(f"bars_from_{stream}"), values)
     replace = sql.SQL(query("bars_replace")).format(target=sql.Identifier(f"bars_{interval}"))
     return [start for (start,) in connection.execute(replace, values).fetchall()]
 

@@ -5,10 +5,13 @@ Belongs here: the folder of a landed file, its Arrow files by day, their summari
 A folder appears whole, by one rename, or not at all.
 """
 
+import hashlib
 import json
 import shutil
+import uuid
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -69,11 +72,25 @@ class StagedFile:
 
     def rows(self, day: date) -> Iterator[pa.RecordBatch]:
         """The day's good rows in source order, in batches."""
-        yield from _read(self.folder / "staged" / f"{day.isoformat()}.rows.arrow")
+        yield from rows_of(self.folder, day)
 
     def refused(self, day: date) -> pa.Table:
         """The day's refused rows, schema REFUSED_STAGED."""
         return pa.Table.from_batches(_read(self.folder / "staged" / f"{day.isoformat()}.refused.arrow"), REFUSED_STAGED)
+
+
+def folder_name(sha256: str, format_name: str, given_instrument: str, given_day: str, stream: str | None) -> str:
+    """The name of a landed file's folder: its content, its format, and what the user said of it, empty where nothing was said."""
+    said = [sha256, format_name, given_instrument, given_day]
+    # Only what came after trades and bars says its stream: folders that were named before keep their names.
+    if stream not in {"trades", "venue_bars"}:
+        said.append(str(stream))
+    return hashlib.sha256("\n".join(said).encode()).hexdigest()[:40]
+
+
+def rows_of(folder: Path, day: date) -> Iterator[pa.RecordBatch]:
+    """The good rows of a day that are staged in a landed file's folder, in source order, in batches; none where they are not."""
+    yield from _read(folder / "staged" / f"{day.isoformat()}.rows.arrow")
 
 
 class Stager:
@@ -208,8 +225,11 @@ def one_ahead(items: Iterator[Item]) -> Iterator[Item]:
 
 
 def drop_staged(folder: Path) -> None:
-    """Remove a file's staged rows; the file itself stays."""
-    shutil.rmtree(folder / "staged", ignore_errors=True)
+    """Remove a file's staged rows; the file itself stays. In one step, so that whoever dies here leaves all of them or none."""
+    with suppress(FileNotFoundError):
+        (folder / "staged").rename(folder / f"dropped-{uuid.uuid4().hex}")
+    for dropped in folder.glob("dropped-*"):
+        shutil.rmtree(dropped, ignore_errors=True)
 
 
 def _summary(name: str, tape: TapeBuilder, rows: int) -> dict[str, Any]:

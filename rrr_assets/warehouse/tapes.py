@@ -101,7 +101,8 @@ def cover_ticks(
         missing: list[Interval] = []
     else:
         covered = covered_by_ids(span, tape, is_declared, last_id(yesterday, file.space), first_id(tomorrow, file.space))
-        covered = subtract(covered, _unproven_edges(span, tape, file, day, before, waiting, yesterday, tomorrow))
+        edges = _unproven_edges(span, tape, file.space, before, yesterday, tomorrow, _declares(file, day), waiting)
+        covered = subtract(covered, edges)
         missing = [hole.missing_ids for hole in tape.holes]
     now = Held(
         space=file.space, row_count=row_count, first_time=lowest_time, last_time=highest_time, first_sequence=tape.first_id,
@@ -113,17 +114,39 @@ def cover_ticks(
     return write_coverage(connection, kind.stream, changes, known)
 
 
+def cover_corrected(
+    connection: Connection, kind: TickTable, day: date, name: str, known: Mapping[Key, Held]
+) -> tuple[dict[Key, Held], list[Window]]:
+    """Bring one instrument's coverage up to date after trades of it were replaced or cancelled; known and returned as in `cover_ticks`.
+
+    A trade that was cancelled is not missing. One that has another time now moves the hole or the end of the day that it bounds.
+    """
+    before = known[name, day]
+    tape, row_count, lowest_time, highest_time = read_tape(connection, kind, name, day, before.space)
+    now = replace(before, row_count=row_count, first_time=lowest_time, last_time=highest_time)
+    if tape is not None:
+        missing = tuple(hole.missing_ids for hole in tape.holes)
+        now = replace(now, first_sequence=tape.first_id, last_sequence=tape.last_id, missing_ids=missing)
+        if before.space in CONSECUTIVE:
+            span = day_interval(day)
+            yesterday, tomorrow = known.get((name, day - _ONE_DAY)), known.get((name, day + _ONE_DAY))
+            ends = (last_id(yesterday, before.space), first_id(tomorrow, before.space))
+            edges = _unproven_edges(span, tape, before.space, before, yesterday, tomorrow)
+            now = replace(now, covered=tuple(subtract(covered_by_ids(span, tape, before.is_declared, *ends), edges)))
+    return write_coverage(connection, kind.stream, {(name, day): now}, known)
+
+
 def edges_beside(
     connection: Connection, kind: TickTable, name: str, day: date, space: str | None, tape: Tape | None, yesterday: Held | None,
-    tomorrow: Held | None,
+    tomorrow: Held | None, are_claimed: tuple[bool, ...] = (False, False),
 ) -> dict[Key, Held]:  # fmt: skip
-    """The coverage of the days beside one, whose edges its ids prove or disprove; without a tape only what they claim holds."""
+    """The coverage of the days beside one, whose edges its ids prove or disprove; without a tape only what is claimed of them holds."""
     changes: dict[Key, Held] = {}
     if yesterday is not None and yesterday.row_count and yesterday.space == space:
-        meets = yesterday.is_declared if tape is None else yesterday.last_sequence + 1 == tape.first_id
+        meets = are_claimed[0] if tape is None else yesterday.last_sequence + 1 == tape.first_id
         changes[name, day - _ONE_DAY] = _with_edge(connection, kind, name, yesterday, day - _ONE_DAY, meets, at_end=True)
     if tomorrow is not None and tomorrow.row_count and tomorrow.space == space:
-        meets = tomorrow.is_declared if tape is None else tomorrow.first_sequence == tape.last_id + 1
+        meets = are_claimed[1] if tape is None else tomorrow.first_sequence == tape.last_id + 1
         changes[name, day + _ONE_DAY] = _with_edge(connection, kind, name, tomorrow, day + _ONE_DAY, meets, at_end=False)
     return changes
 
@@ -269,21 +292,20 @@ def _waiting(connection: Connection, name: str, day: date, file_id: int) -> list
 
 
 def _unproven_edges(
-    span: Interval, tape: Tape, file: StagedFile, day: date, before: Held | None, waiting: Sequence[_Waiting],
-    yesterday: Held | None, tomorrow: Held | None,
+    span: Interval, tape: Tape, space: str | None, before: Held | None, yesterday: Held | None, tomorrow: Held | None,
+    declares: bool = False, waiting: Sequence[_Waiting] = (),
 ) -> list[Interval]:  # fmt: skip
     """The ends of a day that only a claim could cover, where no source's claim does: its own first or last line was refused.
 
     An earlier claim stands: what it covered reaches to the end of the day.
     """
-    declares = _declares(file, day)
     held = before.covered if before is not None and before.is_declared else ()
     edges: list[Interval] = []
     head_claimed = declares and not any(row.may_precede(tape.first_id, span) for row in waiting)
-    if last_id(yesterday, file.space) is None and not head_claimed and not (held and held[0][0] == span[0]):
+    if last_id(yesterday, space) is None and not head_claimed and not (held and held[0][0] == span[0]):
         edges.append((span[0], tape.first_time + 1))
     tail_claimed = declares and not any(row.may_follow(tape.last_id, span) for row in waiting)
-    if first_id(tomorrow, file.space) is None and not tail_claimed and not (held and held[-1][1] == span[1]):
+    if first_id(tomorrow, space) is None and not tail_claimed and not (held and held[-1][1] == span[1]):
         edges.append((tape.last_time, span[1]))
     return edges
 

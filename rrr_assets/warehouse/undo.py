@@ -55,6 +55,8 @@ def undo_batch(database: Database, batch_id: int, reason: str) -> Undone:
     """
     with database.connect(Role.WRITER, autocommit=True) as connection, connection.transaction():
         connection.execute("set local synchronous_commit = on")
+        # Of two that take the same batch back at once, the second waits here, and then finds it taken back.
+        connection.execute(query("lock_names"), {"names": [f"ingest_batches|{batch_id}"]})
         found = connection.execute(query("undo_batch_facts"), {"batch_id": batch_id}).fetchone()
         if found is None:
             raise UndoRefused(f"there is no batch {batch_id}. `rrr batch list` shows what there is")
@@ -70,7 +72,8 @@ def undo_batch(database: Database, batch_id: int, reason: str) -> Undone:
             )
         enter(connection)
         bounds = {"from_time": day, "to_time": day + _ONE_DAY}
-        names = [name for (name,) in connection.execute(kind.sql("undo_instruments"), {**bounds, "undone": batch_id}).fetchall()]
+        about = {**bounds, "undone": batch_id, "relation": kind.name}
+        names = [name for (name,) in connection.execute(kind.sql("undo_instruments"), about).fetchall()]
         lock_days(connection, kind.name, names, [day - _ONE_DAY, day, day + _ONE_DAY])
         stamps: dict[str, Any] = {"known_at": draw_stamp(connection), "batch_id": next_batch(connection)}
         values = {**stamps, **bounds, "undone": batch_id, "reason": reason}
@@ -82,8 +85,11 @@ def undo_batch(database: Database, batch_id: int, reason: str) -> Undone:
         log_invalidations(connection, kind.name, [(name, day, a, b) for name, a, b, _ in [*windows, *back]], "undo", stamps["batch_id"])
         connection.execute(
             query("undo_insert_batch"),
-            {**values, "file_id": file_id, "day": day, "stream": stream, "time_unit": time_unit, "revised": taken_back + restored},
-        )
+            {
+                **values, "file_id": file_id, "day": day, "stream": stream, "time_unit": time_unit, "revised": taken_back + restored,
+                "told_by": [kind.stream, "corrections"] if kind.stream == "trades" else [kind.stream],
+            },
+        )  # fmt: skip
         reach("undo.rows_moved")
         for name in names:
             changes = _uncover(connection, kind, name, day)
@@ -98,9 +104,8 @@ def _uncover(connection: Connection, kind: TickTable, name: str, day: date) -> l
     before = known.get((name, day))
     if before is None:
         return []
-    sources = connection.execute(kind.sql("undo_sources"), {"instrument": name, "day": day, "stream": kind.stream}).fetchall()
-    doubts = {file_id: tapes.doubts(connection, name, day, file_id) for file_id, *_ in sources}
-    is_declared = any(declared for _, declared, *_ in sources)
+    sources = _sources(connection, kind, name, day)
+    is_declared = any(source.claims for source in sources)
     tape, row_count, lowest, highest = tapes.read_tape(connection, kind, name, day, before.space)
     span = day_interval(day)
     yesterday, tomorrow = known.get((name, day - _ONE_DAY)), known.get((name, day + _ONE_DAY))
@@ -113,15 +118,9 @@ def _uncover(connection: Connection, kind: TickTable, name: str, day: date) -> l
     else:
         if before.space in CONSECUTIVE:
             ends = (tapes.last_id(yesterday, before.space), tapes.first_id(tomorrow, before.space))
-            # Which end of the day a refused row belongs to was judged when it was refused; from here on, none is claimed.
-            claims = any(declared and not doubts[file_id] for file_id, declared, *_ in sources)
-            covered = covered_by_ids(span, tape, claims, *ends)
+            covered = covered_by_ids(span, tape, is_declared, *ends)
         else:
-            covered = union(
-                claim
-                for file_id, declared, first, last in sources
-                for claim in covered_by_claim(span, to_us(first), to_us(last), declared, doubts[file_id])
-            )
+            covered = union(claim for source in sources for claim in covered_by_claim(span, *source.span, source.claims, source.doubts))
         now = tapes.Held(
             space=before.space, row_count=row_count, first_time=lowest, last_time=highest, first_sequence=tape.first_id,
             last_sequence=tape.last_id, is_declared=is_declared, covered=tuple(covered),
@@ -130,5 +129,34 @@ def _uncover(connection: Connection, kind: TickTable, name: str, day: date) -> l
         )  # fmt: skip
     changes: dict[tapes.Key, tapes.Held] = {(name, day): now}
     if before.space in CONSECUTIVE:
-        changes |= tapes.edges_beside(connection, kind, name, day, before.space, tape, yesterday, tomorrow)
+        claimed = tuple(_is_claimed(connection, kind, name, beside) for beside in (day - _ONE_DAY, day + _ONE_DAY))
+        changes |= tapes.edges_beside(connection, kind, name, day, before.space, tape, yesterday, tomorrow, claimed)
     return tapes.write_coverage(connection, kind.stream, changes, known)[1]
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """A file by whose word rows of a day stand; its span, and where its refused rows may lie, in microseconds since 1970 UTC."""
+
+    is_declared: bool
+    is_stored: bool
+    span: Interval
+    doubts: list[Interval]
+
+    @property
+    def claims(self) -> bool:
+        """Whether the whole day stands by its word. A row that was found known, or in conflict, may have gone with what told it."""
+        return self.is_declared and self.is_stored
+
+
+def _sources(connection: Connection, kind: TickTable, name: str, day: date) -> list[_Source]:
+    rows = connection.execute(kind.sql("undo_sources"), {"instrument": name, "day": day, "stream": kind.stream}).fetchall()
+    return [
+        _Source(is_declared, is_stored, (to_us(first), to_us(last)), tapes.doubts(connection, name, day, file_id))
+        for file_id, is_declared, is_stored, first, last in rows
+    ]
+
+
+def _is_claimed(connection: Connection, kind: TickTable, name: str, day: date) -> bool:
+    """Whether a file claims a whole day of which none of its rows is missing."""
+    return any(source.is_declared and not source.doubts for source in _sources(connection, kind, name, day))

@@ -485,7 +485,7 @@ def other_columns(chance: Random) -> bytes:
             lambda column=column: pa.array([2**64 - 1] * len(column), pa.uint64()),
             lambda column=column: pa.array([True] * len(column)),
             lambda column=column: pa.array([Decimal(10) ** 70] * len(column), pa.decimal256(76, 2)),
-            lambda column=column: pa.array([chance.choice([-(2**63), 2**63 - 1, 0]) for _ in column], pa.timestamp("s")),
+            lambda column=column: pa.array([chance.choice([-(2**63), 2**63 - 1, 0]) for _ in column], pa.timestamp("us")),
             lambda column=column: pa.array([chance.choice([0, 20_000, 2**31 - 1]) for _ in column], pa.date32()),
         ]
         columns[name] = chance.choice(makers)()

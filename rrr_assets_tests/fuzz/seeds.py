@@ -4,9 +4,9 @@ Belongs here: the files as a venue would write them, and an independent reading 
 (mutations), what must hold of the outcome (oracle).
 """
 
-import csv
 import io
 import json
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 from rrr_assets_tests.loading import DAY, midnight
 
 Shape = Literal["lines", "elements", "events", "parquet"]
-Header = Literal["none", "optional", "by name"]
+Header = Literal["none", "optional", "needed", "by name"]
 Numbers = Callable[[bytes, str], Mapping[str, str | None]]
 
 US = midnight(DAY) + 3_600_000_000
@@ -30,7 +30,7 @@ class Seed:
     """A file, what is said of it, and how it is built.
 
     `shape` says what is counted in it: physical lines, elements of a JSON list, events, or rows of Parquet. `header`: whether the
-    first line names the columns, and whether the others are read by it. `numbers` gives the texts of a unit's numbers by the name of
+    first line names the columns, whether it is needed to tell what the file is, and whether the others are read by it. `numbers` gives the texts of a unit's numbers by the name of
     the column that they end in, read without the platform's parsers.
     """
 
@@ -76,14 +76,28 @@ def _json(value: object) -> str:
     return json.dumps(value, separators=(",", ":"))
 
 
-def csv_numbers(columns: Mapping[str, int], delimiter: str = ",") -> Numbers:
-    """Numbers by place. Fields may stand in quotes."""
+def csv_numbers(columns: Mapping[str, int], delimiter: str = ",", *, is_quoted: bool = False) -> Numbers:
+    """Numbers by place. In some formats, quotes have a meaning."""
 
     def numbers(unit: bytes, _: str) -> Mapping[str, str | None]:
-        [fields] = csv.reader([unit.decode().rstrip("\r")], delimiter=delimiter)
+        text = unit.decode().rstrip("\r")
+        fields = _unquoted(text, delimiter) if is_quoted else text.split(delimiter)
         return {name: fields[place] for name, place in columns.items()}
 
     return numbers
+
+
+def _unquoted(text: str, delimiter: str) -> list[str]:
+    """The fields of a line in which those that stand whole in quotes lose them, and a stray quote means nothing."""
+    field = re.compile(rf'"((?:[^"]|"")*)"(?={re.escape(delimiter)}|$)|[^{re.escape(delimiter)}]*')
+    fields, at = [], 0
+    while at <= len(text):
+        found = field.match(text, at)
+        if found is None:
+            raise ValueError(text)
+        fields.append(found[0] if found[1] is None else found[1].replace('""', '"'))
+        at = found.end() + 1
+    return fields
 
 
 def document(text: str | bytes) -> Any:
@@ -95,7 +109,7 @@ def keyed_numbers(layouts: Mapping[str, Mapping[str, str]]) -> Numbers:
     """Numbers by their keys in each stream; inside `data` where there is such a thing. Of a column named twice the first key counts."""
 
     def numbers(unit: bytes, stream: str) -> Mapping[str, str | None]:
-        found = document(unit[unit.index(b"{") :])
+        found = document(unit[unit.index(b"{") :].decode().strip())
         if isinstance(found.get("data"), dict):
             found = found["data"]
         return {name: found[key] for name, key in layouts[stream].items() if isinstance(found.get(key), str)}
@@ -145,7 +159,7 @@ def _vision() -> Iterable[Seed]:
     header = (
         "open_time,open,high,low,close,volume,close_time,quote_volume,count,taker_buy_volume,taker_buy_quote_volume,ignore"
     )
-    yield Seed("vision-klines-usdm", "binance-vision-klines", f"BTCUSDT-1m-{day}", _lines([header, *futures]), "lines", bars, "optional")
+    yield Seed("vision-klines-usdm", "binance-vision-klines", f"BTCUSDT-1m-{day}", _lines([header, *futures]), "lines", bars, "needed")
 
 
 _KLINE = {
@@ -339,7 +353,7 @@ def _polygon() -> Iterable[Seed]:
     header = "ticker,conditions,exchange,id,participant_timestamp,price,size"
     pairs = ("X:BTC-USD", "X:ETH-USD")
     rows = [f"{pairs[n % 2]},{n % 2 + 1},1,{4500 + n},{_us(n)}789,{_price(n)},{_size(n)}" for n in range(COUNT)]
-    numbers = csv_numbers({"event_time": 4, "price": 5, "size": 6})
+    numbers = csv_numbers({"event_time": 4, "price": 5, "size": 6}, is_quoted=True)
     yield Seed("polygon-flat-trades", "polygon-flat", f"{day}.csv", _lines([header, *rows]), "lines", numbers, "by name")
     rows = [
         f"{pairs[n % 2]}," + ('"1,7"' if n % 3 else "") + f",1,abc-{n},{_us(n - n % 2, 0)}{n // 4:03},{_price(n)},{_size(n)}"
@@ -353,7 +367,7 @@ def _polygon() -> Iterable[Seed]:
     rows = [
         f"X:BTC-USD,{_size(n)},{42_000 + n},{42_001 + n}.5,{42_002 + n},{41_999 + n},{US + n * 60_000_000}000,{n}" for n in range(COUNT)
     ]
-    bar = csv_numbers({"volume": 1, "open": 2, "close": 3, "high": 4, "low": 5, "bar_start": 6, "trade_count": 7})
+    bar = csv_numbers({"volume": 1, "open": 2, "close": 3, "high": 4, "low": 5, "bar_start": 6, "trade_count": 7}, is_quoted=True)
     yield Seed("polygon-flat-minutes", "polygon-flat", f"{day}.csv", _lines([header, *rows]), "lines", bar, "by name")
     keys = {
         "trades": {"price": "p", "size": "s", "event_time": "t"},
@@ -417,7 +431,7 @@ time: {column: ts, unit: ms}
 side: {column: side, buy: b, sell: s}
 id: nr
 """
-    numbers = csv_numbers({"sequence": 0, "event_time": 1, "price": 2, "size": 3})
+    numbers = csv_numbers({"sequence": 0, "event_time": 1, "price": 2, "size": 3}, is_quoted=True)
     data = _lines(["nr,ts,px,amount,side,note", *rows])
     beside = {".mapping.yaml": mapping}
     yield Seed("table-trades", "table", "mine.csv", data, "lines", numbers, "by name", beside=beside)
@@ -431,7 +445,7 @@ columns: {bid_price: bid, bid_size: bid_amount, ask_price: ask, ask_size: ask_am
 time: {column: at, unit: iso}
 delimiter: ;
 """
-    numbers = csv_numbers({"bid_price": 2, "bid_size": 3, "ask_price": 4, "ask_size": 5}, ";")
+    numbers = csv_numbers({"bid_price": 2, "bid_size": 3, "ask_price": 4, "ask_size": 5}, ";", is_quoted=True)
     data = _lines(["pair;at;bid;bid_amount;ask;ask_amount", *rows])
     beside = {".mapping.yaml": mapping}
     yield Seed("table-quotes", "table", "quotes.csv", data, "lines", numbers, "by name", b";", beside=beside, has_ordinals=True)
@@ -446,7 +460,7 @@ delimiter: tab
 header: false
 names: [t, o, h, l, c, v, n]
 """
-    numbers = csv_numbers({"bar_start": 0, "open": 1, "high": 2, "low": 3, "close": 4, "volume": 5, "trade_count": 6}, "\t")
+    numbers = csv_numbers({"bar_start": 0, "open": 1, "high": 2, "low": 3, "close": 4, "volume": 5, "trade_count": 6}, "\t", is_quoted=True)
     beside = {".mapping.yaml": mapping}
     yield Seed("table-bars", "table", "bars.tsv", _lines(rows), "lines", numbers, delimiter=b"\t", beside=beside)
     beside = {".mapping.yaml": PARQUET_MAPPING}
@@ -485,7 +499,7 @@ def _corrections() -> Iterable[Seed]:
         else f'binance:BTCUSDT,{1000 + n},replace,"told by the venue, see ""notice""",,{_iso(_us(n))},{_price(n)},{_size(n)},sell,'
         for n in range(COUNT)
     ]
-    numbers = csv_numbers({"sequence": 1, "price": 6, "size": 7})
+    numbers = csv_numbers({"sequence": 1, "price": 6, "size": 7}, is_quoted=True)
     yield Seed("rrr-corrections", "rrr-corrections", "corrections.csv", _lines([header, *rows]), "lines", numbers, "by name")
 
 

@@ -15,7 +15,7 @@ import pytest
 
 from rrr_assets import read
 from rrr_assets.warehouse.home import Home
-from rrr_assets_tests.dagster_platform import ASSETS, days_from, land, rows, simulated
+from rrr_assets_tests.dagster_platform import FED_BY_TRADES, days_from, land, rows, simulated
 
 pytestmark = pytest.mark.slow
 
@@ -57,7 +57,7 @@ def test_files_of_two_ranges_are_two_runs_and_a_refused_one_costs_no_other(insta
     assert errors.splitlines() == [f"rrr: {told['refused'][0]}"]
     assert "BTCUSDT-trades-2024-07-03.zip" in errors
     assert rows("select count(*) from raw_trades") == [(900,)]
-    for name in ASSETS:
+    for name in FED_BY_TRADES:
         assert instance.get_materialized_partitions(dg.AssetKey(name)) == {KEYS[0], KEYS[1], KEYS[3]}
     for run_id in told["runs"]:
         run = instance.get_run_by_id(run_id)
@@ -130,7 +130,7 @@ def test_a_run_that_was_killed_is_failed_by_the_next_command(instance: dg.Dagste
         killed.wait()
     (left,) = instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED]))
     assert left.tags["rrr/kind"] == "command line"
-    kept = {name: instance.get_materialized_partitions(dg.AssetKey(name)) & {day.isoformat() for day in days} for name in ASSETS}
+    kept = {name: instance.get_materialized_partitions(dg.AssetKey(name)) & {day.isoformat() for day in days} for name in FED_BY_TRADES}
     assert kept["raw_trades"]
     assert len(kept["bar_conformance"]) < len(days)
 
@@ -141,7 +141,7 @@ def test_a_run_that_was_killed_is_failed_by_the_next_command(instance: dg.Dagste
     assert ended.status is dg.DagsterRunStatus.FAILURE
     assert told["rows_read"] == 24_000
     assert rows("select count(*) from raw_trades where event_time >= '2024-08-01'") == [(24_000,)]
-    for name in ASSETS:
+    for name in FED_BY_TRADES:
         assert instance.get_materialized_partitions(dg.AssetKey(name)) >= {day.isoformat() for day in days}
     assert instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED])) == []
     assert list(Home.current().logs.glob("run-*.lock")) == []
@@ -165,8 +165,8 @@ def test_the_main_job_is_good(instance: dg.DagsterInstance) -> None:
     assert {counts["unexplained"] for counts in told["conformance"].values()} == {0}
     assert told["conformance"]["1m"]["equal"] > 1000
     assert told["stations"]["bars_1m"]["rows"] == told["bars"]["1m"]
-    assert set(told["stations"]) == {"simulator", "verify and stage", *ASSETS}
-    assert told["checks_passed"] + len(told["checks_failed"]) == 2 * len(ASSETS)
+    assert set(told["stations"]) == {"simulator", "verify and stage", *FED_BY_TRADES}
+    assert told["checks_passed"] + len(told["checks_failed"]) == 2 * len(FED_BY_TRADES)
     assert not any(check.partition(":")[2].startswith(" integrity") for check in told["checks_failed"])
     assert len(told["defects"]) >= 4
     assert Path(told["chart"]).read_bytes().startswith(b"\x89PNG")

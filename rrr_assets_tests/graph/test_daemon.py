@@ -18,7 +18,7 @@ from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES
 
 from rrr_assets.definitions import defs
 from rrr_assets.warehouse.home import Home
-from rrr_assets_tests.dagster_platform import ASSETS, days_from, execute, land, rows, simulated
+from rrr_assets_tests.dagster_platform import ASSETS, FED_BY_TRADES, days_from, execute, land, rows, simulated
 
 pytestmark = [
     pytest.mark.slow,
@@ -107,8 +107,9 @@ def test_the_daemon_takes_in_what_is_dropped_and_survives_being_killed(
         wait_until("the inbox is accepted", lambda: rows("select count(*) from landing_days where is_pending")[0][0] > 0, empty_home)
         settle()
         wait_until("the dropped day has verdicts", lambda: dropped.isoformat() in materialized(instance, "bar_conformance"), empty_home)
-        for name in ASSETS:
+        for name in FED_BY_TRADES:
             assert materialized(instance, name) == {dropped.isoformat()}
+        assert not materialized(instance, "raw_quotes")  # nothing that lies in the inbox feeds it
         assert rows("select count(*) from raw_trades") == [(300,)]
         assert not [path for path in (empty_home.landing / "inbox").rglob("*") if path.is_file()]
 

@@ -22,7 +22,7 @@ from rrr_assets.definitions import build_defs, defs
 from rrr_assets.resources.partitions import DAYS, contiguous, days_between
 from rrr_assets.resources.warehouse import Warehouse
 from rrr_assets.venues.rows import FIRST_TIME, last_time
-from rrr_assets_tests.dagster_platform import ASSETS, days_from
+from rrr_assets_tests.dagster_platform import ASSETS, REFRESHED, days_from
 
 ROOT = Path(__file__).resolve().parents[2]
 GOLDEN = Path(__file__).with_name("asset_specs.json")
@@ -124,7 +124,7 @@ def test_jobs_schedule_and_sensors() -> None:
     assert jobs == {"venues_to_bars", "refresh_bars", "accept_landing_files"}
     keys = {name: {key.to_user_string() for key in defs.resolve_job_def(name).asset_layer.selected_asset_keys} for name in jobs}
     assert keys["venues_to_bars"] == set(ASSETS)
-    assert keys["refresh_bars"] == set(ASSETS) - {"raw_trades", "venue_bars"}
+    assert keys["refresh_bars"] == set(REFRESHED)
     for name in ("venues_to_bars", "refresh_bars"):
         assert defs.resolve_job_def(name).partitions_def == DAYS
     assert {sensor.name: sensor.default_status.value for sensor in repository.sensor_defs} == {

@@ -10,10 +10,14 @@ import psycopg
 import pytest
 
 from rrr_assets.calc.outcomes import DayRefreshed, NoSpaceLeft
+from rrr_assets.contracts.bars import Engine
 from rrr_assets.resources.warehouse import Warehouse
 from rrr_assets_tests.dagster_platform import (
     ASSETS,
+    BARS,
     CHECKS,
+    FED_BY_TRADES,
+    TICKS,
     days_from,
     evaluations,
     execute,
@@ -33,8 +37,12 @@ KEYS = [day.isoformat() for day in DAYS]
 TRADES = 10_000
 BTC, ETH = "binance:BTCUSDT", "binance:ETHUSDT"
 FAILING = ("raw_trades", "bars_1m", "bars_5m")
-BARS = ("bars_1m", "bars_5m", "bars_1h", "bars_1d")
-TABLES = ("raw_trades", "venue_bars", *BARS, "bar_conformance")
+EACH_ONCE = {
+    "each row once",
+    "available no earlier than its time",
+    "one identity space per instrument",
+    "rows equal the coverage ledger",
+}
 
 RULES = {
     ("raw_trades", "integrity"): {
@@ -50,6 +58,14 @@ RULES = {
         "no row waits in quarantine",
         "every expected instrument is there",
     },
+    **{(name, "integrity"): EACH_ONCE for name in TICKS[1:]},
+    ("raw_agg_trades", "quality"): {
+        "no id missing between the first and the last",
+        "no row waits in quarantine",
+        "every expected instrument is there",
+    },
+    ("raw_quotes", "quality"): {"the bid is below the ask", "no row waits in quarantine"},
+    ("raw_depth", "quality"): {"changes follow each other without a jump", "no row waits in quarantine"},
     ("venue_bars", "integrity"): {
         "high and low bound open and close",
         "price positive, volume not negative",
@@ -76,7 +92,7 @@ def _state() -> list[tuple[str, int, str]]:
     """Every table's rows as (name, count, hash), whatever the order of storing: what a second run may not change."""
     return [
         (name, *rows(f"select count(*), coalesce(md5(string_agg(t::text, '|' order by t::text)), '') from {name} as t")[0])  # noqa: S608  # names of ours
-        for name in TABLES
+        for name in FED_BY_TRADES
     ]
 
 
@@ -113,7 +129,7 @@ def test_each_day_is_told_with_its_rows(whole: dg.ExecuteInProcessResult) -> Non
         for name in ASSETS:
             # Both events of a day, ours as it committed and Dagster's at the end, say the same.
             counts = {event.metadata["dagster/partition_row_count"].value for event in told[name, day.isoformat()]}
-            column = "event_time" if name == "raw_trades" else "bar_start"
+            column = "event_time" if name in TICKS else "bar_start"
             statement = f"select count(*) from {name} where {column} >= %s and {column} < %s::date + 1"  # noqa: S608  # names of ours
             assert counts == {rows(statement, day, day)[0][0]}, (name, day)
     first = told["raw_trades", KEYS[0]][0].metadata
@@ -207,10 +223,10 @@ class FailsOnTheThirdDay(Warehouse):
     """A warehouse whose third day of 5-minute bars cannot be made."""
 
     def refresh_bars(
-        self, interval: str, days: Sequence[date], *, whole_days: bool, instruments: Sequence[str] | None
+        self, interval: str, days: Sequence[date], *, whole_days: bool, instruments: Sequence[str] | None, engine: Engine = Engine.auto
     ) -> Iterator[DayRefreshed]:
         failure = _FAILURES.pop() if interval == "5m" and _FAILURES else None
-        for number, done in enumerate(super().refresh_bars(interval, days, whole_days=whole_days, instruments=instruments)):
+        for number, done in enumerate(super().refresh_bars(interval, days, whole_days=whole_days, instruments=instruments, engine=engine)):
             if number == 2 and failure is not None:
                 raise failure
             yield done

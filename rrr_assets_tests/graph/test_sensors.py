@@ -17,6 +17,7 @@ from rrr_assets.resources.partitions import RANGE_END, RANGE_START
 from rrr_assets.resources.warehouse import Warehouse
 from rrr_assets.warehouse.home import Home
 from rrr_assets_tests.dagster_platform import (
+    REFRESHED,
     days_from,
     execute,
     failures,
@@ -33,7 +34,6 @@ pytestmark = pytest.mark.slow
 DAYS = days_from(date(2024, 5, 1), 3)
 KEYS = [day.isoformat() for day in DAYS]
 CHANGED_ONLY = MappingProxyType({"whole_days": False})
-REFRESHED = ("bars_1m", "bars_5m", "bars_1h", "bars_1d", "bar_conformance")
 
 
 def tick(instance: dg.DagsterInstance, sensor: str) -> SensorExecutionData:
@@ -52,7 +52,7 @@ def span(request: dg.RunRequest) -> tuple[str, str]:
 def settle() -> None:
     """Let a minute pass for the books: sensors leave days alone that changed just now."""
     execute("update landing_days set requested_at = requested_at - interval '1 minute'")
-    execute("update invalidation_log set logged_at = logged_at - interval '1 minute'")
+    execute("update invalidation_days set last_logged_at = last_logged_at - interval '1 minute'")
 
 
 def launch(instance: dg.DagsterInstance, request: dg.RunRequest, status: dg.DagsterRunStatus) -> str:

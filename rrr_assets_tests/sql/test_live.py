@@ -5,10 +5,14 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
+import dagster as dg
 import pytest
 
+from rrr_assets.bars.assets import bars_asset
 from rrr_assets.contracts.bars import INTERVALS
 from rrr_assets.contracts.live import LIVE_BARS
+from rrr_assets.quality.live import LIVE_BARS_CHECKS, LIVE_BARS_JOB, LIVE_BARS_SCHEDULE
+from rrr_assets.resources.warehouse import Warehouse
 from rrr_assets.warehouse.connect import Database, Role
 from rrr_assets.warehouse.live import check_live_bars
 from rrr_assets.warehouse.migrate import Engine
@@ -160,6 +164,23 @@ def test_days_before_the_hot_window_are_not_compared(platform: Platform, tmp_pat
 
 
 @ON_TIMESCALE
+def test_the_policies_do_what_is_asked_of_them(platform: Platform, tmp_path: Path) -> None:
+    take(platform, vision(tmp_path, tape(LATER, 400), LATER))
+    platform.refresh()
+    assert all(everywhere(platform)), "below what was refreshed nothing is seen until it is refreshed again"
+    with platform.database.connect(Role.OWNER, autocommit=True) as connection:
+        jobs = connection.execute(
+            "select job_id from timescaledb_information.jobs where proc_name = 'policy_refresh_continuous_aggregate' order by job_id"
+        ).fetchall()
+        assert len(jobs) == len(INTERVALS)
+        for (job,) in jobs:
+            connection.execute("call run_job(%s)", (job,))
+        others = "select count(*) from timescaledb_information.jobs where owner = current_user::regrole and job_id <> all(%s)"
+        assert connection.execute(others, ([job for (job,) in jobs],)).fetchone() == (0,), "nothing else runs by itself"
+    assert everywhere(platform) == [0, 0, 0, 0]
+
+
+@ON_TIMESCALE
 def test_a_rule_of_a_venue_that_the_live_bars_do_not_know_is_found(platform: Platform) -> None:
     def told() -> list[int]:
         return [rule.broken for rule in check_live_bars(platform.database, "1m") if rule.rule == "live bars count what the bars count"]
@@ -172,3 +193,28 @@ def test_a_rule_of_a_venue_that_the_live_bars_do_not_know_is_found(platform: Pla
         finally:
             connection.execute("delete from trade_conditions where venue = 'kraken'")
     assert told() == [0]
+
+
+def test_dagster_is_told_of_each_interval(platform: Platform, engine: Engine, tmp_path: Path) -> None:
+    class Here(Warehouse):
+        def database(self) -> Database:
+            return platform.database
+
+    take(platform, vision(tmp_path, tape(LATER, 100), LATER))
+    platform.refresh()
+    refresh_live(platform, engine)
+    with platform.database.connect(Role.OWNER, autocommit=True) as connection:
+        # As if it had been stored yesterday: what is younger is not looked at.
+        connection.execute("update invalidation_log set logged_at = logged_at - interval '1 day'")
+        connection.execute("delete from bars_1d")
+    defs = dg.Definitions(
+        assets=[bars_asset(interval) for interval in INTERVALS],
+        asset_checks=LIVE_BARS_CHECKS,
+        jobs=[LIVE_BARS_JOB],
+        schedules=[LIVE_BARS_SCHEDULE],
+        resources={"warehouse": Here()},
+    )
+    with dg.DagsterInstance.ephemeral() as instance:
+        done = defs.resolve_job_def("check_live_bars").execute_in_process(instance=instance)
+    told = {found.asset_key.to_user_string(): found.passed for found in done.get_asset_check_evaluations()}
+    assert told == {"bars_1m": True, "bars_5m": True, "bars_1h": True, "bars_1d": False}

@@ -13,6 +13,6 @@ create temporary table if not exists fresh_bars (
     taker_buy_quote_volume numeric not null,
     first_sequence bigint not null,
     last_sequence bigint not null,
-    is_complete boolean not null
+    is_complete boolean not null default false
 ) on commit drop;
 truncate fresh_bars;

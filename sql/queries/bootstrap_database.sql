@@ -46,5 +46,11 @@ begin
         execute format('revoke execute on routine %s from public', routine);
         execute format('grant execute on routine %s to rrr_owner, rrr_writer', routine);
     end loop;
+    if exists (select 1 from pg_extension as e where e.extname = 'timescaledb') then
+        -- A whole day that comes again, into a chunk of the columnstore, is more than is allowed by itself.
+        execute format(
+            'alter role rrr_writer in database %I set timescaledb.max_tuples_decompressed_per_dml_transaction = 0', current_database()
+        );
+    end if;
 end;
 $$;

@@ -19,12 +19,23 @@ source as (
     select made_from.* from {source} as made_from
 ),
 
+-- Bars of a day that is held of the other stream alone stand as they were made from it.
+kept as (
+    select c.instrument
+    from coverage as c
+    left join bar_sources as d on c.instrument = d.instrument
+    where %(grid)s::interval = interval '1 minute' and c.day = %(day)s and c.stream in ('trades', 'agg_trades')
+    group by c.instrument
+    having not bool_or(c.stream = coalesce(d.stream, 'trades'))
+),
+
 compared as (
     select coalesce(t.instrument, s.instrument) as instrument
     from totals as t
     full outer join source as s on t.instrument = s.instrument
     where
         (t.trade_count, t.volume, t.quote_volume, t.high, t.low) is distinct from (s.trade_count, s.volume, s.quote_volume, s.high, s.low)
+        and coalesce(t.instrument, s.instrument) not in (select k.instrument from kept as k)
 )
 
 select rule, is_blocking, broken::bigint, looked_at::bigint, examples

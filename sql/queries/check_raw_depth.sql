@@ -1,4 +1,5 @@
--- The rules of depth alone: on spot each change begins where the one before it ended.
+-- The rules of depth alone: on spot each change begins where the one before it ended. On futures update ids
+-- leave some out between one change and the next.
 select
     'changes follow each other without a jump' as rule,
     false as is_blocking,
@@ -17,5 +18,5 @@ from (
         d.first_update_id,
         lag(d.last_update_id) over (partition by d.instrument order by d.sequence) as update_before
     from of_day as d
-    where d.message = 'delta'
+    where d.message = 'delta' and split_part(d.instrument, ':', 1) = 'binance'
 ) as c;

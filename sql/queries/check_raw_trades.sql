@@ -107,5 +107,5 @@ from (
         coalesce((array_agg(i.instrument) filter (where l.instrument is null))[1:5], '{}')
     from instruments as i
     left join ledger as l on i.instrument = l.instrument
-    where i.valid_to is null and i.listed_on <= %(day)s and (i.delisted_on is null or i.delisted_on > %(day)s)
+    where i.valid_to is null and i.bars_stream = 'trades' and i.listed_on <= %(day)s and (i.delisted_on is null or i.delisted_on > %(day)s)
 ) as rules;

@@ -1,4 +1,5 @@
--- Judges corrections of different trades against the trades that stand on the day, and against what ended before.
+-- Judges corrections of different trades against the trades that stand on the day, and against what ended before. What the same file
+-- did to a trade before, by a batch that stands, is known: given again it would flip back what was corrected since.
 create temporary table corrected on commit drop as
 with asked as (
     select c.*
@@ -7,6 +8,26 @@ with asked as (
             %(line)s::bigint[], %(instrument)s::text[], %(sequence)s::bigint[], %(action)s::text[], %(price)s::numeric[],
             %(size)s::numeric[], %(side)s::text[], %(new_event_time)s::timestamptz[], %(reason)s::text[]
         ) as c (line, instrument, sequence, action, price, size, side, new_event_time, reason)
+),
+
+given_before as (
+    select b.batch_id
+    from ingest_batches as b
+    where
+        b.file_id = %(file_id)s and b.undoes_batch_id is null
+        and not exists (select 1 from ingest_batches as u where u.undoes_batch_id = b.batch_id)
+),
+
+told_before as (
+    select
+        r.instrument,
+        r.sequence,
+        r.price,
+        r.size,
+        r.side,
+        r.event_time
+    from trade_revisions as r
+    where r.batch_id in (select g.batch_id from given_before as g) and r.sequence = any(%(sequence)s)
 ),
 
 matched as (
@@ -30,7 +51,17 @@ matched as (
         scale(trim_scale(a.price)) > i.price_scale or scale(trim_scale(a.size)) > i.size_scale as is_over_scale,
         i.price_scale,
         i.size_scale,
-        e.ended_by_batch_id
+        e.ended_by_batch_id,
+        case a.action
+            when 'cancel' then e.ended_by_batch_id in (select g.batch_id from given_before as g)
+            else exists (
+                select 1 from told_before as o
+                where
+                    o.instrument = a.instrument and o.sequence = a.sequence
+                    and coalesce(a.price, o.price) = o.price and coalesce(a.size, o.size) = o.size
+                    and coalesce(a.side, o.side) is not distinct from o.side and coalesce(a.new_event_time, o.event_time) = o.event_time
+            )
+        end as is_given_again
     from asked as a
     left join instruments as i on a.instrument = i.instrument and i.valid_to is null
     left join raw_trades as t
@@ -49,6 +80,7 @@ matched as (
 select
     m.*,
     case
+        when m.is_given_again then 'duplicate'
         when m.is_stored and m.action = 'cancel' then 'apply'
         when m.is_stored and m.is_same then 'duplicate'
         when m.is_stored and m.is_over_scale then 'scale'

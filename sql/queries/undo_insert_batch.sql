@@ -1,11 +1,11 @@
--- Writes into the books that a batch was taken back, and asks for the day's other files again: of what the batch told they may have
--- been found known.
+-- Writes into the books that a batch was taken back, and asks for the day's other files of these rows again, and of corrections of
+-- them: of what the batch told, or ended, they may have been found known.
 with asked as (
     update landing_days as d
     set is_pending = true, requested_at = clock_timestamp()
     from landing_files as f
     where
-        f.file_id = d.file_id and d.day = %(day)s and f.stream = %(stream)s and d.file_id <> %(file_id)s and d.refused is null
+        f.file_id = d.file_id and d.day = %(day)s and f.stream = any(%(told_by)s) and d.file_id <> %(file_id)s and d.refused is null
         and exists (
             select 1 from ingest_batches as b
             where
