@@ -12,6 +12,7 @@ from rrr_assets.bars.assets import bars_asset
 from rrr_assets.bars.sensors import invalidation_sensor
 from rrr_assets.contracts.bars import BARS
 from rrr_assets.quality.assets import bar_conformance
+from rrr_assets.quality.live import LIVE_BARS_CHECKS, LIVE_BARS_JOB, LIVE_BARS_SCHEDULE
 from rrr_assets.resources.warehouse import Warehouse
 from rrr_assets.ticks.assets import landing_files, raw_agg_trades, raw_depth, raw_quotes, raw_trades, venue_bars
 from rrr_assets.ticks.schedules import daily_close
@@ -22,20 +23,23 @@ def build_defs(overrides: Mapping[str, Any] | None = None) -> dg.Definitions:
     """The whole graph, with some resources replaced."""
     ticks = [raw_trades, raw_agg_trades, raw_quotes, raw_depth, venue_bars]
     bars = [bars_asset(interval) for interval in BARS]
+    # They look over the hot window: once an hour, not with every day.
+    live = dg.AssetSelection.checks(*LIVE_BARS_CHECKS)
     main_job = dg.define_asset_job(
         "venues_to_bars",
-        dg.AssetSelection.assets(*ticks, *bars, bar_conformance),
+        dg.AssetSelection.assets(*ticks, *bars, bar_conformance) - live,
         description="The main job: landed files of the days become trades, bars at four intervals, and verdicts.",
     )
     refresh_job = dg.define_asset_job(
         "refresh_bars",
-        dg.AssetSelection.assets(*bars, bar_conformance),
+        dg.AssetSelection.assets(*bars, bar_conformance) - live,
         description="Bars and verdicts of the days, from the trades that are stored.",
     )
     return dg.Definitions(
         assets=[landing_files, *ticks, *bars, bar_conformance],
-        jobs=[main_job, refresh_job, accept_landing_files],
-        schedules=[daily_close(main_job)],
+        asset_checks=LIVE_BARS_CHECKS,
+        jobs=[main_job, refresh_job, accept_landing_files, LIVE_BARS_JOB],
+        schedules=[daily_close(main_job), LIVE_BARS_SCHEDULE],
         sensors=[landing_sensor(main_job), invalidation_sensor(refresh_job)],
         resources={"warehouse": Warehouse(), **(overrides or {})},
         # The work is vectorised and inside engines: a process per step would cost seconds and gain nothing.

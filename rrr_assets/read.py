@@ -15,7 +15,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from decimal import Decimal
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Final
@@ -189,12 +188,13 @@ def bars_diff(
     and_at: datetime,
     database: Database | None = None,
 ) -> list[BarChange]:
-    """The bars that differ between what was known at two times, with what changed them.
+    """The bars of which a value differs between what was known at two times, with what changed them.
 
     Raises:
-        UnknownInstrument, UnknownInterval, NotFinalYet, ReadRefused, ValueError: as `bars`.
+        UnknownInstrument, UnknownInterval, NotFinalYet, ReadRefused: as `bars`.
+        ValueError: a time without zone, end before start, or and_at before as_known_at.
     """
-    _our_bars(interval)
+    names = [name for name in _our_bars(interval).column_names if name not in {"instrument", "bar_start"}]
     known_as = _instrument_name(instrument)
     values: dict[str, Any] = {
         "instrument": known_as,
@@ -205,23 +205,29 @@ def bars_diff(
         "as_known_at": _with_zone(as_known_at, "as_known_at"),
         "and_at": _with_zone(and_at, "and_at"),
     }
+    if end < start:
+        raise ValueError(f"end {end.isoformat()} lies before start {start.isoformat()}")
+    if and_at < as_known_at:
+        raise ValueError(f"and_at {and_at.isoformat()} lies before as_known_at {as_known_at.isoformat()}")
     with _reading(database) as connection, _refusals():
         found = connection.execute(query("read_bars_diff"), values).fetchall()
         if not found:
             _check_known(connection, known_as)
             return []
-        starts, before, after, known_before, known_after = (list(column) for column in zip(*found, strict=True))
+        starts, known_before, known_after = ([row[at] for row in found] for at in range(3))
         values |= {"bar_start": starts, "known_before": known_before, "known_after": known_after}
         causes: dict[datetime, list[Cause]] = {}
         for start_, kind, batch_id, file, reason, trades_ in connection.execute(query("read_bars_diff_causes"), values).fetchall():
             causes.setdefault(start_, []).append(Cause(kind, batch_id, file, reason, trades_))
-    changes = zip(starts, before, after, strict=True)
-    return [BarChange(at, _values(old), _values(new), tuple(causes.get(at, ()))) for at, old, new in changes]
-
-
-def _values(bar: str | None) -> dict[str, Any] | None:
-    """A bar's JSON with exact numbers."""
-    return None if bar is None else json.loads(bar, parse_float=Decimal)
+    return [
+        BarChange(
+            at,
+            None if was_known is None else dict(zip(names, each[: len(names)], strict=True)),
+            None if is_known is None else dict(zip(names, each[len(names) :], strict=True)),
+            tuple(causes.get(at, ())),
+        )
+        for at, was_known, is_known, *each in found
+    ]
 
 
 def batches(

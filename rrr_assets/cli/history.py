@@ -117,6 +117,10 @@ def bars_diff(
     """Print which bars changed between two knowledge times, and why."""
     from rrr_assets import read
 
+    if and_at < as_known_at:
+        raise typer.BadParameter("--and-at lies before --as-known-at")
+    if start is not None and end is not None and end < start:
+        raise typer.BadParameter("--end lies before --start")
     first, last = datetime.fromisoformat("2009-01-01T00:00:00+00:00"), datetime.fromisoformat("2100-01-01T00:00:00+00:00")
     found = read.bars_diff(instrument, interval, start or first, end or last, as_known_at=as_known_at, and_at=and_at)
     if as_json:
@@ -129,7 +133,11 @@ def _told(change: "BarChange") -> dict[str, Any]:
     """A change for machines; numbers are texts, so that no reader rounds them."""
 
     def exact(bar: Mapping[str, Any] | None) -> dict[str, Any] | None:
-        return None if bar is None else {name: _shown(value) if isinstance(value, Decimal) else value for name, value in bar.items()}
+        return (
+            None
+            if bar is None
+            else {name: _shown(value) if isinstance(value, Decimal | datetime) else value for name, value in bar.items()}
+        )
 
     return {
         "bar_start": f"{change.bar_start:%Y-%m-%dT%H:%M:%SZ}",
@@ -160,13 +168,15 @@ def _difference(change: "BarChange") -> str:
         return "gone"
     old, new = change.before, change.after
     changed = [name for name in old if old[name] != new[name] and name != "known_at"]
-    return "\n".join(f"{name} {_shown(old[name])} -> {_shown(new[name])}" for name in changed) or "nothing"
+    return "\n".join(f"{name} {_shown(old[name])} -> {_shown(new[name])}" for name in changed)
 
 
 def _shown(value: Any) -> str:
     from rrr_assets.calc.numbers import plain
 
-    return plain(value) if isinstance(value, Decimal) else str(value)
+    if isinstance(value, Decimal):
+        return plain(value)
+    return value.isoformat() if isinstance(value, datetime) else str(value)
 
 
 def _why(cause: "Cause") -> str:

@@ -37,8 +37,9 @@ from rrr_assets.venues.names import (
 )
 from rrr_assets.venues.rows import TextRows, last_time
 
-_TRADES: Final = re.compile(r'\s*\[\s*\{(?=[^}]*"price")(?=[^}]*"isBuyerMaker")')
-_KLINES: Final = re.compile(r'\s*\[\s*\[\s*\d{13,16}\s*,\s*"')
+# By any of its first elements: a single one may be damaged.
+_TRADES: Final = re.compile(r'\s*\[.*?\{(?=[^}]*"price")(?=[^}]*"isBuyerMaker")', re.DOTALL)
+_KLINES: Final = re.compile(r'\s*\[.*?\[\s*\d{13,16}\s*,\s*"', re.DOTALL)
 _AGGREGATED: Final = re.compile(r'\s*\[\s*\{(?=[^}]*"a"\s*:)(?=[^}]*"f"\s*:)')
 _ERROR: Final = re.compile(r'\s*\{\s*"code"\s*:\s*(-?\d+)\s*,\s*"msg"\s*:\s*"([^"]*)"')
 _TRADE: Final = {"id": "id", "price": "price", "qty": "qty", "time": "time", "isBuyerMaker": "is_buyer_maker"}

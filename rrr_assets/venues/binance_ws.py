@@ -85,7 +85,8 @@ class Capture:
     )
 
     def recognises(self, head: str) -> bool:
-        return bool(_HEAD_LINE.search(head)) and not _HEAD_OTHER.search(head)
+        # A single message of another venue may have got in.
+        return len(_HEAD_LINE.findall(head)) > len(_HEAD_OTHER.findall(head))
 
     def inspect(self, source: Source) -> SourceFacts:
         given = given_instrument(source, MARKETS)

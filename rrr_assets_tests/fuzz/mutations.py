@@ -8,7 +8,7 @@ import gzip
 import io
 import re
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from random import Random
@@ -16,7 +16,7 @@ from typing import Final
 
 import pyarrow as pa
 
-from rrr_assets_tests.fuzz.seeds import PARQUET_COLUMNS, SEEDS, Seed, parquet
+from rrr_assets_tests.fuzz.seeds import PARQUET_COLUMNS, SEEDS, Seed, document, parquet
 
 
 @dataclass
@@ -449,18 +449,30 @@ CONTENT: Final[dict[Mutation, int]] = {
 def damage(chance: Random, seed: Seed) -> Draft:
     """The seed's content with one to three things done to it."""
     if seed.shape == "parquet":
-        is_rewritten = chance.random() < 0.4
-        draft = Draft(seed, [other_columns(chance) if is_rewritten else seed.data], ["other_columns"] if is_rewritten else [])
-        if is_rewritten:
-            return draft
-        known = [flip_bytes, flip_bits, delete_bytes, insert_bytes, zero_block, cut_file]
-    else:
-        draft, known = Draft(seed, seed.data.splitlines(keepends=True)), list(CONTENT)
-    count = chance.choice([1, 1, 1, 2, 2, 3])
-    for mutation in chance.choices(known, [CONTENT[mutation] for mutation in known], k=count):
+        if chance.random() < 0.4:
+            return Draft(seed, [other_columns(chance)], ["other_columns"])
+        return _damaged(chance, Draft(seed, [seed.data]), [flip_bytes, flip_bits, delete_bytes, insert_bytes, zero_block, cut_file])
+    if seed.elements and chance.random() < 0.75:
+        # What is wrong stays inside its element: the document as a whole can be read.
+        draft = _damaged(chance, Draft(seed, [element + b"\n" for element in seed.elements]), list(CONTENT))
+        readable = [element for element in map(bytes.strip, draft.lines) if _is_json(element)]
+        return Draft(seed, [seed.around[0], b",\n".join(readable), seed.around[1]], draft.done)
+    return _damaged(chance, Draft(seed, seed.data.splitlines(keepends=True)), list(CONTENT))
+
+
+def _damaged(chance: Random, draft: Draft, known: Sequence[Mutation]) -> Draft:
+    for mutation in chance.choices(known, [CONTENT[mutation] for mutation in known], k=chance.choice([1, 1, 1, 2, 2, 3])):
         mutation(chance, draft)
         draft.done.append(mutation.__name__)
     return draft
+
+
+def _is_json(text: bytes) -> bool:
+    try:
+        document(text.decode())
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 # Parquet

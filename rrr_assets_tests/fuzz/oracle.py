@@ -230,7 +230,7 @@ def _refusal(seed: Seed, data: bytes, old: Units | None, new: Units | None, afte
     pairs = _kept(old, new)
     is_cut = not data.endswith((b"\n", b"\r")) and len(new.texts) not in set(pairs.values())
     is_renamed = seed.header in {"by name", "needed"} and new.texts[:1] != old.texts[:1]
-    is_hidden = not any(text in data[:_HEAD_BYTES] for text in old.texts[1:])
+    is_hidden = sum(1 for text in old.texts if text in data[:_HEAD_BYTES]) < 4
     if not (2 * len(pairs) < len(old.texts) or is_cut or is_renamed or is_hidden):
         yield f"it is refused whole, though {len(pairs)} of {len(old.texts)} units are untouched: {error}"
 

@@ -45,7 +45,8 @@ class Seed:
     instrument: str | None = None
     day: date | None = None
     beside: Mapping[str, bytes] = field(default_factory=dict)  # by what is added to the file's name
-    has_ordinals: bool = False
+    elements: tuple[bytes, ...] = ()  # of a document, and what stands before and after them
+    around: tuple[bytes, bytes] = (b"", b"")
 
     @property
     def is_json(self) -> bool:
@@ -89,7 +90,7 @@ def csv_numbers(columns: Mapping[str, int], delimiter: str = ",", *, is_quoted: 
 
 def _unquoted(text: str, delimiter: str) -> list[str]:
     """The fields of a line in which those that stand whole in quotes lose them, and a stray quote means nothing."""
-    field = re.compile(rf'"((?:[^"]|"")*)"(?={re.escape(delimiter)}|$)|[^{re.escape(delimiter)}]*')
+    field = re.compile(rf' *"((?:[^"]|"")*)"(?={re.escape(delimiter)}|$)|[^{re.escape(delimiter)}]*')
     fields, at = [], 0
     while at <= len(text):
         found = field.match(text, at)
@@ -247,16 +248,20 @@ def _rest() -> Iterable[Seed]:
         for n in range(COUNT)
     ]
     numbers = keyed_numbers({"trades": {"sequence": "id", "price": "price", "size": "qty", "event_time": "time"}})
-    yield Seed("binance-rest-trades", "binance-rest", "BTCUSDT-page.json", _document(trades), "elements", numbers)
+    yield _document("binance-rest-trades", "binance-rest", "BTCUSDT-page.json", trades, numbers)
     klines = []
     for n in range(COUNT):
         cells = _kline(n, 60_000, US // 1000, "{:.8f}").split(",")
         klines.append(_json([int(cell) if at in {0, 6, 8} else cell for at, cell in enumerate(cells)]))
-    yield Seed("binance-rest-klines", "binance-rest", "BTCUSDT-klines.json", _document(klines), "elements", placed_numbers(_KLINE))
+    yield _document("binance-rest-klines", "binance-rest", "BTCUSDT-klines.json", klines, placed_numbers(_KLINE))
 
 
-def _document(elements: Iterable[str], before: str = "", after: str = "") -> bytes:
-    return (before + "[\n" + ",\n".join(elements) + "\n]" + after + "\n").encode()
+def _document(name: str, form: str, file_name: str, elements: Iterable[str], numbers: Numbers, before: str = "", after: str = "") -> Seed:
+    """A JSON document with a list in it, an element a line."""
+    listed = tuple(element.encode() for element in elements)
+    around = f"{before}[\n".encode(), f"\n]{after}\n".encode()
+    data = around[0] + b",\n".join(listed) + around[1]
+    return Seed(name, form, file_name, data, "elements", numbers, elements=listed, around=around)
 
 
 # Coinbase
@@ -303,16 +308,16 @@ def _without_ids() -> Iterable[Seed]:
     trade = csv_numbers({"event_time": 0, "price": 1, "size": 2})
     header = "time_seconds,price,size,is_buyer_maker"
     name = f"gemini__eth-usd__{day}__trade.csv"
-    yield Seed("ccapi-trades", "ccapi", name, _lines([header, *rows]), "lines", trade, "optional", has_ordinals=True)
+    yield Seed("ccapi-trades", "ccapi", name, _lines([header, *rows]), "lines", trade, "optional")
     rows = [
         f"{US // 10**6 + n},{'' if n == 5 else f'{_price(n)}_{_size(n)}'},{_price(n + 1)}_{_size(n)}" + ("|43000_1" if n == 7 else "")
         for n in range(COUNT)
     ]
     header = "time_seconds,bid_price_bid_size,ask_price_ask_size"
     name = f"gemini__eth-usd__{day}__market-depth.csv"
-    yield Seed("ccapi-depth", "ccapi", name, _lines([header, *rows]), "lines", _levels, "optional", has_ordinals=True)
+    yield Seed("ccapi-depth", "ccapi", name, _lines([header, *rows]), "lines", _levels, "optional")
     rows = [f"{_seconds(n)},{_price(n)},{_size(n)}" for n in range(COUNT)]
-    yield Seed("kraken-csv-trades", "kraken-csv", "XBTUSD.csv", _lines(rows), "lines", trade, has_ordinals=True)
+    yield Seed("kraken-csv-trades", "kraken-csv", "XBTUSD.csv", _lines(rows), "lines", trade)
     rows = [f"{US // 10**6 + 60 * n},{42_000 + n}.1,{42_005 + n}.5,{41_990 + n}.2,{42_001 + n}.0,{_size(n)},{n}" for n in range(COUNT)]
     bar = csv_numbers({"bar_start": 0, "open": 1, "high": 2, "low": 3, "close": 4, "volume": 5, "trade_count": 6})
     yield Seed("kraken-csv-bars", "kraken-csv", "XBTUSD_1.csv", _lines(rows), "lines", bar)
@@ -331,18 +336,17 @@ def _kraken_rest() -> Iterable[Seed]:
     before, after = '{"error":[],"result":{"XXBTZUSD":', ',"last":"1741000000000000000"}}'
     trades = [f'["{_price(n)}","{_size(n)}",{_seconds(n)},"{"bs"[n % 2]}","{"ml"[n % 2]}","",{1000 + n}]' for n in range(COUNT)]
     with_id = placed_numbers({"price": 0, "size": 1, "event_time": 2, "sequence": 6})
-    yield Seed("kraken-rest-trades", "kraken-rest", "XBTUSD.json", _document(trades, before, after), "elements", with_id)
+    yield _document("kraken-rest-trades", "kraken-rest", "XBTUSD.json", trades, with_id, before, after)
     trades = [trade.rpartition(",")[0] + "]" for trade in trades]
     numbers = placed_numbers({"price": 0, "size": 1, "event_time": 2})
-    data = _document(trades, before, after)
-    yield Seed("kraken-rest-old-trades", "kraken-rest", "XBTUSD.json", data, "elements", numbers, has_ordinals=True)
+    yield _document("kraken-rest-old-trades", "kraken-rest", "XBTUSD.json", trades, numbers, before, after)
     for minutes, name in ((1, "kraken-rest-bars"), (5, "kraken-rest-bars-5m")):
         bars = [
             f'[{US // 10**6 + minutes * 60 * n},"{42_000 + n}.1","{42_005 + n}.5","{41_990 + n}.2","{42_001 + n}.0","{42_000 + n}.05","{_size(n)}",{n}]'
             for n in range(COUNT)
         ]
         numbers = placed_numbers({"bar_start": 0, "open": 1, "high": 2, "low": 3, "close": 4, "vwap": 5, "volume": 6, "trade_count": 7})
-        yield Seed(name, "kraken-rest", "XBTUSD.json", _document(bars, before, after), "elements", numbers)
+        yield _document(name, "kraken-rest", "XBTUSD.json", bars, numbers, before, after)
 
 
 # Polygon
@@ -361,7 +365,7 @@ def _polygon() -> Iterable[Seed]:
     ]
     data = _lines([header, *rows])
     yield Seed(
-        "polygon-flat-no-ids", "polygon-flat", f"{day}.csv", data, "lines", numbers, "by name", instrument="polygon:BTCUSD", has_ordinals=True
+        "polygon-flat-no-ids", "polygon-flat", f"{day}.csv", data, "lines", numbers, "by name", instrument="polygon:BTCUSD"
     )
     header = "ticker,volume,open,close,high,low,window_start,transactions"
     rows = [
@@ -387,7 +391,7 @@ def _polygon() -> Iterable[Seed]:
             )
             clock = f"{_us(n) + 20_000} " if has_clock else ""
             lines += [f"{clock}[{trade},{quote}]", f"{clock}[{bar}]" if n % 2 else f"{clock}{bar}"]
-        yield Seed(name, "polygon-ws", "polygon.txt", _lines(lines), "events", keyed_numbers(keys), has_ordinals=not has_ids)
+        yield Seed(name, "polygon-ws", "polygon.txt", _lines(lines), "events", keyed_numbers(keys))
 
 
 # Tardis
@@ -408,7 +412,7 @@ def _tardis() -> Iterable[Seed]:
         for n in range(COUNT)
     ]
     data = _lines([header, *rows])
-    yield Seed("tardis-group", "tardis", f"gemini_trades_{day}_SPOT.csv", data, "lines", trade, "by name", has_ordinals=True)
+    yield Seed("tardis-group", "tardis", f"gemini_trades_{day}_SPOT.csv", data, "lines", trade, "by name")
     header = "exchange,symbol,timestamp,local_timestamp,ask_amount,ask_price,bid_price,bid_amount"
     rows = [
         f"binance-futures,BTCUSDT,{_ms(n - n % 2)}000,{_us(n) + 20_000},{_size(n)},{_price(n + 1)},{_price(n)},{_size(n)}" for n in range(COUNT)
@@ -416,7 +420,7 @@ def _tardis() -> Iterable[Seed]:
     quote = csv_numbers({"event_time": 2, "received_at": 3, "ask_size": 4, "ask_price": 5, "bid_price": 6, "bid_size": 7})
     data = _lines([header, *rows])
     name = f"binance-futures_quotes_{day}_BTCUSDT.csv"
-    yield Seed("tardis-quotes", "tardis", name, data, "lines", quote, "by name", has_ordinals=True)
+    yield Seed("tardis-quotes", "tardis", name, data, "lines", quote, "by name")
 
 
 # Tables and corrections
@@ -448,7 +452,7 @@ delimiter: ;
     numbers = csv_numbers({"bid_price": 2, "bid_size": 3, "ask_price": 4, "ask_size": 5}, ";", is_quoted=True)
     data = _lines(["pair;at;bid;bid_amount;ask;ask_amount", *rows])
     beside = {".mapping.yaml": mapping}
-    yield Seed("table-quotes", "table", "quotes.csv", data, "lines", numbers, "by name", b";", beside=beside, has_ordinals=True)
+    yield Seed("table-quotes", "table", "quotes.csv", data, "lines", numbers, "by name", b";", beside=beside)
     rows = [f"{US // 10**6 + 60 * n}\t{42_000 + n}.1\t{42_005 + n}.5\t{41_990 + n}.2\t{42_001 + n}.0\t{_size(n)}\t{n}" for n in range(COUNT)]
     mapping = b"""
 stream: venue_bars

@@ -1,27 +1,30 @@
--- When the trades of some ids were: by the ledger of coverage, which knows the days that hold them, and the table itself.
+-- When the trades of some ids were: by the ledger of coverage, which knows the days that hold them, and the table itself; by what is
+-- kept of them, where they stand no more.
 select distinct on (asked.instrument, asked.sequence)
     asked.instrument,
     asked.sequence,
     found.event_time
 from unnest(%(instruments)s::text[], %(sequences)s::bigint[]) as asked (instrument, sequence)
-inner join coverage as c
-    on
-        asked.instrument = c.instrument and c.stream = 'trades'
-        and asked.sequence between c.first_sequence and c.last_sequence
 cross join
     lateral (
         select
             t.event_time,
-            1 as preference
-        from {table} as t
+            0 as revision_id
+        from coverage as c
+        inner join {table} as t
+            on
+                c.instrument = t.instrument and c.space = t.space
+                and t.event_time >= c.day::timestamp at time zone 'UTC' and t.event_time < (c.day + 1)::timestamp at time zone 'UTC'
         where
-            t.instrument = asked.instrument and t.space = c.space and t.sequence = asked.sequence
-            and t.event_time >= c.day::timestamp at time zone 'UTC' and t.event_time < (c.day + 1)::timestamp at time zone 'UTC'
+            c.instrument = asked.instrument and c.stream = 'trades'
+            and asked.sequence between c.first_sequence and c.last_sequence and t.sequence = asked.sequence
         union all
         select
             r.event_time,
-            2 as preference
+            -r.revision_id as revision_id
         from trade_revisions as r
-        where r.instrument = asked.instrument and r.space = c.space and r.sequence = asked.sequence
+        where
+            r.instrument = asked.instrument and r.space in ('trade_id', 'exchange_trade_id', 'aggregate_id', 'ordinal')
+            and r.sequence = asked.sequence
     ) as found
-order by asked.instrument, asked.sequence, found.preference, found.event_time;
+order by asked.instrument asc, asked.sequence asc, found.revision_id = 0 desc, found.revision_id asc;
