@@ -9,8 +9,10 @@ from typing import Any
 import dagster as dg
 
 from rrr_assets.bars.assets import bars_asset
+from rrr_assets.bars.information import information_bars_asset
 from rrr_assets.bars.sensors import invalidation_sensor
 from rrr_assets.contracts.bars import BARS
+from rrr_assets.contracts.information_bars import INFORMATION_BARS
 from rrr_assets.quality.assets import bar_conformance
 from rrr_assets.quality.live import LIVE_BARS_CHECKS, LIVE_BARS_JOB, LIVE_BARS_SCHEDULE
 from rrr_assets.resources.warehouse import Warehouse
@@ -22,7 +24,7 @@ from rrr_assets.ticks.sensors import accept_landing_files, landing_sensor
 def build_defs(overrides: Mapping[str, Any] | None = None) -> dg.Definitions:
     """The whole graph, with some resources replaced."""
     ticks = [raw_trades, raw_agg_trades, raw_quotes, raw_depth, venue_bars]
-    bars = [bars_asset(interval) for interval in BARS]
+    bars = [*(bars_asset(interval) for interval in BARS), *(information_bars_asset(kind) for kind in INFORMATION_BARS)]
     # They look over the hot window: once an hour, not with every day.
     live = dg.AssetSelection.checks(*LIVE_BARS_CHECKS)
     main_job = dg.define_asset_job(

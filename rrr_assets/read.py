@@ -25,14 +25,17 @@ import pyarrow.compute as pc
 from psycopg import sql as compose
 from pyarrow import csv
 
+from rrr_assets.calc.information_bars import Rule
 from rrr_assets.calc.numbers import NOTIONAL, most_whole_digits
 from rrr_assets.contracts.bars import BARS, INTERVALS
 from rrr_assets.contracts.base import Table, Type
+from rrr_assets.contracts.information_bars import BAR_RULES, INFORMATION_BARS, KINDS
 from rrr_assets.contracts.ledgers import BAR_CONFORMANCE, COVERAGE, INGEST_BATCHES, INSTRUMENTS, QUARANTINE, STATUSES
 from rrr_assets.contracts.parsed import UTC_MICROSECONDS
 from rrr_assets.contracts.ticks import RAW_DEPTH, RAW_QUOTES, RAW_TRADES, VENUE_BARS
 from rrr_assets.venues.names import INTERVAL_SECONDS, MONTH, parse_instrument
 from rrr_assets.warehouse.connect import Database, DatabaseUnusable, Role
+from rrr_assets.warehouse.information_bars import rules_in_force
 from rrr_assets.warehouse.sqlfiles import query
 
 JSON_FIELD: Final = {b"format": b"json"}
@@ -60,6 +63,10 @@ class UnknownInstrument(ReadRefused):
 
 class UnknownInterval(ReadRefused):
     """There are no bars of that length."""
+
+
+class UnknownRule(ReadRefused):
+    """There are no bars by that rule."""
 
 
 class NotFinalYet(ReadRefused):
@@ -136,6 +143,31 @@ def bars(
         return _of_instrument("read_bars_as_known", contract, instrument, start, end, database, interval=interval, as_known_at=then)
     parts = {"bars": compose.Identifier(contract.name)}
     return _of_instrument("read_bars", contract, instrument, start, end, database, parts=parts)
+
+
+def information_bars(instrument: str, rule: str, start: datetime, end: datetime, *, database: Database | None = None) -> pa.Table:
+    """Bars of an instrument by a rule, such as `dollar-1000000`, that start in [start, end), as contracts.information_bars has them.
+
+    Raises:
+        UnknownRule: it is no rule, or there are no such bars and it does not hold for the instrument.
+        UnknownInstrument, ReadRefused, ValueError: as `bars`.
+    """
+    try:
+        known_as = Rule.parse(rule)
+    except ValueError as error:
+        raise UnknownRule(str(error)) from error
+    contract = INFORMATION_BARS[known_as.kind]
+    parts = {"bars": compose.Identifier(contract.name)}
+    found = _of_instrument("read_information_bars", contract, instrument, start, end, database, parts=parts, rule=known_as.name)
+    if not len(found):
+        _check_rule(_instrument_name(instrument), known_as, database)
+    return found
+
+
+def bar_rules(*, is_all: bool = False, database: Database | None = None) -> pa.Table:
+    """The rules by which bars are cut, as contracts.information_bars.BAR_RULES has them: those that hold, or all there ever were."""
+    with _reading(database) as connection:
+        return _copy(connection, "read_bar_rules", BAR_RULES, {"is_all": is_all})
 
 
 def trades(
@@ -422,6 +454,15 @@ def _check_known(connection: psycopg.Connection[Any], instrument: str) -> None:
     near += [name for name in known if name.partition(":")[2] == symbol and name not in near][: 3 - len(near)]
     hint = f"Did you mean {' or '.join(near)}? `rrr instruments` lists all" if near else "`rrr instruments` lists what is"
     raise UnknownInstrument(f"{instrument} is not known here. {hint}")
+
+
+def _check_rule(instrument: str, rule: Rule, database: Database | None) -> None:
+    """Do nothing where a rule holds for an instrument: it has no bars because nothing was traded, or made yet."""
+    with _reading(database) as connection:
+        holding = [each.name for rules in rules_in_force(connection, KINDS, [instrument]).values() for each in rules]
+    if rule.name not in holding:
+        hold = f"Those that hold are {', '.join(holding)}" if holding else "None holds"
+        raise UnknownRule(f"there are no bars of {instrument} by {rule.name}. {hold}; `rrr bar-rules set` declares others")
 
 
 def _check_venue_interval(interval: str) -> None:

@@ -24,7 +24,8 @@ from rrr_assets.warehouse.migrate import migrate
 
 TICKS = ("raw_trades", "raw_agg_trades", "raw_quotes", "raw_depth")
 BARS = ("bars_1m", "bars_5m", "bars_1h", "bars_1d")
-REFRESHED = (*BARS, "bar_conformance")
+INFORMATION_BARS = ("bars_tick", "bars_volume", "bars_dollar")
+REFRESHED = (*BARS, *INFORMATION_BARS, "bar_conformance")
 """What follows the invalidation log."""
 
 ASSETS = (*TICKS, "venue_bars", *REFRESHED)

@@ -3,7 +3,7 @@
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -25,7 +25,11 @@ from rrr_assets.cli.arguments import (
 if TYPE_CHECKING:
     import pyarrow as pa
 
+ByRule = Annotated[str | None, typer.Option("--rule", metavar="RULE", help="Bars by what was traded instead, as in dollar-1000000.")]
 Plot = Annotated[Path | None, typer.Option("--plot", metavar="FILE", help="Draw candlesticks, as .png or .html.", dir_okay=False)]
+
+_OF_BARS: Final = ("instrument", "day", "rule", "threshold", "first_sequence", "last_sequence", "known_at")
+"""Columns of bars that a table to look at leaves out."""
 
 
 def register(app: typer.Typer) -> None:
@@ -39,6 +43,7 @@ def bars(
     start: Start,
     end: End,
     interval: Interval = "1m",
+    rule: ByRule = None,
     as_known_at: AsKnownAt = None,
     chosen: FormatOption = None,
     as_json: JsonFlag = False,
@@ -50,13 +55,18 @@ def bars(
     from rrr_assets.cli.output import emit, note
 
     _check_window(start, end)
-    found = read.bars(instrument, interval, start, end, as_known_at=as_known_at)
-    title = f"{_name(found, instrument)} {interval}"
+    if rule is None:
+        found = read.bars(instrument, interval, start, end, as_known_at=as_known_at)
+    elif as_known_at is None:
+        found = read.information_bars(instrument, rule, start, end)
+    else:
+        raise typer.BadParameter("bars by a rule are kept as they are known now: leave --as-known-at out")
+    title = f"{_name(found, instrument)} {rule or interval}"
     if plot is not None:
         _draw(found, f"{title}, {_span(start, end)}", plot)
         note(f"the picture is in {plot}")
     if plot is None or out is not None or chosen is not None or as_json:
-        emit(found, chosen, as_json=as_json, out=out, title=title, hidden=("instrument", "first_sequence", "last_sequence", "known_at"))
+        emit(found, chosen, as_json=as_json, out=out, title=title, hidden=_OF_BARS)
 
 
 def trades(

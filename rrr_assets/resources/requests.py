@@ -16,13 +16,15 @@ from dagster._core.event_api import PartitionKeyFilter
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES
 
+from rrr_assets.contracts.information_bars import FOLLOWED
 from rrr_assets.resources.partitions import RANGE_END, RANGE_START, days_between
 from rrr_assets.resources.reporting import INTEGRITY
 
 ASKED_TAG: Final = "rrr/asked"
 """On a run: what it was asked for, the same for every attempt."""
 
-_REFRESHED: Final = ("bars_1m", "bars_5m", "bars_1h", "bars_1d", "bar_conformance")
+_AT_ONCE: Final = ("bars_1m", "bars_5m", "bars_1h", "bars_1d", "bar_conformance")
+_REFRESHED: Final = (*_AT_ONCE, *FOLLOWED)
 _PARTITION: Final = "dagster/partition"
 _FIRST_REST_SECONDS: Final = 3600
 _LONGEST_REST_SECONDS: Final = 86_400
@@ -72,11 +74,14 @@ def held_back(instance: dg.DagsterInstance, assets: Iterable[str], day: date) ->
 
 
 def assets_of(streams: Iterable[str]) -> list[str]:
-    """The assets to materialise when files of some streams wait: their own, and what is made from them."""
+    """The assets to materialise when files of some streams wait: their own, and the bars and verdicts that are made from them.
+
+    Bars by what was traded follow by the invalidation log: they cost as much again, and nobody waits for them.
+    """
     wanted = set(streams)
     chosen = [f"raw_{stream}" for stream in ("agg_trades", "quotes", "depth") if stream in wanted]
     if wanted & {"trades", "corrections", "agg_trades", "venue_bars"}:
-        chosen += ["raw_trades", "venue_bars", *_REFRESHED]
+        chosen += ["raw_trades", "venue_bars", *_AT_ONCE]
     return chosen
 
 

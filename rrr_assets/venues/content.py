@@ -161,7 +161,7 @@ def open_content(source: Source) -> Iterator[tuple[Reader, str | None]]:
 
 
 def _damaged(source: Source, error: Exception) -> SourceRefused:
-    return SourceRefused(source.name, f"the archive is truncated or damaged ({str(error)[:200]})", DAMAGED)
+    return SourceRefused(source.name, f"the archive is truncated or damaged ({str(error)[:200] or 'its end is missing'})", DAMAGED)
 
 
 def _members(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:

@@ -14,6 +14,7 @@ from psycopg.types.range import Range
 
 from rrr_assets.calc.outcomes import DayRefreshed, RawTradesGone
 from rrr_assets.contracts.bars import INTERVALS, Engine
+from rrr_assets.contracts.information_bars import FOLLOWED
 from rrr_assets.warehouse.books import Connection, draw_stamp, enter, lock_days, log_invalidations
 from rrr_assets.warehouse.bulk import StagedDay
 from rrr_assets.warehouse.connect import Database, Role
@@ -98,7 +99,7 @@ def days_behind(database: Database, most: int, settled_for: timedelta) -> dict[d
         settled_for: only days that did not change since so long: a run may be under way for the others.
     """
     followed = {f"bars_{interval}": sorted({source, *TICKS}) for interval, source in SOURCES.items()}
-    followed[VERDICTS] = list(VERDICTS_FOLLOW)
+    followed |= {VERDICTS: list(VERDICTS_FOLLOW), **{consumer: list(relations) for consumer, relations in FOLLOWED.items()}}
     behind: dict[date, int] = {}
     with database.connect(Role.WRITER, autocommit=True) as connection:
         for consumer, relations in followed.items():

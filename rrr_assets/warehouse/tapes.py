@@ -208,8 +208,8 @@ def _with_edge(connection: Connection, kind: TickTable, name: str, held: Held, d
     # Where a venue's clock stepped back, the first id is not the earliest time.
     row = connection.execute(kind.sql("coverage_id_time"), bounds).fetchone()
     at = (held.last_time if at_end else held.first_time) if row is None else to_us(row[0])
-    # A trade that is missing beside it may have its very time.
-    is_bare = any((missing_end if at_end else missing - 1) == sequence for missing, missing_end in held.missing_ids)
+    # A trade that is missing beside it, or beyond the other end of the day, may have its very time.
+    is_bare = held.first_time == held.last_time or any(sequence in {first - 1, end} for first, end in held.missing_ids)
     edge = (at + is_bare, end) if at_end else (start, at + 1 - is_bare)
     covered = union([*held.covered, edge]) if meets else subtract(held.covered, [edge])
     return replace(held, covered=tuple(covered))

@@ -110,7 +110,7 @@ def run_case(folder: Path, keep: Path, run: str, seed_name: str, number: int) ->
     _set_blocks(chance, len(draft.data))
     begun, peak = process_time(), _peak_mb()
     try:
-        after = oracle.read(seed, path)
+        after = oracle.read(seed, path, is_probed=number % 8 == 0)
         outcome.findings += oracle.judge(seed, draft.data, bool(spoilt), before, after)
     except Exception:  # noqa: BLE001 - whatever a parser raises but SourceRefused is what is looked for
         outcome.findings.append(traceback.format_exc(limit=-6))

@@ -17,6 +17,7 @@ from rrr_assets_tests.dagster_platform import (
     BARS,
     CHECKS,
     FED_BY_TRADES,
+    INFORMATION_BARS,
     TICKS,
     days_from,
     evaluations,
@@ -84,7 +85,19 @@ RULES = {
         }
         for name in BARS
     },
-    **{(name, "quality"): {"bars are complete"} for name in BARS},
+    **{
+        (name, "integrity"): {
+            "high and low bound open and close",
+            "vwap is quote volume over volume, within high and low",
+            "taker volume within volume",
+            "sums equal the trades that count",
+            "bars follow one another",
+            "bars are numbered by what was traded before them",
+            "a full bar ends with the trade that reaches its threshold",
+        }
+        for name in INFORMATION_BARS
+    },
+    **{(name, "quality"): {"bars are complete"} for name in (*BARS, *INFORMATION_BARS)},
 }
 
 

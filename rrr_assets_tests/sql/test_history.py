@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -19,17 +18,17 @@ from rrr_assets import simulator
 from rrr_assets.calc.outcomes import DayRefreshed
 from rrr_assets.contracts.bars import INTERVALS, Engine
 from rrr_assets.ticks import landing
-from rrr_assets.ticks.waiting import waiting_files
 from rrr_assets.warehouse import bulk
 from rrr_assets.warehouse.bulk import forget_staged
 from rrr_assets.warehouse.connect import Database, Role
 from rrr_assets.warehouse.load import load_day
 from rrr_assets.warehouse.refresh import refresh_bars
+from rrr_assets.warehouse.staging import StagedFile
 from rrr_assets.warehouse.undo import undo_batch
 from rrr_assets_tests.loading import DAY, NAME, NEXT, Told, capture, ccapi, emptied, midnight, tape, vision
 from rrr_assets_tests.platform import Platform
 
-ALL_DAY = {"start_us": 0, "step_us": 86_400_000_000 // 3000}
+ALL_DAY = {"start_us": 0, "step_us": 28_799_999}
 
 
 @pytest.fixture
@@ -114,6 +113,13 @@ def futures(folder: Path, trades: Iterable[Futures], name: str = "futures.txt") 
             message = {"stream": f"{trade.symbol.lower()}@trade", "data": {**data, "X": trade.kind}}
             out.write(f"{received // 1_000_000}.{received % 1_000_000:06} {json.dumps(message)}\n")
     return path
+
+
+def ask_again(platform: Platform) -> dict[date, list[StagedFile]]:
+    """Have all files read again."""
+    with platform.database.connect(Role.WRITER, autocommit=True) as connection:
+        connection.execute("update landing_days set is_pending = true")
+        return landing.files_of_days(platform.home, connection, "trades", [DAY, NEXT])
 
 
 def several(seed: int = 1) -> list[Futures]:
@@ -219,7 +225,7 @@ def test_lines_that_were_refused_do_not_matter(platform: Platform, tmp_path: Pat
 
 @pytest.mark.parametrize("seed", range(4))
 def test_simulated_days_of_every_form_and_defect(platform: Platform, tmp_path: Path, seed: int) -> None:
-    names = ["binance:BTCUSDT", "binance:DOGEUSDT", "binance-usdm:BTCUSDT", "gemini:ETHUSD", "kraken:XBTUSD"][: 2 + seed]
+    names = ["binance:BTCUSDT", "binance:DOGEUSDT", "binance-usdm:BTCUSDT", "gemini:ETHUSD"][: 1 + seed]
     days = [DAY, NEXT]
     for file in simulator.simulate(tmp_path / "files", days, names, 8000, seed, defects=sorted({*simulator.KINDS} - {"renamed"})).files:
         platform.take_in(tmp_path / "files" / file.path, file.format, file.instrument if file.format == "ccapi" else None)
@@ -289,15 +295,11 @@ def late(platform: Platform, folder: Path) -> None:
 
 
 def one_taken_back_and_another_brought(platform: Platform, folder: Path) -> None:
-    """As many rows as the file has, but not the same."""
+    """As many rows of the day as if nothing had been."""
     trades = tape(DAY, 3000, **ALL_DAY)
     late(platform, folder)
-    with platform.database.connect(Role.OWNER, autocommit=True) as connection:
-        connection.execute("update ingest_batches set rows_stored = rows_stored")
-    [(first, last)] = platform.rows("select min(batch_id), max(batch_id) from ingest_batches")
-    undo_batch(platform.database, first, "the wrong file")
-    assert last > first
-    platform.take_in(vision(folder, trades[1:], DAY, "-more"), "binance-vision-trades")
+    undo_batch(platform.database, platform.rows("select max(batch_id) from ingest_batches")[0][0], "the wrong trade")
+    platform.take_in(vision(folder, [Told(trades[700].id, trades[700].us, "7")], DAY, "-right"), "binance-vision-trades")
 
 
 def taken_back_and_read_again(platform: Platform, folder: Path) -> None:
@@ -315,7 +317,7 @@ def read_twice(platform: Platform, folder: Path) -> None:
 
 def asked_for_again(platform: Platform, folder: Path) -> None:
     platform.take_in(vision(folder, tape(DAY, 3000, **ALL_DAY), DAY), "binance-vision-trades")
-    waiting_files(platform.database, "trades", [DAY], all_files=True)
+    ask_again(platform)
 
 
 def edited_by_hand(platform: Platform, folder: Path) -> None:
@@ -381,11 +383,10 @@ def test_the_database_makes_them_where_staged_rows_are_not_what_is_stored(
 
 def test_a_sum_beyond_the_columnar_engine(platform: Platform, tmp_path: Path) -> None:
     """Bars that no Arrow decimal holds."""
-    huge = str(10**25)
-    trades = [Told(1000 + n, midnight(DAY) + n, huge, str(10**19)) for n in range(2)]
-    platform.take_in(vision(tmp_path, [Told(t.id, t.us, t.price, t.size) for t in trades], DAY), "binance-vision-trades")
+    trades = [Told(1000 + n, midnight(DAY) + n, "9" * 26, "9" * 20) for n in range(2)]
+    platform.take_in(vision(tmp_path, trades, DAY), "binance-vision-trades")
     assert_equal(platform, 0)
-    assert platform.rows("select quote_volume from bars_1m") == [(2 * Decimal(10) ** 44,)]
+    assert platform.rows("select quote_volume from bars_1m") == [(2 * (10**26 - 1) * (10**20 - 1),)]
 
 
 def test_a_late_trade_goes_through_its_window(platform: Platform, tmp_path: Path) -> None:
@@ -431,7 +432,7 @@ def test_refreshed_by_several_while_late_trades_come_and_staged_rows_go(platform
 
     def bring() -> int:
         for number, piece in enumerate(pieces):
-            platform.take_in(vision(tmp_path, piece, DAY, f"-{number}"), "binance-vision-trades")
+            platform.take_in(vision(tmp_path, piece, DAY, f"-piece-{number}"), "binance-vision-trades")
         return 0
 
     def drop() -> int:
@@ -552,12 +553,6 @@ def test_a_file_that_is_asked_for_again_is_staged_again(platform: Platform, tmp_
             assert forgetting.result(timeout=30) == 1
     platform.load("trades", load_day, [DAY])
     assert forget(platform) == 0
-    waiting = waiting_files_of(platform)
+    waiting = ask_again(platform)
     assert forget(platform) == 1
     assert sum(len(batch) for file in waiting[DAY] for batch in file.rows(DAY)) == 3000
-
-
-def waiting_files_of(platform: Platform) -> dict[date, list]:
-    with platform.database.connect(Role.WRITER, autocommit=True) as connection:
-        connection.execute("update landing_days set is_pending = true")
-        return landing.files_of_days(platform.home, connection, "trades", [DAY])
