@@ -121,7 +121,7 @@ def test_lineage_names_columns_that_are_there() -> None:
 def test_jobs_schedule_and_sensors() -> None:
     repository = defs.get_repository_def()
     jobs = {name for name in repository.job_names if not name.startswith("__")}
-    assert jobs == {"venues_to_bars", "refresh_bars", "accept_landing_files"}
+    assert jobs == {"venues_to_bars", "refresh_bars", "accept_landing_files", "check_live_bars"}
     keys = {name: {key.to_user_string() for key in defs.resolve_job_def(name).asset_layer.selected_asset_keys} for name in jobs}
     assert keys["venues_to_bars"] == set(ASSETS)
     assert keys["refresh_bars"] == set(REFRESHED)
@@ -131,7 +131,10 @@ def test_jobs_schedule_and_sensors() -> None:
         "landing_zone": "RUNNING",
         "invalidation_log": "RUNNING",
     }
-    assert [(schedule.name, schedule.default_status.value) for schedule in repository.schedule_defs] == [("daily_close", "RUNNING")]
+    assert {schedule.name: schedule.default_status.value for schedule in repository.schedule_defs} == {
+        "daily_close": "RUNNING",
+        "live_bars": "RUNNING",
+    }
 
 
 @pytest.mark.parametrize(("at", "closed"), [("2024-03-01T00:15:00", "2024-02-29"), ("2025-01-01T00:15:00", "2024-12-31")])

@@ -325,12 +325,25 @@ class History:
 
     def undo(self, which: int) -> None:
         """Take one of the batches back that can be."""
-        batches = sorted(set(self.model.file_of) - self.model.undone)
+        batches = self.standing()
         if batches:
-            batch = batches[which % len(batches)]
-            done = undo_batch(self.platform.database, batch, f"wrong {batch}")
-            assert (done.taken_back, done.restored) == self.model.undo(batch, done.undone_by)
-            assert done.known_at is not None
+            self._undo(batches[which % len(batches)])
+
+    def undo_file(self, which: int) -> None:
+        """Take all batches of a file back, the last one first."""
+        batches = self.standing()
+        if batches:
+            file_id = self.model.file_of[batches[which % len(batches)]]
+            for batch in reversed([batch for batch in batches if self.model.file_of[batch] == file_id]):
+                self._undo(batch)
+
+    def standing(self) -> list[int]:
+        """The batches that were not taken back."""
+        return sorted(set(self.model.file_of) - self.model.undone)
+
+    def _undo(self, batch: int) -> None:
+        done = undo_batch(self.platform.database, batch, f"wrong {batch}")
+        assert (done.taken_back, done.restored) == self.model.undo(batch, done.undone_by)
 
     def do(self, step: tuple[Any, ...]) -> None:
         """One step of a history."""
@@ -341,6 +354,8 @@ class History:
             self.correct(*what)
         elif kind == "undo":
             self.undo(*what)
+        elif kind == "undo file":
+            self.undo_file(*what)
         elif kind == "settle":
             self.follow(settle(self.platform))
         elif kind == "refresh":
@@ -440,7 +455,7 @@ _OF_A_DAY = st.sampled_from([DAY, NEXT]).flatmap(
 _TAKING_BACK = st.one_of(
     st.tuples(st.just("load"), st.sampled_from(["vision", "rest", "capture"]), _OF_A_DAY, st.none()),
     st.tuples(st.just("load"), st.sampled_from(["vision", "rest", "capture"]), _OF_A_DAY, st.none()),
-    st.tuples(st.just("undo"), st.integers(0, 20)),
+    st.tuples(st.just("undo file"), st.integers(0, 20)),
     st.tuples(st.just("settle")),
 )
 LEDGER = (
@@ -451,14 +466,14 @@ LEDGER = (
 
 @FEW
 @given(steps=st.lists(_TAKING_BACK, min_size=4, max_size=12), again=st.booleans())
-def test_a_batch_that_was_taken_back_is_as_if_it_had_never_come(
+def test_a_file_that_was_taken_back_is_as_if_it_had_never_come(
     database: Database, tmp_path: Path, steps: list[tuple[Any, ...]], again: bool
 ) -> None:
     """Trades and coverage are those of the files that are left, taken in alone."""
     history = _history(database, tmp_path)
     for step in [*steps, ("settle",)]:
         history.do(step)
-    left = {history.model.file_of[batch] for batch in set(history.model.file_of) - history.model.undone}
+    left = {history.model.file_of[batch] for batch in history.standing()}
     if again:
         for file_id in sorted(set(history.model.files) - left):
             history.take(history.model.files[file_id])

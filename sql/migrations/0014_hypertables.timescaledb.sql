@@ -88,8 +88,9 @@ set maintenance_work_mem = '256MB'
 as $$
 declare
     child text := format('%s_%s', parent, to_char(day, 'YYYYMMDD'));
-    first_time timestamptz;
-    last_time timestamptz;
+    first_time timestamptz := day::timestamp at time zone 'UTC';
+    last_time timestamptz := (day + 1)::timestamp at time zone 'UTC' - interval '1 microsecond';
+    lowest_sequence bigint := -9223372036854775808;
 begin
     if parent not in ('raw_trades', 'raw_agg_trades', 'raw_quotes', 'raw_depth') then
         raise exception 'not a table of ticks: %', parent;
@@ -109,10 +110,20 @@ begin
             'event_time', jsonb_build_array(day::timestamp at time zone 'UTC', (day + 1)::timestamp at time zone 'UTC')
         )
     );
-    -- Of a chunk that is attached nobody tells the continuous aggregates. Of rows that are changed they are told, from the first in
-    -- a transaction to the last: so these two are written once more.
-    execute format('select min(event_time), max(event_time) from day_chunks.%I', child) into first_time, last_time;
-    execute format('update %I set batch_id = batch_id where event_time in ($1, $2)', parent) using first_time, last_time;
+    -- Of a chunk that is attached nobody tells the continuous aggregates. Of rows they are told, from the first of a transaction to
+    -- the last: so the day gets one at either end, for a moment. The rows that it holds stay as they lie, which is in order.
+    if exists (
+        select 1 from timescaledb_information.continuous_aggregates as c
+        where c.hypertable_schema = 'public' and c.hypertable_name = parent
+    ) then
+        execute format(
+            'insert into %I select (jsonb_populate_record(null::%I, to_jsonb(t) || jsonb_build_object('
+            '''sequence''', $1, '''event_time''', edge, '''available_at''', $3))).* '
+            'from (select * from day_chunks.%I limit 1) as t cross join unnest(array[$2, $3]) as edge',
+            parent, child
+        ) using lowest_sequence, first_time, last_time;
+        execute format('delete from %I where sequence = $1 and event_time in ($2, $3)', parent) using lowest_sequence, first_time, last_time;
+    end if;
 end;
 $$;
 comment on function attach_day_partition(text, date) is 'Indexes what was loaded into the table of begin_day_partition, and makes it the chunk of its day.';
