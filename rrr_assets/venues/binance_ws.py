@@ -241,7 +241,8 @@ def _conditions(message: Message) -> list[str] | None:
 
 
 def _trades(block: Block, found: Sorted, latest: int) -> ParsedBatch:
-    checks = Checks(found.text_rows(block, _texts(found, "tpqTm")), latest)
+    checks = Checks(found.text_rows(block, _texts(found, "tpqTmX")), latest)
+    checks.words("X")
     trades = TradeColumns(
         instrument=found.instruments(),
         sequence=checks.integers("t", Reason.MISSING_ID),

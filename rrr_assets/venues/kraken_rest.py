@@ -43,6 +43,7 @@ _ANSWER: Final = re.compile(r'\s*\{\s*"(error|result)"\s*:')
 _TRADE: Final = ("price", "volume", "time", "side", "type", "misc")
 _TRADE_WITH_ID: Final = (*_TRADE, "trade_id")
 _BAR: Final = ("time", "open", "high", "low", "close", "vwap", "volume", "count")
+_INTERVALS: Final = ("1m", "5m", "15m", "30m", "1h", "4h", "1d", "1w", "15d")
 _TIME_DIGITS: Final = 10  # of a time in whole seconds
 _TYPES: Final = {"m": "market", "l": "limit"}
 
@@ -121,7 +122,9 @@ def _instrument(source: Source, pair: str) -> str:
     try:
         return parse_instrument(f"{KRAKEN}:{pair}")
     except ValueError as error:
-        raise SourceRefused(source.name, f"its result is of '{pair[:40]}', which is no pair", "Save the venue's answer as it is.") from error
+        raise SourceRefused(
+            source.name, f"its result is of '{pair[:40]}', which is no pair", "Save the venue's answer as it is."
+        ) from error
 
 
 def _is_bars(elements: list[Json]) -> bool:
@@ -145,9 +148,11 @@ def _interval(source: Source, elements: list[Json]) -> str:
     """
     starts = [row[0] for row in elements if isinstance(row, list) and row and isinstance(row[0], Number)]
     times = sorted({int(start) for start in starts if start.isdecimal() and len(start) <= _TIME_DIGITS})
-    # Not by the least step between them: a single damaged time would make one. On the next coarser grid lies every second bar.
-    grids = [name for name, length in INTERVAL_SECONDS.items() if 4 * sum(1 for time in times if time % length == 0) > 3 * len(times)]
-    measured = max(grids, key=lambda name: INTERVAL_SECONDS[name]) if len(times) > 1 and grids else None
+    # Not by the least step between them: a single damaged time would make one. Of the bars on a grid, the next coarser holds half at most.
+    on_grid = {name: sum(1 for time in times if time % INTERVAL_SECONDS[name] == 0) for name in _INTERVALS}
+    finest = on_grid[_INTERVALS[0]]
+    fitting = [name for name, count in on_grid.items() if 4 * count > 3 * finest]
+    measured = fitting[-1] if len(times) > 1 and 2 * finest > len(times) else None
     named = interval_in_name(source.name)
     if named is not None and measured is not None and named != measured:
         raise SourceRefused(source.name, f"it is named for bars of {named}, but holds bars of {measured}", "Give the file its right name.")
@@ -168,6 +173,8 @@ def _trades(elements: list[Json], first_line: int, instrument: str, latest: int,
         sequence = checks.integers("trade_id", Reason.MISSING_ID)
     else:
         sequence = ordinal_sequence(checks, nanoseconds // 1000, counter.number(rows, nanoseconds, misfits, refusals, instrument))
+    checks.words("type")
+    checks.words("misc")
     columns = TradeColumns(
         instrument=instrument,
         sequence=sequence,

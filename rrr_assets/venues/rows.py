@@ -28,6 +28,7 @@ SECOND: Final = 1_000_000
 DAY: Final = 86_400 * SECOND
 FIRST_TIME: Final = 1_230_768_000 * SECOND  # 2009-01-01
 PER_SECOND: Final[dict[TimeUnit, int]] = {"us": SECOND, "ns": 1000 * SECOND, "ms": 1000, "s": 1}
+_CONTROLS: Final = r"[\x00-\x1f\x7f]"
 _NANOSECOND_DECIMALS: Final = pa.decimal128(38, 9)
 
 
@@ -159,6 +160,11 @@ class Checks:
         if found.null_count:
             self.refuse(pc.is_null(found), lambda index: (Reason.SIDE, f"{self.holds(column, index)}, neither {true[0]} nor {false[0]}."))
         return pc.less(found, len(true)).fill_null(False)
+
+    def words(self, column: str) -> None:
+        """Refuse texts that are kept as they are, and hold control characters: no database stores all of those."""
+        odd = pc.match_substring_regex(self.rows.columns[column], _CONTROLS)
+        self.refuse(odd, lambda _: (Reason.ENCODING, f"Column {column} holds control characters."))
 
     def finish(
         self, instrument: str | pa.StringArray, event_time: Int64s, sequence: Int64s | None, refusals: Refusals

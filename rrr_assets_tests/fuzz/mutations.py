@@ -216,7 +216,9 @@ def crowd(chance: Random, draft: Draft) -> None:
 
 def huge_line(chance: Random, draft: Draft) -> None:
     size = chance.choice([20_000, 70_000, 300_000])
-    made = chance.choice([b"9" * size, b"," * size, b" " * size, b"x" * size, b"[" * size, b'"' * size, b"0." + b"0" * size, b"\x00" * size])
+    made = chance.choice(
+        [b"9" * size, b"," * size, b" " * size, b"x" * size, b"[" * size, b'"' * size, b"0." + b"0" * size, b"\x00" * size]
+    )
     if chance.random() < 0.5:
         draft.lines.insert(chance.randrange(len(draft.lines) + 1), made + b"\n")
     else:
@@ -260,7 +262,9 @@ def wrong_columns(chance: Random, draft: Draft) -> None:
         return
     line = draft.lines[at].rstrip(b"\n")
     cut = line.rpartition(draft.seed.delimiter)[0]
-    draft.lines[at] = chance.choice([line + draft.seed.delimiter + b"7", line + draft.seed.delimiter, draft.seed.delimiter + line, cut]) + b"\n"
+    draft.lines[at] = (
+        chance.choice([line + draft.seed.delimiter + b"7", line + draft.seed.delimiter, draft.seed.delimiter + line, cut]) + b"\n"
+    )
 
 
 def delete_field(chance: Random, draft: Draft) -> None:

@@ -31,7 +31,7 @@ FILE_LEVEL: Final = {
     "another thing": r"it is not [\w-]+(: it starts| ?; it looks)|it is binary|UTF-16|HTML or XML|the venue's error|it is a \w+ file|looks like a capture",
     "header damaged": r"its header|it has no column|its column .* stands twice|another data type|so its market is not known|tickers, such as",
     "not what its name says": r"it is named for|nothing says which|names? of|of the exchange .*, which is not known|interval of its bars is not known"
-    r"|which are another stream|it holds [\w: ,]+, (and nothing|none) of|start at times of another|some of its bars start at midnight",
+    r"|which are another stream|it holds [\w: ,]+, (and nothing|none) of|start at times of another|some of its bars start at midnight|its mapping does not say",
 }
 
 

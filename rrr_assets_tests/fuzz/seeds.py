@@ -157,9 +157,7 @@ def _vision() -> Iterable[Seed]:
     futures = [_kline(n, 60_000, US // 1000, "{:.2f}") for n in range(COUNT)]
     bars = csv_numbers(_KLINE)
     yield Seed("vision-klines-spot", "binance-vision-klines", f"BTCUSDT-1m-{day}", _lines(spot), "lines", bars)
-    header = (
-        "open_time,open,high,low,close,volume,close_time,quote_volume,count,taker_buy_volume,taker_buy_quote_volume,ignore"
-    )
+    header = "open_time,open,high,low,close,volume,close_time,quote_volume,count,taker_buy_volume,taker_buy_quote_volume,ignore"
     yield Seed("vision-klines-usdm", "binance-vision-klines", f"BTCUSDT-1m-{day}", _lines([header, *futures]), "lines", bars, "needed")
 
 
@@ -229,7 +227,9 @@ def _captures() -> Iterable[Seed]:
             lines.append(f"{clock} " + _json({**{name: value for name, value in data.items() if name != "M"}, **extra}))
     yield Seed("binance-ws-usdm", "binance-ws", "capture.txt", _lines(lines), "lines", keyed_numbers(_BINANCE_KEYS))
     lines = [f"{_us(n) + 20_000} " + _json(_binance_messages(n)[0][1]) for n in range(COUNT)]
-    yield Seed("binance-ws-trades", "binance-ws", "trades.txt", _lines(lines), "lines", keyed_numbers(_BINANCE_KEYS), instrument="binance:BTCUSDT")
+    yield Seed(
+        "binance-ws-trades", "binance-ws", "trades.txt", _lines(lines), "lines", keyed_numbers(_BINANCE_KEYS), instrument="binance:BTCUSDT"
+    )
 
 
 def _rest() -> Iterable[Seed]:
@@ -364,9 +364,7 @@ def _polygon() -> Iterable[Seed]:
         for n in range(COUNT)
     ]
     data = _lines([header, *rows])
-    yield Seed(
-        "polygon-flat-no-ids", "polygon-flat", f"{day}.csv", data, "lines", numbers, "by name", instrument="polygon:BTCUSD"
-    )
+    yield Seed("polygon-flat-no-ids", "polygon-flat", f"{day}.csv", data, "lines", numbers, "by name", instrument="polygon:BTCUSD")
     header = "ticker,volume,open,close,high,low,window_start,transactions"
     rows = [
         f"X:BTC-USD,{_size(n)},{42_000 + n},{42_001 + n}.5,{42_002 + n},{41_999 + n},{US + n * 60_000_000}000,{n}" for n in range(COUNT)
@@ -415,7 +413,8 @@ def _tardis() -> Iterable[Seed]:
     yield Seed("tardis-group", "tardis", f"gemini_trades_{day}_SPOT.csv", data, "lines", trade, "by name")
     header = "exchange,symbol,timestamp,local_timestamp,ask_amount,ask_price,bid_price,bid_amount"
     rows = [
-        f"binance-futures,BTCUSDT,{_ms(n - n % 2)}000,{_us(n) + 20_000},{_size(n)},{_price(n + 1)},{_price(n)},{_size(n)}" for n in range(COUNT)
+        f"binance-futures,BTCUSDT,{_ms(n - n % 2)}000,{_us(n) + 20_000},{_size(n)},{_price(n + 1)},{_price(n)},{_size(n)}"
+        for n in range(COUNT)
     ]
     quote = csv_numbers({"event_time": 2, "received_at": 3, "ask_size": 4, "ask_price": 5, "bid_price": 6, "bid_size": 7})
     data = _lines([header, *rows])
@@ -424,6 +423,7 @@ def _tardis() -> Iterable[Seed]:
 
 
 # Tables and corrections
+
 
 def _tables() -> Iterable[Seed]:
     rows = [f'{1000 + n},{_ms(n)},{_price(n)},{_size(n)},{"bs"[n % 2]},"{"note" if n % 2 else "a, b"}"' for n in range(COUNT)]
@@ -453,7 +453,9 @@ delimiter: ;
     data = _lines(["pair;at;bid;bid_amount;ask;ask_amount", *rows])
     beside = {".mapping.yaml": mapping}
     yield Seed("table-quotes", "table", "quotes.csv", data, "lines", numbers, "by name", b";", beside=beside)
-    rows = [f"{US // 10**6 + 60 * n}\t{42_000 + n}.1\t{42_005 + n}.5\t{41_990 + n}.2\t{42_001 + n}.0\t{_size(n)}\t{n}" for n in range(COUNT)]
+    rows = [
+        f"{US // 10**6 + 60 * n}\t{42_000 + n}.1\t{42_005 + n}.5\t{41_990 + n}.2\t{42_001 + n}.0\t{_size(n)}\t{n}" for n in range(COUNT)
+    ]
     mapping = b"""
 stream: venue_bars
 instrument: kraken:XBTUSD

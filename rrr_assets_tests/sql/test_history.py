@@ -6,6 +6,7 @@ import random
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -500,7 +501,8 @@ def test_staged_rows_are_kept_until_their_bars_are_made(platform: Platform, tmp_
     # Its load proved the edge at midnight, which the bars of the first day do not show yet.
     minutes(platform, day=NEXT)
     assert forget(platform) == 1
-    minutes(platform, whole_days=False)
+    done = minutes(platform, whole_days=False)
+    assert (done.windows, done.windows_columnar, done.changed) == (1, 0, 1)
     assert forget(platform, [date(2001, 1, 1)]) == 1
     assert forget(platform, [DAY]) == 0
 
@@ -544,6 +546,7 @@ def test_a_file_that_is_asked_for_again_is_staged_again(platform: Platform, tmp_
         with ThreadPoolExecutor(1) as pool:
             forgetting = pool.submit(forget, platform)
             # It waits for whoever asks, and then lets it be.
+            time.sleep(0.5)
             assert not forgetting.done()
             asking.commit()
             assert forgetting.result(timeout=30) == 1

@@ -132,6 +132,20 @@ def test_every_stream_is_offered_and_read_as_if_it_were_alone(tmp_path: Path, he
         assert held[0] in caught.value.remedy
 
 
+def test_one_message_of_another_venue_costs_nothing(tmp_path: Path) -> None:
+    other = line({"type": "match", "product_id": "BTC-USD"})
+    _, rows, refused, passed_over = read(write(tmp_path, other, line(trade()), line(trade(t=2))))
+    assert ([row["sequence"] for row in rows], refused, passed_over) == ([1, 2], [], 1)
+    with pytest.raises(SourceRefused, match="looks like a capture of Coinbase"):
+        read(write(tmp_path, line(trade()), other))
+
+
+def test_kinds_that_no_database_stores_are_refused(tmp_path: Path) -> None:
+    _, rows, refused, _ = read(write(tmp_path, line(trade(X="\x00")), line(trade(X="NA\x1b")), line(trade(X="NA"))))
+    assert [(row["line"], row["reason"]) for row in refused] == [(1, "encoding"), (2, "encoding")]
+    assert [row["conditions"] for row in rows] == [["na"]]
+
+
 def test_a_capture_of_nothing_that_is_read_is_one_of_no_trades(tmp_path: Path) -> None:
     path = write(tmp_path, line({"e": "kline", "s": "BTCUSDT", "k": {"T": 4_000_000_000_000}}), line({"result": None, "id": 1}))
     for stream in (None, "trades"):

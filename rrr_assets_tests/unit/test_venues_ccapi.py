@@ -136,6 +136,12 @@ def test_a_bad_file_is_refused_whole(tmp_path: Path, name: str, text: str, reaso
     assert caught.value.remedy
 
 
+def test_one_line_of_another_stream_says_nothing_of_the_file(tmp_path: Path) -> None:
+    for lines in ((HEADER, "1625097600,2271.58,1,0", ROW), ("1625097600,2271.58,1,0", ROW, ROW)):
+        facts, batches = read(write(tmp_path, *lines))
+        assert (facts.stream, [row["reason"] for row in refused(batches)]) == ("quotes", ["columns"])
+
+
 def test_a_file_holds_one_stream(tmp_path: Path) -> None:
     path = write(tmp_path, HEADER, ROW)
     assert read(path, stream="quotes") == read(path)

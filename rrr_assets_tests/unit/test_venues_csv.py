@@ -321,6 +321,50 @@ def test_a_bad_file_is_refused_whole(tmp_path: Path, data: bytes, reason: str) -
     assert caught.value.remedy
 
 
+@pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_a_zip_damaged_anywhere_is_refused_or_read_all_the_same(tmp_path: Path, method: int) -> None:
+    path = tmp_path / "BTCUSDT-trades-2024-01-02.zip"
+    with zipfile.ZipFile(path, "w", method) as file:
+        file.writestr(zipfile.ZipInfo(SPOT), SPOT_ROW + "\n", method)
+        file.writestr(zipfile.ZipInfo("README.md"), "a\n" * 9, method)
+    whole = path.read_bytes()
+    expected = rows(read("binance-vision-trades", path)[1])
+    outcomes = set()
+    for place in range(len(whole)):
+        for value in (whole[place] ^ 0xFF, whole[place] ^ 0x01, whole[place] ^ 0x20):
+            path.write_bytes(whole[:place] + bytes([value]) + whole[place + 1 :])
+            try:
+                found = rows(read("binance-vision-trades", path)[1])
+            except SourceRefused as error:
+                outcomes.add(error.reason.partition(" (")[0])
+            else:
+                assert found == expected
+                outcomes.add("read")
+    assert {"read", "the archive is truncated or damaged"} <= outcomes
+
+
+def test_an_encrypted_member_beside_the_data_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "BTCUSDT-trades-2024-01-02.zip"
+    with zipfile.ZipFile(path, "w") as file:
+        file.writestr(SPOT, SPOT_ROW + "\n")
+        file.writestr("README.md", "x")
+    whole = bytearray(path.read_bytes())
+    whole[whole.rindex(b"PK\x01\x02") + 8] |= 1
+    path.write_bytes(whole)
+    with pytest.raises(SourceRefused, match=r"README.md in it is encrypted"):
+        read("binance-vision-trades", path)
+
+
+def test_what_is_said_of_a_file_can_be_printed(tmp_path: Path) -> None:
+    with pytest.raises(SourceRefused) as caught:
+        read("binance-vision-trades", write(tmp_path, SPOT, "a\u2028b\x1b[31m\n"))
+    assert r"a\u2028b\x1b[31m" in caught.value.reason
+    assert r"a\u2028b\x1b[31m" in str(caught.value)
+    odd = SPOT_ROW.replace("42000.10000000", "1\u0085")
+    _, batches = read("binance-vision-trades", write(tmp_path, SPOT, f"{SPOT_ROW}\n{odd}\n"))
+    assert [row["detail"] for row in refused(batches)] == [r"Column price holds '1\x85', which is no decimal number."]
+
+
 def test_a_damaged_member_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "BTCUSDT-trades-2024-01-02.zip"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as file:
@@ -411,6 +455,13 @@ def test_klines_tell_their_market_and_interval_or_ask(tmp_path: Path) -> None:
 
 CCAPI = "gemini__eth-usd__2021-07-01__trade.csv"
 CCAPI_HEADER = "time_seconds,price,size,is_buyer_maker"
+
+
+def test_one_damaged_kline_says_nothing_of_the_market(tmp_path: Path) -> None:
+    damaged = BAR.replace("28165.47000000", "28165.470")
+    others = "".join(BAR.replace("1680652800000", str(1680652800000 + 60_000 * n)) + "\n" for n in (1, 2))
+    facts, batches = read("binance-vision-klines", write(tmp_path, "BTCUSDT-1m-2023-04-05.csv", f"{damaged}\n{others}"))
+    assert (facts.instrument, len(rows(batches))) == ("binance:BTCUSDT", 3)
 
 
 def test_ordinals_count_every_line_of_a_microsecond(tmp_path: Path) -> None:

@@ -228,6 +228,68 @@ def test_kraken_bars(tmp_path: Path) -> None:
     assert read("kraken-rest", write(tmp_path, "XBTUSD-1h.json", kraken(values[:1])))[0].interval == "1h"
 
 
+def test_one_damaged_bar_says_nothing_of_the_interval(tmp_path: Path) -> None:
+    values: list[list[object]] = [[1616662800 + 300 * n, "1.0", "2.0", "0.5", "1.5", "1.23", "10.5", 4] for n in range(12)]
+    for wrong in (1616662860, 1616663101, "#" + "9" * 5000 + "#", "#1e9#", None):
+        damaged: list[object] = [[wrong, *values[3][1:]] if n == 3 else row for n, row in enumerate(values)]
+        facts, batches = read("kraken-rest", write(tmp_path, "a.json", kraken(damaged)))
+        assert (facts.interval, [row["line"] for row in refused(batches)]) == ("5m", [4])
+    damaged = [["#1.5#", "2", "#1616663113.9397#", "b", "l", "x"], *values]
+    facts, batches = read("kraken-rest", write(tmp_path, "a.json", kraken(damaged)))
+    assert (facts.stream, len(rows(batches)), [row["line"] for row in refused(batches)]) == ("venue_bars", 12, [1])
+
+
+@pytest.mark.parametrize("minutes", [1, 5, 15, 30, 60, 240, 1440, 10080, 21600])
+def test_the_interval_of_bars_is_measured(tmp_path: Path, minutes: int) -> None:
+    first = 1616662800 // (minutes * 60) * minutes * 60
+    values: list[object] = [[first + 60 * minutes * n, "1", "2", "0.5", "1.5", "1.2", "10", 4] for n in range(2, 9)]
+    named = {1: "1m", 5: "5m", 15: "15m", 30: "30m", 60: "1h", 240: "4h", 1440: "1d", 10080: "1w", 21600: "15d"}[minutes]
+    assert read("kraken-rest", write(tmp_path, "a.json", kraken(values)))[0].interval == named
+    assert read("kraken-rest", write(tmp_path, "a.json", kraken(values[:2])))[0].interval == named
+
+
+def test_one_damaged_trade_says_nothing_of_the_ids_of_others(tmp_path: Path) -> None:
+    old: list[object] = ["1.5", "2", "#1616663113.9397#", "b", "l", ""]
+    facts, batches = read("kraken-rest", write(tmp_path, "a.json", kraken([old, [*old, 7], old])))
+    assert (facts.space, len(rows(batches)), [row["line"] for row in refused(batches)]) == ("ordinal", 2, [2])
+    new = [*old, 7]
+    facts, batches = read("kraken-rest", write(tmp_path, "a.json", kraken([new, old, new])))
+    assert (facts.space, len(rows(batches)), [row["line"] for row in refused(batches)]) == ("trade_id", 2, [2])
+
+
+def test_kraken_words_that_no_database_stores_are_refused(tmp_path: Path) -> None:
+    good = ["1.5", "2", "#1616663113.9397#", "b", "l", "x", 7]
+    bad = [[*good[:4], "\x00", "x", 8], [*good[:5], "\x1b", 9]]
+    _, batches = read("kraken-rest", write(tmp_path, "a.json", kraken([good, *bad])))
+    assert [(row["line"], row["reason"]) for row in refused(batches)] == [(2, "encoding"), (3, "encoding")]
+    assert [row["conditions"] for row in rows(batches)] == [["limit", "x"]]
+
+
+@pytest.mark.parametrize("pair", ["", "0", "X\x00BTZUSD", "X" * 60])
+def test_an_answer_of_no_pair_is_refused(tmp_path: Path, pair: str) -> None:
+    with pytest.raises(SourceRefused, match="which is no pair"):
+        read("kraken-rest", write(tmp_path, "a.json", kraken([["1", "2", 1616663113, "b", "l", ""]], pair)))
+
+
+def test_one_damaged_element_says_nothing_of_an_answer(tmp_path: Path) -> None:
+    path = write(tmp_path, "a.json", json.dumps([{"prise": 1}, 5, [1, 2], *[rest_trade(id=n) for n in range(4)]]))
+    assert len(rows(read("binance-rest", path, BTC)[1])) == 4
+    kline: list[object] = [1601215920000, *["1.00000000"] * 5, 1601215979999, "1", 3, "1", "1", "0"]
+    later = [[1601215920000 + 60_000 * n, *kline[1:6], 1601215979999 + 60_000 * n, *kline[7:]] for n in (1, 2)]
+    path = write(tmp_path, "BTCUSDT-klines.json", json.dumps([{"time": 5}, [kline[0], "1.5", *kline[2:6], "9" * 5000, *kline[7:]], *later]))
+    facts, batches = read("binance-rest", path)
+    assert (facts.instrument, facts.interval, [row["line"] for row in rows(batches)]) == (BTC, "1m", [3, 4])
+
+
+@pytest.mark.parametrize("depth", [50, 400, 900])
+def test_deep_elements_are_refused_with_their_text(tmp_path: Path, depth: int) -> None:
+    deep = '{"a":[' * (depth // 2) + "1" + "]}" * (depth // 2)
+    text = json.dumps([rest_trade(), rest_trade(price="?"), "??"]).replace('"?"', deep).replace('"??"', deep)
+    facts, batches = read("binance-rest", write(tmp_path, "a.json", text), BTC)
+    assert facts.space == "trade_id"
+    assert [(row["line"], row["raw"].count('{"a":[')) for row in refused(batches)] == [(2, depth // 2), (3, depth // 2)]
+
+
 @pytest.mark.parametrize(
     ("text", "reason"),
     [

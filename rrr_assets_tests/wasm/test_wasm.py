@@ -21,8 +21,9 @@ from rrr_assets.warehouse.tick_tables import TICK_TABLES
 
 HERE = Path(__file__).resolve().parent
 PARTS = {
-    "bars": "bars_1m", "database": "postgres", "live": "bars_live_1m", "part": "raw_trades", "shorter": "bars_1m", "source": "bars_1m",
+    "bars": "bars_1m", "database": "postgres", "live": "bars_live_1m", "number": "size", "part": "raw_trades", "shorter": "bars_1m", "source": "bars_1m",
     "table": "raw_trades", "target": "bars_1m",
+    "ticks": "raw_trades",
 }  # fmt: skip
 # Pieces of other files, and what works on tables that are only there while a database is moved over.
 PIECES = re.compile(r"check_bars|check_ticks|check_raw_(agg_trades|quotes|depth)|convert_.*")
@@ -62,7 +63,8 @@ def composed(name: str) -> str:
     text = query(name)
     places = set(re.findall(r"(?<!\{)\{([a-z_]+)\}(?!\})", text))
     if places <= {*PARTS, "timeout"}:
-        parts = {place: sql.Identifier(PARTS[place]) for place in places & {*PARTS}} | {"timeout": sql.Literal("60s")}
+        names = PARTS | ({"bars": "bars_tick", "target": "bars_tick"} if "information_bars" in name else {})
+        parts = {place: sql.Identifier(names[place]) for place in places & {*PARTS}} | {"timeout": sql.Literal("60s")}
         text = sql.SQL(text).format(**parts).as_string() if places or "{{" in text else text
     else:
         text = TICK_TABLES["trades"].sql(name).as_string()

@@ -117,9 +117,9 @@ begin
         where c.hypertable_schema = 'public' and c.hypertable_name = parent
     ) then
         execute format(
-            'insert into %I select (jsonb_populate_record(null::%I, to_jsonb(t) || jsonb_build_object('
-            '''sequence''', $1, '''event_time''', edge, '''available_at''', $3))).* '
-            'from (select * from day_chunks.%I limit 1) as t cross join unnest(array[$2, $3]) as edge',
+            'insert into %1$I select (jsonb_populate_record(null::%1$I, to_jsonb(t) || jsonb_build_object('
+            '''sequence'', $1, ''event_time'', edge, ''available_at'', $3))).* '
+            'from (select * from day_chunks.%2$I limit 1) as t cross join unnest(array[$2, $3]) as edge',
             parent, child
         ) using lowest_sequence, first_time, last_time;
         execute format('delete from %I where sequence = $1 and event_time in ($2, $3)', parent) using lowest_sequence, first_time, last_time;
