@@ -3,6 +3,7 @@
 Belongs here: zip, gzip, checksums, line ends, what is no text at all. Does not: what the lines mean.
 """
 
+import errno
 import gzip
 import hashlib
 import lzma
@@ -154,8 +155,8 @@ def open_content(source: Source) -> Iterator[tuple[Reader, str | None]]:
     except _DAMAGES as error:
         raise _damaged(source, error) from error
     except OSError as error:
-        # What bzip2 finds wrong with its data is one of these, without a number of the system's.
-        if error.errno is not None:
+        # What bzip2 finds wrong with its data has no number of the system's; a damaged offset is sought before the file's start.
+        if error.errno not in {None, errno.EINVAL}:
             raise
         raise _damaged(source, error) from error
 

@@ -55,6 +55,7 @@ def undo_batch(database: Database, batch_id: int, reason: str) -> Undone:
     """
     with database.connect(Role.WRITER, autocommit=True) as connection, connection.transaction():
         connection.execute("set local synchronous_commit = on")
+        enter(connection)
         # Of two that take the same batch back at once, the second waits here, and then finds it taken back.
         connection.execute(query("lock_names"), {"names": [f"ingest_batches|{batch_id}"]})
         found = connection.execute(query("undo_batch_facts"), {"batch_id": batch_id}).fetchone()
@@ -70,7 +71,6 @@ def undo_batch(database: Database, batch_id: int, reason: str) -> Undone:
             raise UndoRefused(
                 f"batch {batch_id} is of {stream}: only ticks can be taken back. A venue's bars are replaced by its later word"
             )
-        enter(connection)
         bounds = {"from_time": day, "to_time": day + _ONE_DAY}
         about = {**bounds, "undone": batch_id, "relation": kind.name}
         names = [name for (name,) in connection.execute(kind.sql("undo_instruments"), about).fetchall()]

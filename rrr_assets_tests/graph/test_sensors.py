@@ -17,6 +17,7 @@ from rrr_assets.resources.partitions import RANGE_END, RANGE_START
 from rrr_assets.resources.warehouse import Warehouse
 from rrr_assets.warehouse.home import Home
 from rrr_assets_tests.dagster_platform import (
+    FED_BY_TRADES,
     REFRESHED,
     days_from,
     execute,
@@ -116,7 +117,7 @@ def test_days_that_wait_are_asked_for_by_range(instance: dg.DagsterInstance, tmp
     first = asked(instance)
     assert [span(request) for request in first] == [(KEYS[0], KEYS[1])]
     assert first[0].job_name == "venues_to_bars"
-    assert first[0].run_config == {"ops": {name: {"config": CHANGED_ONLY} for name in REFRESHED}}
+    assert first[0].run_config == {"ops": {name: {"config": CHANGED_ONLY} for name in REFRESHED if name in FED_BY_TRADES}}
     assert [request.run_key for request in asked(instance)] == [first[0].run_key]
 
 

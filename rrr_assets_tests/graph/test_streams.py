@@ -34,7 +34,7 @@ from rrr_assets_tests.dagster_platform import (
     rows,
     run_job,
 )
-from rrr_assets_tests.graph.test_cli_runs import ROOT, command
+from rrr_assets_tests.graph.test_cli_runs import ROOT, command, rrr
 from rrr_assets_tests.graph.test_sensors import CHANGED_ONLY, accept, asked, put_in_inbox, settle, span
 
 pytestmark = pytest.mark.slow
@@ -277,10 +277,9 @@ def test_the_same_streams_of_days_in_a_row_are_one_request(instance: dg.DagsterI
 def _run(instance: dg.DagsterInstance, request: dg.RunRequest) -> dg.ExecuteInProcessResult:
     """What the daemon does of a request."""
     config: Mapping[str, Any] = {**(request.run_config or {}), "loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
-    job = defs.resolve_job_def(str(request.job_name))
-    return job.execute_in_process(
-        instance=instance, run_config=config, tags=request.tags, asset_selection=list(request.asset_selection or ()), raise_on_error=False
-    )
+    job = defs.resolve_job_def(request.job_name or "refresh_bars")
+    chosen = list(request.asset_selection) if request.asset_selection else None
+    return job.execute_in_process(instance=instance, run_config=config, tags=request.tags, asset_selection=chosen, raise_on_error=False)
 
 
 def checked(instance: dg.DagsterInstance, name: str, day: date) -> dict[str, dg.AssetCheckEvaluation]:
@@ -412,3 +411,44 @@ def test_who_is_expected_in_which_stream(instance: dg.DagsterInstance, tmp_path:
         assert broken == {"raw_trades": [0], "raw_agg_trades": [2]}
     finally:
         execute("update instruments set listed_on = null, bars_stream = 'trades'")
+
+
+def test_another_stream_is_declared_on_the_command_line(instance: dg.DagsterInstance, tmp_path: Path) -> None:
+    """`rrr instruments set --bars-stream`: the sensor asks for the days that are held of that stream, and their bars are made of it."""
+    day, other = date(2023, 10, 1), date(2023, 10, 2)
+    name = "binance:SOLUSDT"
+    take_in(instance, write(tmp_path / "a.txt", [made(day, n, "SOLUSDT") for made in (trade, agg_trade) for n in range(20)]))
+    take_in(instance, write(tmp_path / "b.txt", [trade(other, n, "SOLUSDT") for n in range(20)]))
+    sums = "select bar_start::date, sum(trade_count) from bars_1d where instrument = %s group by 1 order by 1"
+    assert rows(sums, name) == [(day, 20), (other, 20)]
+    settle()
+    # Bars by what was traded follow by the log.
+    for request in asked(instance, "invalidation_log"):
+        assert _run(instance, request).success
+    settle()
+    assert asked(instance, "invalidation_log") == []
+    for words, code, says in (
+        (("--bars-stream", "quotes"), 2, "is not one of 'trades', 'agg_trades'"),
+        ((), 2, "--bars-stream"),
+        (("--bars-stream", "trades"), 0, f"{name}: bars_stream trades from now on"),
+    ):
+        done = rrr("instruments", "set", name, *words)
+        assert done.returncode == code, done.stderr
+        assert says in " ".join(done.stderr.split()), done.stderr
+    settle()
+    assert asked(instance, "invalidation_log") == []
+    done = rrr("instruments", "set", name, "--bars-stream", "agg_trades")
+    assert done.returncode == 0, done.stderr
+    assert "bars of 1 days are to be made again, 2023-10-01 to 2023-10-01" in " ".join(done.stderr.split())
+    settle()
+    (request,) = asked(instance, "invalidation_log")
+    assert span(request) == (day.isoformat(), day.isoformat())
+    result = _run(instance, request)
+    assert result.success, failures(result)
+    assert rows(sums, name) == [(day, 40), (other, 20)]
+    settle()
+    assert asked(instance, "invalidation_log") == []
+    # The main job finds bars that stand as they should on both days.
+    result = run_job(instance, [day, other])
+    assert result.success, failures(result)
+    assert rows(sums, name) == [(day, 40), (other, 20)]

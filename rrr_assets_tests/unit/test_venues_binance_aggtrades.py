@@ -169,7 +169,7 @@ def test_a_bad_row_costs_no_good_one(tmp_path: Path, bad: str, reason: str | Non
         (SPOT_ROW + "\n", SPOT, "binance-usdm:BTCUSDT", "columns are those of spot"),
         (USDM_ROW + "\n", SPOT, "binance:BTCUSDT", "columns are those of futures"),
         (SPOT_ROW + "\n" + SPOT_ROW[:-7], SPOT, None, "truncated"),
-        (gzip.compress(SPOT_ROW.encode())[:-9], SPOT, None, "truncated or damaged"),
+        (gzip.compress(SPOT_ROW.encode(), mtime=0)[:-9], SPOT, None, "truncated or damaged"),
         ("", SPOT, None, "empty"),
         ("<html>", SPOT, None, "HTML"),
     ],

@@ -21,7 +21,8 @@ from rrr_assets.warehouse.tick_tables import TICK_TABLES
 
 HERE = Path(__file__).resolve().parent
 PARTS = {
-    "bars": "bars_1m", "database": "postgres", "live": "bars_live_1m", "number": "size", "part": "raw_trades", "shorter": "bars_1m", "source": "bars_1m",
+    "bars": "bars_1m", "database": "postgres", "live": "bars_live_1m", "number": "size", "part": "raw_trades",
+    "shorter": "bars_1m", "source": "bars_1m",
     "table": "raw_trades", "target": "bars_1m",
     "ticks": "raw_trades",
 }  # fmt: skip
