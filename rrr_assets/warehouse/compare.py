@@ -38,15 +38,12 @@ def compare_days(
     """
     with database.connect(Role.WRITER, autocommit=True) as connection:
         for day in days:
-            has_more = True
-            while has_more:
-                with connection.transaction():
-                    done, has_more = _compare_day(connection, day, whole_days, instruments)
+            with connection.transaction():
+                done = _compare_day(connection, day, whole_days, instruments)
             yield done
 
 
-def _compare_day(connection: Connection, day: date, whole_days: bool, instruments: Sequence[str] | None) -> tuple[DayCompared, bool]:
-    """One transaction of a day, and whether the log held more of it than one works off."""
+def _compare_day(connection: Connection, day: date, whole_days: bool, instruments: Sequence[str] | None) -> DayCompared:
     enter(connection)
     listed = connection.execute("select distinct instrument from coverage where day = %s order by instrument", (day,)).fetchall()
     on_day = [name for (name,) in listed]
@@ -61,7 +58,7 @@ def _compare_day(connection: Connection, day: date, whole_days: bool, instrument
         if name.partition(":")[0] in _OPENS_AT_CLOSE_BEFORE:
             _judge(connection, name, streams.get(name, "trades"), day + _ONE_DAY, known_at)
     note_applied(connection, VERDICTS, day, pending)
-    return _told(connection, day, on_day), any(found.has_more for found in pending.values())
+    return _told(connection, day, on_day)
 
 
 def _judge(connection: Connection, name: str, stream: str, day: date, known_at: datetime) -> None:

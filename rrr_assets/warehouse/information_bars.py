@@ -58,7 +58,9 @@ def refresh_information_bars(
     gone: list[RawTradesGone] = []
     with database.kept(Role.WRITER) as connection:
         for day in days:
-            done, dropped = _refresh_day_in_parts(connection, kind, day, whole_days, instruments)
+            with connection.transaction():
+                done, dropped = _refresh_day(connection, kind, day, whole_days, instruments)
+                reach("information_bars.before_commit")
             gone += [RawTradesGone(name, day) for name in dropped]
             if not dropped:
                 yield done
@@ -124,25 +126,10 @@ def check_day(database: Database, kind: str, day: date) -> list[RuleResult]:
     return [RuleResult(rule, is_blocking, broken, looked_at, tuple(examples)) for rule, is_blocking, broken, looked_at, examples in rows]
 
 
-def _refresh_day_in_parts(
-    connection: Connection, kind: str, day: date, whole_days: bool, instruments: Sequence[str] | None
-) -> tuple[DayRefreshed, list[str]]:
-    """A day, in as many transactions as it takes to work off what waits of it in bounded parts; one, but for a storm of changes."""
-    changed = windows = 0
-    has_more = True
-    while has_more:
-        with connection.transaction():
-            done, dropped, has_more = _refresh_day(connection, kind, day, whole_days, instruments)
-            reach("information_bars.before_commit")
-        changed, windows = changed + done.changed, windows + done.windows
-        whole_days = False
-    return replace(done, changed=changed, windows=windows), dropped
-
-
 def _refresh_day(
     connection: Connection, kind: str, day: date, whole_days: bool, instruments: Sequence[str] | None
-) -> tuple[DayRefreshed, list[str], bool]:
-    """One transaction of a day, the instruments that were left because their trades were dropped, and whether more waits."""
+) -> tuple[DayRefreshed, list[str]]:
+    """The transaction of a day; also the instruments that were left because their trades were dropped."""
     consumer = f"bars_{kind}"
     enter(connection)
     names = [name for name, *_ in _held(connection, day) if instruments is None or name in instruments]
@@ -174,7 +161,7 @@ def _refresh_day(
     count = sql.SQL("select count(*) from {} where instrument = any(%s) and day = %s").format(sql.Identifier(consumer))
     row = connection.execute(count, ([name for name, *_ in _held(connection, day)], day)).fetchone()
     told = DayRefreshed(day=day, interval=kind, bars=row[0] if row else 0, changed=changed, windows=windows)
-    return told, dropped, any(found.has_more for name, found in pending.items() if name not in dropped)
+    return told, dropped
 
 
 def _refresh_instrument(

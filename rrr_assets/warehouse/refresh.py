@@ -31,8 +31,9 @@ SOURCES: Final = {"1m": "raw_trades", "5m": "bars_1m", "1h": "bars_5m", "1d": "b
 TICKS: Final = ("raw_agg_trades", "raw_trades")
 """What an instrument's bars may be made from. Of both, the log counts only for the one that it declares."""
 
-MOST_ENTRIES: Final = 1_000_000
-"""Entries of the log that one transaction works off of a relation, instrument and day."""
+MOST_ENTRIES: Final = 10_000
+"""Entries of the log that are read of a relation, instrument and day. Where more wait, they are worked off without being read: the day
+is made whole, which bounds what a storm of changes costs by what its days cost."""
 
 VERDICTS: Final = "bar_conformance"
 VERDICTS_FOLLOW: Final = (*TICKS, "venue_bars", *(f"bars_{interval}" for interval in INTERVALS))
@@ -43,11 +44,10 @@ Window = tuple[datetime, datetime]
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """Windows of one instrument and day that wait, the last entry seen of each relation followed, and whether there are more."""
+    """Windows of one instrument and day that wait, and the last entry of each relation followed."""
 
     windows: tuple[Range[datetime], ...]
     last_ids: tuple[tuple[str, int], ...]
-    has_more: bool
 
 
 def refresh_bars(
@@ -80,7 +80,10 @@ def refresh_bars(
     staged_in = None if interval != "1m" or engine is Engine.sql else home
     with database.kept(Role.WRITER) as connection:
         for day in days:
-            done, dropped = _refresh_day_in_parts(connection, interval, day, whole_days, instruments, staged_in, engine)
+            with connection.transaction():
+                done, dropped = _refresh_day(connection, interval, day, whole_days, instruments, staged_in, engine)
+                reach("bars.before_commit")
+            reach("bars.after_commit")
             gone += [RawTradesGone(name, day) for name in dropped]
             if not dropped:
                 yield done
@@ -109,29 +112,11 @@ def days_behind(database: Database, most: int, settled_for: timedelta) -> dict[d
     return dict(sorted(behind.items())[:most])
 
 
-def _refresh_day_in_parts(
-    connection: Connection, interval: str, day: date, whole_days: bool, instruments: Sequence[str] | None, staged_in: Home | None,
-    engine: Engine,
-) -> tuple[DayRefreshed, list[str]]:  # fmt: skip
-    """A day, in as many transactions as it takes to work off what waits of it in bounded parts."""
-    changed = windows = columnar = 0
-    has_more = True
-    while has_more:
-        with connection.transaction():
-            done, dropped, has_more = _refresh_day(connection, interval, day, whole_days, instruments, staged_in, engine)
-            reach("bars.before_commit")
-        reach("bars.after_commit")
-        changed, windows, columnar = changed + done.changed, windows + done.windows, columnar + done.windows_columnar
-        # The whole day is made once; what the log held more of it by then is worked off by its windows.
-        whole_days = False
-    return replace(done, changed=changed, windows=windows, windows_columnar=columnar), dropped
-
-
 def _refresh_day(
     connection: Connection, interval: str, day: date, whole_days: bool, instruments: Sequence[str] | None, staged_in: Home | None,
     engine: Engine,
-) -> tuple[DayRefreshed, list[str], bool]:  # fmt: skip
-    """One transaction of a day, the instruments that were left because their trades were dropped, and whether more waits."""
+) -> tuple[DayRefreshed, list[str]]:  # fmt: skip
+    """The transaction of a day; also the instruments that were left because their trades were dropped."""
     consumer = f"bars_{interval}"
     enter(connection)
     names = _instruments_of(connection, day, instruments)
@@ -167,7 +152,7 @@ def _refresh_day(
         day=day, interval=interval, bars=row[0] if row else 0, changed=changed, windows=windows,
         windows_columnar=staged.filled if staged is not None else 0,
     )  # fmt: skip
-    return told, dropped, any(found.has_more for name, found in pending.items() if name not in dropped)
+    return told, dropped
 
 
 def _windows(pending: Mapping[str, Pending]) -> dict[str, list[Window]]:
@@ -217,10 +202,7 @@ def read_pending(
             "most": MOST_ENTRIES,
         },
     ).fetchall()
-    return {
-        name: Pending(tuple(windows), tuple(zip(followed, last_ids, strict=True)), has_more)
-        for name, windows, followed, last_ids, has_more in rows
-    }
+    return {name: Pending(tuple(windows), tuple(zip(followed, last_ids, strict=True))) for name, windows, followed, last_ids in rows}
 
 
 def note_applied(connection: Connection, consumer: str, day: date, pending: Mapping[str, Pending]) -> None:

@@ -133,8 +133,8 @@ def placed_numbers(places: Mapping[str, int]) -> Numbers:
 
 def _vision() -> Iterable[Seed]:
     day = DAY.isoformat()
-    spot = [f"{1000 + n},{_price(n)},{_size(n)},{_price(n)},{_us(n)},{'True' if n % 3 else 'False'},True" for n in range(COUNT)]
-    futures = [f"{1000 + n},{_price(n)},{_size(n)},1.5,{_ms(n)},{'true' if n % 3 else 'false'}" for n in range(COUNT)]
+    spot = [f"{1000 + n},{_price(n)},{_size(n)},{_price(n)},{_us(n)},{'False' if n % 3 else 'True'},True" for n in range(COUNT)]
+    futures = [f"{1000 + n},{_price(n)},{_size(n)},1.5,{_ms(n)},{'false' if n % 3 else 'true'}" for n in range(COUNT)]
     trade = csv_numbers({"sequence": 0, "price": 1, "size": 2, "event_time": 4})
     yield Seed("vision-trades-spot", "binance-vision-trades", f"BTCUSDT-trades-{day}", _lines(spot), "lines", trade)
     yield Seed(
@@ -146,8 +146,8 @@ def _vision() -> Iterable[Seed]:
         trade,
         "optional",
     )
-    spot = [f"{500 + n},{_price(n)},{_size(n)},{2 * n},{2 * n + 1},{_us(n)},{'True' if n % 3 else 'False'},True" for n in range(COUNT)]
-    futures = [f"{500 + n},{_price(n)},{_size(n)},{2 * n},{2 * n + 1},{_ms(n)},{'true' if n % 3 else 'false'}" for n in range(COUNT)]
+    spot = [f"{500 + n},{_price(n)},{_size(n)},{2 * n},{2 * n + 1},{_us(n)},{'False' if n % 3 else 'True'},True" for n in range(COUNT)]
+    futures = [f"{500 + n},{_price(n)},{_size(n)},{2 * n},{2 * n + 1},{_ms(n)},{'false' if n % 3 else 'true'}" for n in range(COUNT)]
     agg = csv_numbers({"sequence": 0, "price": 1, "size": 2, "first_trade_id": 3, "last_trade_id": 4, "event_time": 5})
     name = f"BTCUSDT-aggTrades-{day}"
     yield Seed("vision-aggtrades-spot", "binance-vision-aggtrades", name, _lines(spot), "lines", agg)

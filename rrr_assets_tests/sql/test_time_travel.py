@@ -912,7 +912,7 @@ def test_an_answer_that_was_given_never_changes_while_writers_are_at_work(platfo
 
     def ask() -> None:
         with platform.database.connect(Role.ANALYST, autocommit=True) as reader:
-            while not stop.is_set():
+            while not stop.wait(0.03):
                 # Just below the horizon: all that is in flight will be known right after it.
                 at = reader.execute("select knowledge_horizon() - interval '1 microsecond'").fetchone()[0]
                 with suppress(read.NotFinalYet, psycopg.errors.ObjectNotInPrerequisiteState):

@@ -23,11 +23,18 @@ waiting as materialized (
         on a.consumer = %(consumer)s and a.relation = 'raw_' || %(stream)s and a.instrument = %(instrument)s and looked_at.day = a.day
     cross join
         lateral (
-            select range_agg(tstzrange(l.from_time, l.to_time)) as windows
-            from invalidation_log as l
-            where
-                l.relation = 'raw_' || %(stream)s and l.instrument = %(instrument)s and l.day = looked_at.day
-                and l.invalidation_id > coalesce(a.applied_through, 0)
+            -- Each window of the grid once: a storm of changes is no more than the windows of a day.
+            select range_agg(tstzrange(touched.window_start, touched.window_end)) as windows
+            from (
+                select distinct
+                    date_bin(%(grid)s::interval, l.from_time, timestamptz '2000-01-01 00:00:00+00') as window_start,
+                    date_bin(%(grid)s::interval, l.to_time - interval '1 microsecond', timestamptz '2000-01-01 00:00:00+00')
+                    + %(grid)s::interval as window_end
+                from invalidation_log as l
+                where
+                    l.relation = 'raw_' || %(stream)s and l.instrument = %(instrument)s and l.day = looked_at.day
+                    and l.invalidation_id > coalesce(a.applied_through, 0)
+            ) as touched
         ) as changed
 ),
 

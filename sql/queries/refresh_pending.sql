@@ -1,6 +1,6 @@
 -- What waits to be refreshed on one day: per instrument the merged windows on the grid of the bars, and for each relation that
--- is followed the last entry seen, of at most %(most)s entries. Changes of ticks wait until those that this consumer is made from
--- show them; they count where bars are made from them.
+-- is followed the last entry. Where more than %(most)s entries wait, it is the whole day, and they are not read. Changes of ticks wait
+-- until those that this consumer is made from show them; they count where bars are made from them.
 with followed as (
     select
         named.instrument,
@@ -26,7 +26,8 @@ pending as (
         f.relation,
         waiting.windows,
         waiting.last_id,
-        waiting.entries
+        waiting.entries,
+        f.shown_through
     from followed as f
     -- Entry by entry from where the consumer stands: what it has worked off is not read again.
     cross join
@@ -53,20 +54,39 @@ pending as (
                         and e.invalidation_id > f.applied_through
                         and e.invalidation_id <= coalesce(f.shown_through, 9223372036854775807)
                     order by e.invalidation_id
-                    limit %(most)s
+                    limit %(most)s + 1
                 ) as l
                 group by window_start, window_end
             ) as touched
         ) as waiting
     where waiting.last_id is not null
+),
+
+settled as (
+    select
+        p.instrument,
+        p.relation,
+        case
+            when p.entries <= %(most)s then p.windows
+            else tstzmultirange(tstzrange(%(day)s::date::timestamp at time zone 'UTC', (%(day)s::date + 1)::timestamp at time zone 'UTC'))
+        end as windows,
+        case
+            when p.entries <= %(most)s then p.last_id
+            else (
+                select max(e.invalidation_id) from invalidation_log as e
+                where
+                    e.relation = p.relation and e.day = %(day)s and e.instrument = p.instrument
+                    and e.invalidation_id <= coalesce(p.shown_through, 9223372036854775807)
+            )
+        end as last_id
+    from pending as p
 )
 
 select
-    p.instrument,
-    range_agg(p.windows) as windows,
-    array_agg(p.relation) as relations,
-    array_agg(p.last_id) as last_ids,
-    max(p.entries) >= %(most)s as has_more
-from pending as p
-group by p.instrument
-order by p.instrument;
+    s.instrument,
+    range_agg(s.windows) as windows,
+    array_agg(s.relation) as relations,
+    array_agg(s.last_id) as last_ids
+from settled as s
+group by s.instrument
+order by s.instrument;
