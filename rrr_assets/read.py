@@ -45,6 +45,8 @@ _SESSION: Final = {"DateStyle": "ISO", "default_transaction_read_only": "on"}
 # The database that an environment meant, so that a read does not ask the embedded server who it is.
 _MEANT: Final[dict[tuple[str, ...], Database]] = {}
 _BLOCK_BYTES: Final = 32 << 20
+_SERIAL_BYTES: Final = 4 << 20
+"""Answers of one block are parsed without threads: starting them takes longer."""
 _JSON_TYPES: Final = frozenset({Type.JSON, Type.TIME_RANGES, Type.ID_RANGES})
 # Types that Arrow's CSV reader does not make itself; they are read as text and converted after.
 _FROM_TEXT: Final = frozenset({Type.NOTIONAL, Type.TEXTS})
@@ -566,9 +568,12 @@ def _blocks(rows: psycopg.Copy) -> Iterator[bytes]:
 
 
 def _parse(block: bytes, types: Mapping[str, pa.DataType]) -> pa.Table:
+    # Arrow's threads may let go of their input when this process is about to end: what is Python's would kill it then.
+    native = pa.BufferOutputStream()
+    native.write(block)
     return csv.read_csv(
-        io.BytesIO(block),
-        read_options=csv.ReadOptions(block_size=4 << 20),
+        pa.BufferReader(native.getvalue()),
+        read_options=csv.ReadOptions(block_size=4 << 20, use_threads=len(block) > _SERIAL_BYTES),
         parse_options=csv.ParseOptions(newlines_in_values=True),
         # COPY quotes an empty text and leaves a null bare.
         convert_options=csv.ConvertOptions(

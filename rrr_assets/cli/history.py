@@ -9,19 +9,30 @@ import sys
 import tempfile
 from collections.abc import Mapping
 from datetime import datetime
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from rrr_assets.cli.arguments import FormatOption, Instrument, Interval, JsonFlag, MaybeEnd, MaybeStart, OnlyInstrument, Out, parse_time
+from rrr_assets.cli.arguments import (
+    FormatOption,
+    Instrument,
+    Interval,
+    JsonFlag,
+    MaybeEnd,
+    MaybeStart,
+    OnlyInstrument,
+    Out,
+    parse_day,
+    parse_time,
+)
 
 if TYPE_CHECKING:
     from rrr_assets.read import BarChange, Cause
 
 _FORMAT: Final = "rrr-corrections"
-_COLUMNS: Final = ("instrument", "sequence", "action", "price", "size", "side", "new_event_time", "reason")
+_COLUMNS: Final = ("instrument", "sequence", "day", "action", "price", "size", "side", "new_event_time", "reason")
 
 Why = Annotated[str | None, typer.Option("--reason", help="Why, in your words: it is kept with what it ends.", show_default=False)]
 batch_app = typer.Typer(invoke_without_command=True, help="Print the batches, or take one back.")
@@ -43,6 +54,9 @@ def correct(
     time: Annotated[
         datetime | None, typer.Option("--time", parser=parse_time, metavar="TIME", help="The right time, on the same day.")
     ] = None,
+    day: Annotated[
+        str | None, typer.Option("--day", metavar="DAY", help="The trade's UTC day, where its id stands on several.", show_default=False)
+    ] = None,
     reason: Why = None,
     file: Annotated[
         Path | None,
@@ -55,22 +69,36 @@ def correct(
     What was believed stays readable with --as-known-at; bars and verdicts follow. A correction is a file like any other: it is
     kept in the landing zone, and given again it changes nothing.
     """
+    from rrr_assets.cli.failures import CommandFailed
     from rrr_assets.cli.ingest import Wanted, report, take_in
 
     changes = {"price": price, "size": size, "side": side, "new_event_time": time.isoformat() if time else None}
     if file is not None:
-        if instrument is not None or cancel or any(changes.values()):
+        if instrument is not None or cancel or reason is not None or any(changes.values()):
             raise typer.BadParameter("give a file, or one correction, not both")
         report(take_in([Wanted(file, _FORMAT)], show=False), as_json=as_json)
         return
     row = _correction(instrument, sequence, cancel, changes, reason)
+    if day is not None:
+        row["day"] = parse_day(day).isoformat()
     with tempfile.TemporaryDirectory(prefix="rrr-correct-") as folder:
         path = Path(folder) / f"{str(row['instrument']).replace(':', '-')}-{sequence}.csv"
         with path.open("w", encoding="utf-8", newline="") as out:
             writer = csv.DictWriter(out, _COLUMNS, lineterminator="\n")
             writer.writeheader()
             writer.writerow(row)
-        report(take_in([Wanted(path, _FORMAT)], show=False), as_json=as_json)
+        done = take_in([Wanted(path, _FORMAT)], show=False)
+        report(done, as_json=as_json)
+    if done.quarantined:
+        raise CommandFailed(f"the correction was not applied and waits in quarantine: {_why_refused(path.name)}")
+
+
+def _why_refused(name: str) -> str:
+    """Why the correction of a file was refused."""
+    from rrr_assets import read
+
+    waiting = read.quarantine().select(["file_name", "detail"]).to_pylist()
+    return str([row["detail"] for row in waiting if row["file_name"] == name][-1])
 
 
 def _correction(
@@ -87,15 +115,12 @@ def _correction(
         raise typer.BadParameter("say which trade: VENUE:SYMBOL and its SEQUENCE, or give --file")
     if not reason or not reason.strip():
         raise typer.BadParameter("a correction needs a reason. Give it with --reason")
+    if not reason.isprintable():
+        raise typer.BadParameter("--reason is one line of text")
     given = {name: value for name, value in changes.items() if value is not None}
     if cancel == bool(given):
         raise typer.BadParameter("give either --cancel, or what is right: --price, --size, --side, --time")
-    for name in ("price", "size"):
-        try:
-            if name in given and Decimal(given[name]) <= 0:
-                raise typer.BadParameter(f"--{name} {given[name]} is not greater than 0")
-        except InvalidOperation as error:
-            raise typer.BadParameter(f"--{name} {given[name]} is no decimal number") from error
+    _check_numbers(given)
     if given.get("side", "buy") not in {"buy", "sell"}:
         raise typer.BadParameter(f"--side {given['side']} is neither buy nor sell")
     try:
@@ -103,6 +128,21 @@ def _correction(
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
     return {"instrument": name, "sequence": sequence, "action": "cancel" if cancel else "replace", **given, "reason": reason.strip()}
+
+
+def _check_numbers(given: Mapping[str, str]) -> None:
+    import pyarrow as pa
+
+    from rrr_assets.calc.numbers import PRICE, SIZE, parse_decimals
+
+    for name, kind in (("price", PRICE), ("size", SIZE)):
+        if name not in given:
+            continue
+        (number,) = parse_decimals(pa.array([given[name]]), kind).to_pylist()
+        if number is None:
+            raise typer.BadParameter(f"--{name} {given[name]} is no decimal number of at most {kind.scale} decimals")
+        if number <= 0:
+            raise typer.BadParameter(f"--{name} {given[name]} is not greater than 0")
 
 
 def bars_diff(
@@ -152,13 +192,18 @@ def _told(change: "BarChange") -> dict[str, Any]:
 
 def _print_changes(changes: "list[BarChange]", title: str) -> None:
     from rich.console import Console
+    from rich.measure import Measurement
     from rich.table import Table
 
     table = Table("bar", "what changed", title=title)
     table.add_column("why", overflow="fold")
     for change in changes:
         table.add_row(f"{change.bar_start:%Y-%m-%d %H:%M}", _difference(change), "\n".join(map(_why, change.causes)))
-    Console(soft_wrap=not sys.stdout.isatty()).print(table)
+    console = Console(markup=False, highlight=False)
+    if not sys.stdout.isatty():
+        # A file is as wide as it must be.
+        console.width = max(Measurement.get(console, console.options.update(max_width=10_000), table).maximum, len(title))
+    console.print(table)
 
 
 def _difference(change: "BarChange") -> str:

@@ -190,7 +190,7 @@ def _accept(database: "Database", wanted: Sequence[Wanted], done: TakenIn, progr
                 accepted += streams
                 done.files += 1
                 # What one stream passes over, another may have taken.
-                done.passed_over += streams[0].passed_over - sum(other.rows_read for other in streams[1:])
+                done.passed_over += max(0, streams[0].passed_over - sum(other.rows_read for other in streams[1:]))
             progress.step("verify and stage files", number, len(wanted))
     return accepted
 

@@ -71,20 +71,21 @@ def _run(instance: "DagsterInstance", days: tuple[date, ...], progress: Progress
     from rrr_assets.definitions import defs
     from rrr_assets.resources.launcher import RUN_LOCK_TAG
     from rrr_assets.resources.partitions import range_tags
-    from rrr_assets.resources.requests import changed_only
+    from rrr_assets.resources.requests import changed_only, checks_of
 
     run_id = make_new_run_id()
     told = RunTold(run_id, days)
     lock = Home.current().logs / f"run-{run_id}.lock"
     with hold_lock(lock):
         instance.add_event_listener(run_id, _listener(told, progress))
-        job = defs.resolve_job_def("venues_to_bars")
+        job = defs.resolve_job_def("venues_to_bars").get_subset(
+            asset_selection=frozenset(AssetKey(name) for name in assets), asset_check_selection=frozenset(checks_of(assets))
+        )
         result = job.execute_in_process(
             instance=instance,
             run_id=run_id,
             tags={**range_tags(days[0], days[-1]), RUN_LOCK_TAG: lock.name, "dagster/max_retries": "0", "rrr/kind": "command line"},
             run_config={**_QUIET, **changed_only(assets)},
-            asset_selection=[AssetKey(name) for name in assets],
             raise_on_error=False,
         )
     lock.unlink(missing_ok=True)

@@ -18,7 +18,7 @@ from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES
 
 from rrr_assets.contracts.information_bars import FOLLOWED
 from rrr_assets.resources.partitions import RANGE_END, RANGE_START, days_between
-from rrr_assets.resources.reporting import INTEGRITY
+from rrr_assets.resources.reporting import INTEGRITY, QUALITY
 
 ASKED_TAG: Final = "rrr/asked"
 """On a run: what it was asked for, the same for every attempt."""
@@ -83,6 +83,11 @@ def assets_of(streams: Iterable[str]) -> list[str]:
     if wanted & {"trades", "corrections", "agg_trades", "venue_bars"}:
         chosen += ["raw_trades", "venue_bars", *_AT_ONCE]
     return chosen
+
+
+def checks_of(assets: Iterable[str]) -> list[AssetCheckKey]:
+    """The checks that go with some assets. Left to itself, Dagster adds those that have a time of their own to a run of some assets."""
+    return [AssetCheckKey(dg.AssetKey(asset), name) for asset in assets for name in (INTEGRITY, QUALITY)]
 
 
 def changed_only(assets: Iterable[str] = _REFRESHED) -> dict[str, Any]:

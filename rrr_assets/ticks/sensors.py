@@ -10,7 +10,7 @@ from typing import Any, Final
 import dagster as dg
 
 from rrr_assets.resources.partitions import contiguous, days_between, range_tags
-from rrr_assets.resources.requests import ASKED_TAG, assets_of, changed_only, days_under_way, is_under_way, run_key
+from rrr_assets.resources.requests import ASKED_TAG, assets_of, changed_only, checks_of, days_under_way, is_under_way, run_key
 from rrr_assets.resources.warehouse import Warehouse
 from rrr_assets.venues.table_mapping import SUFFIX, is_mapping
 from rrr_assets.warehouse.home import Home
@@ -118,6 +118,7 @@ def _requests(instance: dg.DagsterInstance, warehouse: Warehouse, job_name: str)
                     tags={**range_tags(first, last), ASKED_TAG: found[1], "rrr/kind": "landing"},
                     run_config=changed_only(assets),
                     asset_selection=[dg.AssetKey(name) for name in assets],
+                    asset_check_keys=checks_of(assets),
                 )
 
 

@@ -24,9 +24,11 @@ Evidence = Literal["proven on real data", "built from the specification"]
 
 _CONTROLS: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029]")
 
+_REASON_CHARACTERS: Final = 1000  # a name in a file may be of any length
+
 
 def printable(text: str) -> str:
-    """A sentence that quotes a file, with what would end a line or command a terminal as escapes: `\\x1b`, `\\u2028`."""
+    """A sentence that quotes a file, with what would end a line or command a terminal escaped."""
     return _CONTROLS.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
@@ -55,7 +57,8 @@ class SourceRefused(Exception):
     """A whole file is refused: truncated, fails its checksum, or is no such format. Permanent: never retried."""
 
     def __init__(self, file: str, reason: str, remedy: str, line: int | None = None) -> None:
-        self.file, self.reason, self.remedy, self.line = file, printable(reason), remedy, line
+        shown = reason if len(reason) <= _REASON_CHARACTERS else f"{reason[:_REASON_CHARACTERS]}..."
+        self.file, self.reason, self.remedy, self.line = file, printable(shown), remedy, line
         where = file if line is None else f"{file}, line {line}"
         super().__init__(f"{where}: {self.reason}. {remedy}")
 

@@ -97,7 +97,7 @@ class Capture:
                 raise SourceRefused(source.name, found, "Load it with --format coinbase-ws.")
             raise unlike(source, self.name, content.head)
         refuse_cut(source, content)
-        return facts_of(source, content, _Dialect(source, given), given)
+        return facts_of(source, content, _Dialect(source, given, is_first_look=True), given)
 
     def parse(self, source: Source, facts: SourceFacts) -> Iterator[ParsedBatch]:
         given = given_instrument(source, MARKETS)
@@ -123,8 +123,8 @@ class _Dialect:
     has_foreign_times = False
     units: Mapping[Stream, TimeUnit] = {"trades": "ms", "agg_trades": "ms", "quotes": "us", "depth": "us"}
 
-    def __init__(self, source: Source, given: str | None) -> None:
-        self._source, self._given = source, given
+    def __init__(self, source: Source, given: str | None, *, is_first_look: bool = False) -> None:
+        self._source, self._given, self._is_first_look = source, given, is_first_look
 
     def kinds(self, lines: pa.BinaryArray) -> Int8s:
         kinds = by_look(lines, _NAME, _kind_of)
@@ -165,6 +165,9 @@ class _Dialect:
     def _instrument(self, symbol: str, stream: Stream, data: dict[str, Json], line: int) -> str | None:
         proof = _proof_of_futures(stream, data)
         if proof and self._given is not None and venue_of(self._given) == BINANCE:
+            if not self._is_first_look:
+                # Its stream is not of futures, but this message got in.
+                return instrument_of(BINANCE_USDM, symbol)
             found = f"the instrument was given as {self._given}, but its {stream} have {proof}, which only those of futures have"
             raise SourceRefused(self._source.name, found, "Correct --instrument.", line)
         if self._given is not None:

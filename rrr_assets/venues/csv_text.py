@@ -136,9 +136,12 @@ def _is_text(line: bytes) -> bool:
 
 def _read(data: bytes, names: Sequence[str], wanted: Sequence[str]) -> pa.Table | None:
     """Columns of text; None where the lines do not all have these columns. Blank lines give no row."""
+    # A copy of Arrow's own: its threads may let go of the input when this process is about to end, and what is Python's would kill it.
+    native = pa.BufferOutputStream()
+    native.write(data)
     try:
         return pa.csv.read_csv(
-            pa.py_buffer(data),
+            pa.BufferReader(native.getvalue()),
             read_options=pa.csv.ReadOptions(use_threads=False, column_names=list(names), block_size=len(data) + 1),
             parse_options=pa.csv.ParseOptions(quote_char=False, escape_char=False),
             convert_options=pa.csv.ConvertOptions(

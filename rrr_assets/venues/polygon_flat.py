@@ -146,16 +146,17 @@ def _layout(head: str) -> _Layout | None:
         ("trades", _TRADE, _TRADE_ROW),
         ("venue_bars", _BAR, _BAR_ROW),
     )
-    for stream, names, row in published:
+    for stream, names, _ in published:
         columns = tuple(_PUBLISHED.get(name, name) for name in header)
         if set(names) <= set(columns) and len(set(columns)) == len(columns):
             at = header.index("ticker")
             tickers = [cells[at] for line in lines[1:] if len(cells := fields(line)) == len(header)]
             is_crypto = not tickers or any(ticker_instrument(ticker) for ticker in tickers)
             return _Layout(stream, columns, header, None if is_crypto else tickers[0][:40])
-        if any(row.fullmatch(line) for line in lines):
-            return _Layout(stream, names, None, None)
-    return None
+    # Most of the rows decide: a line of another file may have got in.
+    counts = [sum(1 for line in lines if row.fullmatch(line)) for _, _, row in published]
+    stream, names, _ = published[counts.index(max(counts))]
+    return _Layout(stream, names, None, None) if max(counts) else None
 
 
 def _blocks(source: Source, layout: _Layout, given: str | None, latest: int) -> Iterator[_Block]:

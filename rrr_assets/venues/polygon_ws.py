@@ -139,7 +139,7 @@ class Capture:
         for block in _blocks(source) if wanted else ():
             for line in block:
                 for number in wanted.intersection(range(line.number, line.number + line.row_count)):
-                    found[number] = raw_text(line.raw) if line.problem else _raw(line.events[number - line.number], line.raw)
+                    found[number] = raw_text(line.raw) if line.problem else raw_element(line.events[number - line.number])
             if block and block[-1].number > max(wanted):
                 break
         return found
@@ -161,7 +161,7 @@ class _Line(NamedTuple):
 
 @dataclass(slots=True)
 class _Found:
-    """The events of one stream in a block: their numbers, instruments (null where unknown), receive times, and the lines they came on.
+    """The events of one stream in a block: their numbers, instruments (null where unknown) and receive times.
 
     A receive time is in microseconds, None where there is none, and _NO_TIME where there is one that is no time.
     """
@@ -170,15 +170,12 @@ class _Found:
     instruments: list[str | None] = field(default_factory=list)
     received: list[int | None] = field(default_factory=list)
     events: list[dict[str, Json]] = field(default_factory=list)
-    raws: list[bytes] = field(default_factory=list)
 
     def rows(self, names: Sequence[str]) -> TextRows:
         """These events as columns of text."""
         columns = {name: pa.array([_text(event.get(name)) for event in self.events], pa.string()) for name in names}
         place = {number: index for index, number in enumerate(self.numbers)}
-        return TextRows(
-            np.array(self.numbers, np.int64), columns, lambda number: _raw(self.events[place[number]], self.raws[place[number]])
-        )
+        return TextRows(np.array(self.numbers, np.int64), columns, lambda number: raw_element(self.events[place[number]]))
 
 
 @dataclass(slots=True)
@@ -260,7 +257,6 @@ def _sort_out(lines: list[_Line], given: str | None, latest: int) -> _Events:
             found.instruments.append(instrument)
             found.received.append(received)
             found.events.append(event)
-            found.raws.append(line.raw)
     return events
 
 
@@ -379,11 +375,3 @@ def _text(value: Json) -> str | None:
     if isinstance(value, (list, dict)):
         return "a list" if isinstance(value, list) else "an object"
     return text_of(value)
-
-
-def _raw(event: Json, line: bytes) -> str:
-    """An event as refused rows keep it; the whole line where it is nested too deeply to be written out."""
-    try:
-        return raw_element(event)
-    except RecursionError:
-        return raw_text(line)

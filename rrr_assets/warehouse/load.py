@@ -104,7 +104,9 @@ class _Day:
         # Before the locks of days: who waits for another writer of the same new day holds nothing that others want.
         row = self._connection.execute("select begin_day_partition(%s, %s)", (self._kind.name, self._day)).fetchone()
         self._beside: str | None = row[0] if row else None
-        register_instruments(self._connection, instruments)
+        # A correction of a trade that nobody told makes no instrument known.
+        told = {summary.instrument for file in files if file.stream == self._kind.stream for summary in summaries[file.file_id]}
+        register_instruments(self._connection, sorted(told))
         lock_days(self._connection, self._kind.name, instruments, [self._day - _ONE_DAY, self._day, self._day + _ONE_DAY])
         reach("load.locked")
         self._known_at = draw_stamp(self._connection)
@@ -122,11 +124,9 @@ class _Day:
         rows_read = sum(summary.rows for summary in summaries)
         refused = file.refused(self._day)
         blocker = self._other_space(file, summaries)
-        if blocker is not None:
-            self._settle(file, blocker)
-            names = tuple(summary.instrument for summary in summaries)
-            return FileTakenIn(file.file_id, file.name, None, rows_read + len(refused), 0, 0, 0, 0, names, refused=blocker)
         batch_id = next_batch(self._connection)
+        if blocker is not None:
+            return self._refuse(file, batch_id, blocker, tuple(summary.instrument for summary in summaries), refused)
         counts = _Counts()
         held_to = self._scales(summaries)
         direct = {s.instrument for s in summaries if self._is_apart(file, s)}
@@ -174,6 +174,20 @@ class _Day:
             duplicates=counts.duplicates,
             quarantined=counts.quarantined,
             instruments=tuple(summary.instrument for summary in summaries),
+        )
+
+    def _refuse(self, file: StagedFile, batch_id: int, blocker: str, names: tuple[str, ...], refused: pa.Table) -> FileTakenIn:
+        """Take nothing in but the lines that are no rows, whatever is said of the others: they go to quarantine."""
+        stamps = {"known_at": self._known_at, "batch_id": batch_id}
+        counted: dict[str, Any] = dict.fromkeys(("rows_stored", "rows_revised", "duplicates"), 0)
+        counted |= {"rows_read": len(refused), "quarantined": len(refused)}
+        if len(refused):
+            write_quarantine(self._connection, file, self._day, stamps, refused)
+            facts = {"file_id": file.file_id, "day": self._day, "stream": self._kind.stream, "time_unit": file.time_unit}
+            self._connection.execute(query("load_insert_batch"), {**counted, **stamps, **facts, "run_id": self._run_id})
+        self._settle(file, blocker)
+        return FileTakenIn(
+            file_id=file.file_id, name=file.name, batch_id=batch_id if len(refused) else None, instruments=names, refused=blocker, **counted
         )
 
     def _attach(self) -> None:
@@ -334,7 +348,10 @@ class _Day:
         for line, instrument, event_time, sequence, verdict, first_line, copy, stored_time, stored_batch, *values in found:
             told, stored = values[: len(self._kind.values)], values[len(self._kind.values) :]
             theirs = "nothing" if stored_time is None else f"{stored_time.isoformat()} {self._kind.tell(stored)}"
-            where = f"line {first_line} of this file" if copy > 1 else f"batch {stored_batch}"
+            if copy > 1:
+                where = f"line {first_line} of this file"
+            else:
+                where = "what is stored of that time" if stored_batch is None else f"batch {stored_batch}"
             detail = f"{event_time.isoformat()} {self._kind.tell(told)} here, {theirs} in {where}"
             refused.append((line, verdict, detail, raw.get(line, ""), instrument, event_time, sequence))
         return refused_table(refused)

@@ -5,7 +5,7 @@ sql/queries/bars_from_trades.sql does it), which days are refreshed when (bars/)
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Final
 

@@ -5,6 +5,7 @@ Belongs here: what differs between trades, aggregated trades, quotes and depth. 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from functools import cached_property
 from typing import Any, Final
 
@@ -75,7 +76,7 @@ class TickTable:
         told = dict(zip(self.values, values, strict=True))
         if "price" in told:
             return f"{plain(told['price'])} x {plain(told['size'])} {told['side']}"
-        return ", ".join(f"{name} {value}" for name, value in told.items())
+        return ", ".join(f"{name} {plain(value) if isinstance(value, Decimal) else value}" for name, value in told.items())
 
 
 def _columns(names: Sequence[str], of: str | None = None) -> sql.Composed:

@@ -19,6 +19,7 @@ import pytest
 from rrr_assets.resources.dagster_home import prepare_dagster_home
 from rrr_assets.warehouse.home import Home
 from rrr_assets_tests.dagster_platform import ASSETS, days_from, emptied, land, rows, run_job, simulated
+from rrr_assets_tests.graph.test_streams import accept_file, three_streams
 
 if TYPE_CHECKING:
     from selenium.webdriver import Chrome
@@ -34,7 +35,7 @@ PATIENCE_SECONDS = 45
 
 @pytest.fixture(scope="module")
 def materialized(home: Home) -> Iterator[Home]:
-    """Three days of two instruments, materialised by the main job."""
+    """Three days of two instruments, materialised by the main job; of the last day a capture of three streams as well."""
     emptied(home)
     with pytest.MonkeyPatch.context() as patched:
         patched.delenv("DAGSTER_HOME", raising=False)
@@ -42,6 +43,7 @@ def materialized(home: Home) -> Iterator[Home]:
         folder = home.root / "simulated-for-the-ui"
         with dg.DagsterInstance.get() as instance:
             land(folder, simulated(folder, DAYS, 9000, ["binance:BTCUSDT", "binance:ETHUSDT"]))
+            accept_file(three_streams(home.root / "captured-for-the-ui", DAYS[-1], "ADAUSDT"))
             assert run_job(instance, DAYS).success
         yield home
         patched.delenv("DAGSTER_HOME")
@@ -127,11 +129,17 @@ def look(browser: "Chrome", url: str, awaited: list[str], picture: str) -> str:
 
 def test_the_graph_shows_every_asset(address: str, browser: "Chrome") -> None:
     from selenium.webdriver.common.action_chains import ActionChains
+    from selenium.webdriver.common.by import By
     from selenium.webdriver.common.keys import Keys
 
     text = look(browser, f"{address}/asset-groups", ["ticks", "bars", "quality"], "ui-groups")
     assert "newsletter" not in text
     ActionChains(browser).key_down(Keys.ALT).send_keys("e").key_up(Keys.ALT).perform()  # the page's own key for opening all groups
+    # Opened, the groups are larger than the window, and what lies outside is not drawn.
+    await_texts(browser, ["landing_files", "bars_tick"], "ui-graph-opened")
+    for _ in range(3):
+        browser.find_element(By.CSS_SELECTOR, "[aria-label='zoom_out']").click()
+        time.sleep(0.5)
     await_texts(browser, ["landing_files", *ASSETS], "ui-graph")
 
 
@@ -140,6 +148,28 @@ def test_a_materialised_day_shows_its_rows(address: str, browser: "Chrome") -> N
     page = f"{address}/assets/raw_trades?view=partitions&partition={DAY}"
     text = look(browser, page, ["rows_stored", "partition_row_count", DAY], "ui-day")
     assert str(stored) in text.replace(",", "")
+
+
+def test_a_day_of_quotes_shows_its_rows(address: str, browser: "Chrome") -> None:
+    page = f"{address}/assets/raw_quotes?view=partitions&partition={DAY}"
+    text = look(browser, page, ["rows_stored", "partition_row_count", "missing_instruments", DAY], "ui-quotes-day")
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    shown = {name: lines[lines.index(name) + 1] for name in ("dagster/partition_row_count", "rows_read", "rows_stored", "files")}
+    assert shown == {"dagster/partition_row_count": "60", "rows_read": "60", "rows_stored": "60", "files": "1"}
+
+
+def test_quotes_show_their_columns(address: str, browser: "Chrome") -> None:
+    look(browser, f"{address}/assets/raw_quotes?view=overview", ["bid_price", "ask_size", "available_at", "landing_zone"], "ui-quotes")
+
+
+@pytest.mark.parametrize(
+    ("asset", "rule"),
+    [("raw_quotes", "the bid is below the ask"), ("raw_depth", "changes follow each other without a jump")],
+)
+def test_a_check_of_a_stream_says_what_it_looked_at(address: str, browser: "Chrome", asset: str, rule: str) -> None:
+    page = f"{address}/assets/{asset}?view=checks&checkDetail=quality"
+    text = look(browser, page, [rule, "kept by all 60", "Passed"], f"ui-{asset}-check")
+    assert "Failed" not in text
 
 
 def test_a_check_says_that_integrity_passed(address: str, browser: "Chrome") -> None:
@@ -167,4 +197,4 @@ def test_a_day_of_bars_shows_its_candles(address: str, browser: "Chrome") -> Non
 
 
 def test_sensors_and_schedule_are_listed(address: str, browser: "Chrome") -> None:
-    look(browser, f"{address}/automation", ["landing_zone", "invalidation_log", "daily_close"], "ui-automation")
+    look(browser, f"{address}/automation", ["landing_zone", "invalidation_log", "daily_close", "live_bars"], "ui-automation")

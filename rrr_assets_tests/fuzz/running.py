@@ -23,21 +23,41 @@ ONE: Final = os.environ.get("RRR_FUZZ_CASE")
 
 # A file is refused whole for what is wrong with all of it, never for what is wrong with a row.
 FILE_LEVEL: Final = {
-    "damaged archive": r"the archive is truncated or damaged|exactly one CSV or JSON file|is encrypted|zip's method|the file inside it is",
-    "cut at its end": r"it is truncated: its last line",
-    "damaged document": r"it is truncated or no JSON|byte \d+ is no UTF-8|its result is of|it is no answer|it is no JSON list",
-    "damaged Parquet": r"truncated or damaged Parquet|its column \w+ holds",
-    "nothing in it": r"it is empty|list is empty|is an empty list|and no row of these columns below it",
-    "another thing": r"it is not [\w-]+(: it starts| ?; it looks)|it is binary|UTF-16|HTML or XML|the venue's error|it is a \w+ file|looks like a capture",
-    "header damaged": r"its header|it has no column|its column .* stands twice|another data type|so its market is not known|tickers, such as",
-    "not what its name says": r"it is named for|nothing says which|names? of|of the exchange .*, which is not known|interval of its bars is not known"
-    r"|which are another stream|it holds [\w: ,]+, (and nothing|none) of|start at times of another|some of its bars start at midnight|its mapping does not say",
+    "damaged archive": (
+        "the archive is truncated or damaged",
+        "exactly one CSV or JSON file",
+        "is encrypted",
+        "zip's method",
+        "file inside it is",
+    ),
+    "cut at its end": ("it is truncated: its last line",),
+    "damaged document": (
+        "it is truncated or no JSON",
+        r"byte \d+ is no UTF-8",
+        "its result is of",
+        "it is no answer",
+        "it is no JSON list",
+    ),
+    "damaged Parquet": ("truncated or damaged Parquet", r"its column \w+ holds"),
+    "nothing in it": ("it is empty", "list is empty", "is an empty list", "and no row of these columns below it"),
+    "another thing": (r"it is not [\w-]+(: it starts|; it looks)", "it is binary", "UTF-16", "HTML or XML", "the venue's error"),
+    "another stream or venue": (
+        r"it is a \w+ file",
+        "looks like a capture",
+        "which are another stream",
+        "tickers, such as",
+        "another data type",
+    ),
+    "damaged header": ("its header", "it has no column", "its column .* stands twice", "so its market is not known"),
+    "not what its name says": ("it is named for", "nothing says which", "exchange .*, which is not known", "start at times of another"),
+    "not enough to tell": (r"interval of its \w+ is not known", "some of its bars start at midnight", "its mapping does not say"),
+    "not what was asked for": (r"it holds [\w: ,]+, (and nothing|none) of", "which only those of futures have"),
 }
 
 
 def kind_of(reason: str) -> str | None:
     """The kind of a refusal; None where it is none that a whole file may be refused for."""
-    return next((kind for kind, pattern in FILE_LEVEL.items() if re.search(pattern, reason)), None)
+    return next((kind for kind, patterns in FILE_LEVEL.items() if any(re.search(pattern, reason) for pattern in patterns)), None)
 
 
 def cases(form: str) -> Iterator[tuple[str, int]]:

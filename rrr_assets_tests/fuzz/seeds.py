@@ -30,8 +30,8 @@ class Seed:
     """A file, what is said of it, and how it is built.
 
     `shape` says what is counted in it: physical lines, elements of a JSON list, events, or rows of Parquet. `header`: whether the
-    first line names the columns, whether it is needed to tell what the file is, and whether the others are read by it. `numbers` gives the texts of a unit's numbers by the name of
-    the column that they end in, read without the platform's parsers.
+    first line names the columns, whether it is needed to tell what the file is, and whether the others are read by it. `numbers` gives
+    the texts of the numbers of a unit of some stream by the name of the column that they end in, read without the platform's parsers.
     """
 
     name: str
@@ -342,7 +342,8 @@ def _kraken_rest() -> Iterable[Seed]:
     yield _document("kraken-rest-old-trades", "kraken-rest", "XBTUSD.json", trades, numbers, before, after)
     for minutes, name in ((1, "kraken-rest-bars"), (5, "kraken-rest-bars-5m")):
         bars = [
-            f'[{US // 10**6 + minutes * 60 * n},"{42_000 + n}.1","{42_005 + n}.5","{41_990 + n}.2","{42_001 + n}.0","{42_000 + n}.05","{_size(n)}",{n}]'
+            f'[{US // 10**6 + minutes * 60 * n},"{42_000 + n}.1","{42_005 + n}.5","{41_990 + n}.2","{42_001 + n}.0"'
+            f',"{42_000 + n}.05","{_size(n)}",{n}]'
             for n in range(COUNT)
         ]
         numbers = placed_numbers({"bar_start": 0, "open": 1, "high": 2, "low": 3, "close": 4, "vwap": 5, "volume": 6, "trade_count": 7})
@@ -380,7 +381,8 @@ def _polygon() -> Iterable[Seed]:
         lines = ['[{"ev":"status","status":"auth_success","message":"authenticated"}]']
         for n in range(10):
             at = _ms(n)
-            trade = f'{{"ev":"XT","pair":"BTC-USD","p":{_price(n)},"t":{at},"s":{_size(n)},"c":[{n % 2 + 1}],"i":"{"" if has_ids else "x"}{n}","x":1}}'
+            number = f"{n}" if has_ids else f"x{n}"
+            trade = f'{{"ev":"XT","pair":"BTC-USD","p":{_price(n)},"t":{at},"s":{_size(n)},"c":[{n % 2 + 1}],"i":"{number}","x":1}}'
             quote = f'{{"ev":"XQ","pair":"BTC-USD","bp":{_price(n)},"bs":{_size(n)},"ap":{_price(n + 1)},"as":{_size(n)},"t":{at},"x":1}}'
             start = (US + n * 60_000_000) // 1000
             bar = (
@@ -406,7 +408,8 @@ def _tardis() -> Iterable[Seed]:
     data = _lines([header, *rows])
     yield Seed("tardis-trades", "tardis", f"binance-futures_trades_{day}_BTCUSDT.csv", data, "lines", trade, "by name")
     rows = [
-        f"gemini,{('BTCUSD', 'ETHUSD')[n % 2]},{_ms(n - n % 4)}000,{_us(n) + 20_000},{1000 + n},{'buy' if n % 3 else 'unknown'},{_price(n)},{_size(n)}"
+        f"gemini,{('BTCUSD', 'ETHUSD')[n % 2]},{_ms(n - n % 4)}000,{_us(n) + 20_000},{1000 + n},{'buy' if n % 3 else 'unknown'}"
+        f",{_price(n)},{_size(n)}"
         for n in range(COUNT)
     ]
     data = _lines([header, *rows])

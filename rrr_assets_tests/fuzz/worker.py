@@ -9,6 +9,7 @@ import resource
 import shutil
 import traceback
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -16,6 +17,10 @@ from random import Random
 from tempfile import TemporaryDirectory
 from time import process_time
 from typing import Final, Self
+
+from rrr_assets.venues import binance_rest, content, kraken_rest, polygon_ws
+from rrr_assets_tests.fuzz import mutations, oracle
+from rrr_assets_tests.fuzz.seeds import SEEDS
 
 CPU_SECONDS: Final = 15.0
 WALL_SECONDS: Final = 180.0
@@ -39,9 +44,9 @@ class Outcome:
 class Worker:
     """A process of its own that runs cases. Use as a context manager."""
 
-    def __init__(self, keep: Path, run: str) -> None:
-        """`keep` is where files with findings are put; `run` is the chance that all cases hang on."""
-        self._keep, self._run = keep, run
+    def __init__(self, keep: Path, run: str, target: "Serve | None" = None, wall_seconds: float = WALL_SECONDS) -> None:
+        """`keep` is where files with findings are put; `run` is the chance that all cases hang on; `target` what the process does."""
+        self._arguments, self._target, self._wall_seconds = (keep, run), target or serve, wall_seconds
 
     def __enter__(self) -> Self:
         self._start()
@@ -54,10 +59,10 @@ class Worker:
         """Run one case; a process that died or hung is replaced."""
         self._connection.send((seed, number))
         try:
-            if self._connection.poll(WALL_SECONDS):
+            if self._connection.poll(self._wall_seconds):
                 outcome: Outcome = self._connection.recv()
                 return outcome
-            ended = f"it took more than {WALL_SECONDS:.0f} s"
+            ended = f"it took more than {self._wall_seconds:.0f} s"
         except EOFError:
             self._process.join(10)
             ended = f"its process ended with {self._process.exitcode}"
@@ -68,7 +73,7 @@ class Worker:
     def _start(self) -> None:
         context = multiprocessing.get_context("spawn")
         self._connection, theirs = context.Pipe()
-        self._process = context.Process(target=serve, args=(theirs, self._keep, self._run), daemon=True)
+        self._process = context.Process(target=self._target, args=(theirs, *self._arguments), daemon=True)
         self._process.start()
         theirs.close()
 
@@ -76,6 +81,9 @@ class Worker:
         self._connection.close()
         self._process.kill()
         self._process.join()
+
+
+Serve = Callable[[Connection, Path, str], None]
 
 
 def serve(connection: Connection, keep: Path, run: str) -> None:
@@ -93,9 +101,6 @@ def serve(connection: Connection, keep: Path, run: str) -> None:
 
 def run_case(folder: Path, keep: Path, run: str, seed_name: str, number: int) -> Outcome:
     """Make a damaged file, read it, judge it. A file with findings is kept with what was found."""
-    from rrr_assets_tests.fuzz import mutations, oracle
-    from rrr_assets_tests.fuzz.seeds import SEEDS
-
     seed, chance = SEEDS[seed_name], Random(f"{run}/{seed_name}/{number}")
     draft = mutations.damage(chance, seed)
     data, suffix, spoilt = mutations.packed(chance, seed, draft.data)
@@ -131,14 +136,11 @@ def run_case(folder: Path, keep: Path, run: str, seed_name: str, number: int) ->
     return outcome
 
 
-_BEFORE: Final[dict[str, object]] = {}
+_BEFORE: Final[dict[str, "oracle.Read"]] = {}
 
 
-def _before(folder: Path, seed_name: str) -> "object":
+def _before(folder: Path, seed_name: str) -> "oracle.Read":
     """What the seed itself gives, in one block."""
-    from rrr_assets_tests.fuzz import oracle
-    from rrr_assets_tests.fuzz.seeds import SEEDS
-
     if seed_name not in _BEFORE:
         seed = SEEDS[seed_name]
         whole = folder / f"seed-{seed_name}"
@@ -154,8 +156,6 @@ def _before(folder: Path, seed_name: str) -> "object":
 
 def _set_blocks(chance: Random | None, size: int) -> None:
     """Let small files cross many borders of blocks, half of the time."""
-    from rrr_assets.venues import binance_rest, content, kraken_rest, polygon_ws
-
     is_small = chance is not None and size < 50_000 and chance.random() < 0.5
     small_bytes = chance.choice([701, 4096]) if chance is not None else 0
     content.BLOCK_BYTES, content.BLOCK_LINES = (small_bytes, 7) if is_small else (4 << 20, 500_000)  # type: ignore[misc]  # constants, but for this

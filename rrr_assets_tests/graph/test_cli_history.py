@@ -1,9 +1,11 @@
 """`rrr correct`, `rrr batch` and `rrr bars-diff` as a user starts them: what they say, and that bars and verdicts follow."""
 
+import io
 import json
 import re
 import subprocess
 import sys
+from contextlib import redirect_stderr, redirect_stdout
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -14,8 +16,10 @@ from dagster import AssetCheckKey
 from dagster._core.event_api import PartitionKeyFilter
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 
+from rrr_assets.cli import main
 from rrr_assets.warehouse.home import Home
-from rrr_assets_tests.dagster_platform import ASSETS, rows, simulated
+from rrr_assets_tests.dagster_platform import rows, simulated
+from rrr_assets_tests.loading import Told, midnight, vision
 
 pytestmark = pytest.mark.slow
 
@@ -23,6 +27,7 @@ ROOT = Path(__file__).resolve().parents[2]
 DAY = date(2024, 7, 1)
 KEY = DAY.isoformat()
 BTC = "binance:BTCUSDT"
+FOLLOWING = ("raw_trades", "venue_bars", "bars_1m", "bars_5m", "bars_1h", "bars_1d", "bar_conformance")
 WINDOW = ("--start", KEY, "--end", "2024-07-02")
 
 
@@ -31,16 +36,33 @@ def rrr(*words: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT, timeout=300)
 
 
+def here(*words: object) -> subprocess.CompletedProcess[str]:
+    """A command that starts no run, in this process: one of its own takes longer than the command."""
+    out, err = (io.TextIOWrapper(io.BytesIO(), encoding="utf-8") for _ in range(2))
+    code: object = 0
+    with pytest.MonkeyPatch.context() as patched, redirect_stdout(out), redirect_stderr(err):
+        patched.setattr(sys, "argv", ["rrr", *map(str, words)])
+        try:
+            main()
+        except SystemExit as ended:
+            code = ended.code or 0
+        texts = [stream.flush() or stream.buffer.getvalue().decode() for stream in (out, err)]
+    return subprocess.CompletedProcess(words, int(str(code)), *texts)
+
+
+_STARTS_A_RUN = ("ingest", "correct", "undo", "replay")
+
+
 def told(*words: object) -> Any:
     """What a command answers as JSON; it ends well and says nothing else."""
-    done = rrr(*words, "--json")
+    done = (rrr if set(words) & set(_STARTS_A_RUN) else here)(*words, "--json")
     assert (done.returncode, done.stderr) == (0, ""), done.stdout + done.stderr
     return json.loads(done.stdout)
 
 
 def refusal(*words: object) -> str:
     """The one line of a command that could not do what it was asked for."""
-    done = rrr(*words)
+    done = here(*words)
     assert (done.returncode, done.stdout) == (1, ""), done.stdout + done.stderr
     [line] = done.stderr.splitlines()
     assert line.startswith("rrr: ")
@@ -57,7 +79,7 @@ def verdicts() -> dict[str, int]:
 
 def held_integrity(instance: dg.DagsterInstance) -> set[str]:
     """The assets whose blocking check passed when the day was last looked at."""
-    keys = [AssetCheckKey(dg.AssetKey(name), "integrity") for name in ASSETS]
+    keys = [AssetCheckKey(dg.AssetKey(name), "integrity") for name in FOLLOWING]
     latest = instance.event_log_storage.get_latest_asset_check_execution_by_key(keys, PartitionKeyFilter(key=KEY))
     return {key.asset_key.to_user_string() for key, record in latest.items() if record.status is AssetCheckExecutionRecordStatus.SUCCEEDED}
 
@@ -78,12 +100,12 @@ def test_a_correction_is_followed_by_bars_and_verdicts_and_so_is_its_undoing(ins
     [(sequence, at, price)] = rows("select sequence, event_time, price from raw_trades order by event_time offset 300 limit 1")
     right, begun = verdicts(), now()
     assert "unexplained" not in right
-    wanted = ("correct", BTC, sequence, "--price", price + 1000, "--reason", "told by the venue")
+    wanted = ("correct", BTC, sequence, "--price", price + 1000, "--reason", "told by [the] venue")
     done = told(*wanted)
     assert (done["rows_read"], done["rows_revised"], done["duplicates"], done["days"], done["instruments"]) == (1, 1, 0, [KEY], [BTC])
     assert rows("select price from raw_trades where sequence = %s", sequence) == [(price + 1000,)]
     assert verdicts()["unexplained"] >= 4  # the bar of every interval
-    assert held_integrity(instance) == set(ASSETS)
+    assert held_integrity(instance) == set(FOLLOWING)
     again = told(*wanted)
     assert (again["rows_revised"], again["duplicates"]) == (0, 1)
 
@@ -99,12 +121,12 @@ def test_a_correction_is_followed_by_bars_and_verdicts_and_so_is_its_undoing(ins
     }
     assert all(isinstance(change["after"][name], str) for name in ("open", "high", "volume", "vwap"))
     [cause] = change["causes"]
-    assert (cause["kind"], cause["reason"], cause["trades"]) == ("correction", "told by the venue", 1)
-    table = rrr("bars-diff", BTC, "--as-known-at", begun, "--and-at", corrected, *WINDOW)
+    assert (cause["kind"], cause["reason"], cause["trades"]) == ("correction", "told by [the] venue", 1)
+    table = here("bars-diff", BTC, "--as-known-at", begun, "--and-at", corrected, *WINDOW)
     assert table.returncode == 0
     assert f"{BTC} 1m: 1 bars changed" in table.stdout
     assert "correction: 1 trade by batch" in table.stdout
-    assert "(told by the venue)" in table.stdout
+    assert "(told by [the] venue)" in table.stdout
     assert told("bars-diff", BTC, "--as-known-at", corrected, "--and-at", now()) == []
 
     batches = told("batch", "list", *WINDOW)
@@ -114,12 +136,13 @@ def test_a_correction_is_followed_by_bars_and_verdicts_and_so_is_its_undoing(ins
     done = rrr("batch", "undo", number, "--reason", "the venue took it back")
     assert (done.returncode, done.stderr) == (0, "")
     assert re.fullmatch(
-        rf"batch {number} of corrections on {KEY} was taken back by batch \d+: 1 rows ended, 1 stand again, 0 had been replaced since and stay\n",
+        rf"batch {number} of corrections on {KEY} was taken back by batch \d+: 1 rows ended, 1 stand again,"
+        r" 0 had been replaced since and stay\n",
         done.stdout,
     )
     assert rows("select price from raw_trades where sequence = %s", sequence) == [(price,)]
     assert verdicts() == right
-    assert held_integrity(instance) == set(ASSETS)
+    assert held_integrity(instance) == set(FOLLOWING)
     [undone] = [batch for batch in told("batch", "list", *WINDOW) if batch["undoes_batch_id"] == number]
     assert undone["reason"] == "the venue took it back"
     [batch] = [batch for batch in told("batch", "list", *WINDOW) if batch["batch_id"] == number]
@@ -143,24 +166,32 @@ def test_a_file_that_is_taken_back_takes_its_bars_with_it_and_may_come_again(ins
     assert rows("select count(*) from raw_trades") == [(0,)]
     assert rows("select count(*) from bars_1m") == [(0,)]
     assert "equal" not in verdicts()
-    assert held_integrity(instance) == set(ASSETS)
+    assert held_integrity(instance) == set(FOLLOWING)
     again = told("ingest", folder / "binance-vision-trades", "--format", "binance-vision-trades")
     assert again["rows_stored"] == 600
     assert rows("select interval, count(*) from bar_conformance where status = 'equal' group by interval order by 1") == before
 
 
-def test_a_correction_of_an_unknown_trade_waits_in_quarantine(folder: Path) -> None:
+def test_a_correction_of_an_unknown_trade_waits_in_quarantine_until_it_came(folder: Path, tmp_path: Path) -> None:
     assert folder.is_dir()
     instruments = rows("select count(*) from instruments")
-    done = rrr("correct", BTC, 10**15, "--cancel", "--reason", "busted", "--json")
+    done = rrr("correct", "binance:ETHUSDT", 7, "--cancel", "--reason", "busted", "--json")
     assert json.loads(done.stdout)["quarantined"] == 1, done.stderr
-    assert done.returncode == 0
-    [(reason, detail)] = rows("select reason, detail from quarantine where state = 'quarantined'")
-    assert reason == "unknown_trade"
-    assert "take it in first, then replay this line" in detail
+    assert done.returncode == 1
+    assert done.stderr == (
+        "rrr: the correction was not applied and waits in quarantine: no trade 7 of binance:ETHUSDT is stored on that day: "
+        "take it in first, then replay this line\n"
+    )
     assert rows("select count(*) from instruments") == instruments
-    [waiting] = told("quarantine", "--instrument", BTC)
-    assert waiting["reason"] == "unknown_trade"
+    [waiting] = told("quarantine")
+    assert (waiting["reason"], waiting["instrument"]) == ("unknown_trade", "binance:ETHUSDT")
+
+    trades = [Told(n, midnight(DAY) + n * 1_000_000) for n in range(5, 10)]
+    told("ingest", vision(tmp_path, trades, DAY, symbol="ETHUSDT"), "--format", "binance-vision-trades")
+    done = told("quarantine", "replay")
+    assert rows("select sequence from raw_trades where instrument = 'binance:ETHUSDT' order by 1") == [(5,), (6,), (8,), (9,)]
+    assert rows("select sum(trade_count)::int from bars_1m where instrument = 'binance:ETHUSDT'") == [(4,)]
+    assert told("quarantine") == []
 
 
 @pytest.mark.parametrize(
@@ -180,14 +211,14 @@ def test_a_correction_of_an_unknown_trade_waits_in_quarantine(folder: Path) -> N
         (("correct", BTC, "5", "--file", "{file}"), "not both"),
         (("correct", "--file", "{file}", "--reason", "x"), "not both"),
         (("batch", "undo", "1", "--reason", " "), "needs a reason"),
-        (("batch", "undo", "one", "--reason", "x"), "one"),
+        (("batch", "undo", "one", "--reason", "x"), "valid integer"),
         (("bars-diff", BTC, "--as-known-at", "2024-01-02", "--and-at", "2024-01-01"), "--and-at lies before --as-known-at"),
     ],
 )
 def test_wrong_usage_is_told(empty_home: Home, tmp_path: Path, words: tuple[str, ...], says: str) -> None:
     assert empty_home.root.is_dir()
     (tmp_path / "file.csv").write_text("instrument,sequence,action,reason\n")
-    done = rrr(*(word.replace("{file}", str(tmp_path / "file.csv")) for word in words))
+    done = here(*(word.replace("{file}", str(tmp_path / "file.csv")) for word in words))
     assert done.returncode == 2, done.stdout + done.stderr
     assert says in re.sub(r"[\s│]+", " ", done.stderr)
     assert "Traceback" not in done.stderr

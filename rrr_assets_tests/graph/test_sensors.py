@@ -278,3 +278,25 @@ def test_a_day_with_broken_trades_is_held_back_until_it_is_mended(instance: dg.D
     take_back_the_repeated(days[1])
     assert run_job(instance, [days[1]], selection=["raw_trades"], partition=True).success
     assert [span(request) for request in asked(instance, "invalidation_log")] == [(keys[1], keys[1])]
+
+
+def test_a_storm_over_many_days_is_asked_for_a_month_at_a_time(instance: dg.DagsterInstance, tmp_path: Path) -> None:
+    days = days_from(date(2022, 1, 1), 75)
+    written = simulated(tmp_path, days[:1], 50, seed=21)
+    land(tmp_path, written)
+    assert run_job(instance, days[:1], selection=["raw_trades"], partition=True).success
+    execute(
+        "insert into invalidation_log (relation, instrument, day, from_time, to_time, reason, logged_at) "
+        "select 'raw_trades', 'binance:BTCUSDT', d::date, d, d + interval '1 minute', 'load', now() "
+        "from generate_series(timestamptz '2022-01-01', timestamptz '2022-03-16', interval '1 day') as d, generate_series(1, 400)"
+    )
+    settle()
+    spans = []
+    for _ in range(3):
+        (request,) = asked(instance, "invalidation_log")
+        spans.append(span(request))
+        launch(instance, request, dg.DagsterRunStatus.STARTED)
+    assert spans == [("2022-01-01", "2022-01-31"), ("2022-02-01", "2022-03-03"), ("2022-03-04", "2022-03-16")]
+    result = tick(instance, "invalidation_log")
+    assert not result.run_requests
+    assert str(result.skip_message).startswith("75 days are behind the invalidation log; runs are under way for them")

@@ -90,8 +90,8 @@ def write(path: Path, lines: Sequence[Line]) -> Path:
     return path
 
 
-def three_streams(folder: Path, day: date, *, count: int = 60) -> Path:
-    return write(folder / f"capture-{day}.txt", [made(day, n) for made in (trade, quote, change) for n in range(count)])
+def three_streams(folder: Path, day: date, symbol: str = "BTCUSDT") -> Path:
+    return write(folder / f"capture-{day}.txt", [made(day, n, symbol) for made in (trade, quote, change) for n in range(60)])
 
 
 def accept_file(path: Path) -> list[landing.Accepted]:
@@ -227,6 +227,8 @@ def test_a_capture_in_the_inbox_becomes_one_request_of_what_it_feeds(
     assert (request.job_name, span(request)) == ("venues_to_bars", (day.isoformat(), day.isoformat()))
     wanted = {*FED_BY_TRADES, "raw_quotes", "raw_depth"}
     assert {key.to_user_string() for key in request.asset_selection or ()} == wanted
+    told = {(key.asset_key.to_user_string(), key.name) for key in request.asset_check_keys or ()}
+    assert told == {(name, check) for name in wanted for check in CHECKS}  # no check that has a time of its own
     assert request.run_config == {"ops": {name: {"config": CHANGED_ONLY} for name in REFRESHED if name in FED_BY_TRADES}}
     result = _run(instance, request)
     assert result.success, failures(result)
@@ -278,8 +280,9 @@ def _run(instance: dg.DagsterInstance, request: dg.RunRequest) -> dg.ExecuteInPr
     """What the daemon does of a request."""
     config: Mapping[str, Any] = {**(request.run_config or {}), "loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
     job = defs.resolve_job_def(request.job_name or "refresh_bars")
-    chosen = list(request.asset_selection) if request.asset_selection else None
-    return job.execute_in_process(instance=instance, run_config=config, tags=request.tags, asset_selection=chosen, raise_on_error=False)
+    if request.asset_selection:
+        job = job.get_subset(asset_selection={*request.asset_selection}, asset_check_selection={*(request.asset_check_keys or ())})
+    return job.execute_in_process(instance=instance, run_config=config, tags=request.tags, raise_on_error=False)
 
 
 def checked(instance: dg.DagsterInstance, name: str, day: date) -> dict[str, dg.AssetCheckEvaluation]:

@@ -117,6 +117,23 @@ def test_damaged_files_are_stored_or_explained_and_once(platform: Platform, tmp_
     changes_nothing_again(platform, corrections, take_in(platform, corrections))
 
 
+@pytest.mark.parametrize("name", SEEDS)
+def test_what_is_not_damaged_is_stored_whole(platform: Platform, tmp_path: Path, name: str) -> None:
+    seed = SEEDS[name]
+    path = tmp_path / seed.file_name
+    path.write_bytes(seed.data)
+    for added, text in seed.beside.items():
+        path.with_name(path.name + added).write_bytes(text)
+    done = take_in(platform, [(seed, path)])
+    assert done["read"] > 0
+    if seed.format == "rrr-corrections":
+        assert platform.rows("select distinct reason from quarantine") == [("unknown_trade",)]
+    else:
+        assert (done["stored"], done["quarantined"]) == (done["read"], 0)
+        offered = platform.rows("select stream from landing_files order by 1")
+        assert platform.rows("select distinct stream from ingest_batches order by 1") == offered
+
+
 def test_bars_of_damaged_files_equal_their_trades(platform: Platform, tmp_path: Path) -> None:
     take_in(platform, [(seed, path) for seed, path in damaged_files(tmp_path, ROUNDS) if "trades" in seed.name])
     platform.refresh()

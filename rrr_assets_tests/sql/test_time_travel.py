@@ -385,7 +385,7 @@ class History:
         assert len(stored) == len(self.model.now)
         assert_ledger(self.platform)
         self._assert_coverage()
-        if self.files:
+        if any(file.form != "corrections" for file in self.files):
             at = now(self.platform)
             self.seen.append((at, answers(self.platform), is_fresh))
 
@@ -444,6 +444,7 @@ def _history(database: Database, tmp_path: Path) -> History:
     return History(emptied(database, folder), folder)
 
 
+@pytest.mark.timeout(3600)  # by hand, with many examples
 @FEW
 @given(steps=st.lists(_STEP, min_size=4, max_size=14))
 def test_what_was_read_at_a_time_is_read_the_same_ever_after(database: Database, tmp_path: Path, steps: list[tuple[Any, ...]]) -> None:
@@ -455,7 +456,7 @@ def test_what_was_read_at_a_time_is_read_the_same_ever_after(database: Database,
         assert_same(answers(history.platform, at), then, at)
         if is_fresh:
             assert_bars_of(then["trades"], then)
-    if history.files:
+    if history.seen:
         before = history.platform.rows("select min(known_at) - interval '1 microsecond' from ingest_batches")[0][0]
         assert all(len(table) == 0 for table in answers(history.platform, before).values())
     shutil.rmtree(history.folder)
@@ -476,6 +477,7 @@ LEDGER = (
 )
 
 
+@pytest.mark.timeout(3600)  # by hand, with many examples
 @FEW
 @given(steps=st.lists(_TAKING_BACK, min_size=4, max_size=12), again=st.booleans())
 def test_a_file_that_was_taken_back_is_as_if_it_had_never_come(
@@ -720,6 +722,25 @@ def test_the_same_correction_from_two_files_stands_by_the_second_when_the_first_
     assert sorted(prices(platform)) == [100, 102]
     undo_batch(platform.database, batch_of(platform), "that too")
     settle(platform)
+    assert sorted(prices(platform)) == [100, 101, 102]
+
+
+def test_what_was_taken_back_stays_so_when_something_else_is(platform: Platform, tmp_path: Path) -> None:
+    """Though the file was taken in twice, and the second time found known."""
+    wrong, other = vision(tmp_path, minutes(DAY, 1, 2, 3), DAY, "-wrong"), rest(tmp_path, minutes(DAY, 4, first_id=103))
+    for path in (wrong, wrong, other, other):
+        take(platform, path)
+    row = {"sequence": 103, "price": "7", "day": DAY}
+    for _ in range(2):
+        correct(platform, tmp_path, row)
+    for batch in (1, 5):
+        undo_batch(platform.database, batch, "wrong file")
+        settle(platform)
+    assert prices(platform) == {103: "1.5"}
+    undo_batch(platform.database, 3, "wrong page")
+    settle(platform)
+    assert prices(platform) == {}
+    take(platform, wrong)
     assert sorted(prices(platform)) == [100, 101, 102]
 
 

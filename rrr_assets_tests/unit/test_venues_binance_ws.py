@@ -140,6 +140,12 @@ def test_one_message_of_another_venue_costs_nothing(tmp_path: Path) -> None:
         read(write(tmp_path, line(trade()), other))
 
 
+def test_one_message_of_futures_in_a_capture_of_spot_is_another_instruments(tmp_path: Path) -> None:
+    path = write(tmp_path, line(trade()), line(trade(t=2, X="MARKET")), line(trade(t=3)))
+    _, rows, refused, passed_over = read(path, instrument=BTC)
+    assert ([row["sequence"] for row in rows], refused, passed_over) == ([1, 3], [], 1)
+
+
 def test_kinds_that_no_database_stores_are_refused(tmp_path: Path) -> None:
     _, rows, refused, _ = read(write(tmp_path, line(trade(X="\x00")), line(trade(X="NA\x1b")), line(trade(X="NA"))))
     assert [(row["line"], row["reason"]) for row in refused] == [(1, "encoding"), (2, "encoding")]

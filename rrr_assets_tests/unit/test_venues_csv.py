@@ -357,7 +357,9 @@ def test_an_encrypted_member_beside_the_data_is_refused(tmp_path: Path) -> None:
 
 def test_what_is_said_of_a_file_can_be_printed(tmp_path: Path) -> None:
     with pytest.raises(SourceRefused) as caught:
-        read("binance-vision-trades", write(tmp_path, SPOT, "a\u2028b\x1b[31m is not what a trade looks like, and long enough to be text\n"))
+        read(
+            "binance-vision-trades", write(tmp_path, SPOT, "a\u2028b\x1b[31m is not what a trade looks like, and long enough to be text\n")
+        )
     assert r"a\u2028b\x1b[31m" in caught.value.reason
     assert r"a\u2028b\x1b[31m" in str(caught.value)
     odd = SPOT_ROW.replace("42000.10000000", "1\u0085")

@@ -69,7 +69,8 @@ def test_intervals() -> None:
 def test_registry_knows_its_formats() -> None:
     for name in registry.FORMATS:
         assert registry.get(name).name == name
-    with pytest.raises(ValueError, match="binance-vision-trades, binance-vision-klines"):
-        registry.get("tardis")
+    with pytest.raises(ValueError, match="binance-vision-trades, binance-vision-aggtrades"):
+        registry.get("nasdaq")
     evidence = {name: evidence for name, evidence, _ in registry.describe()}
-    assert [name for name, kind in evidence.items() if kind == "built from the specification"] == ["binance-vision-trades", "kraken-rest"]
+    proven = {name for name, kind in evidence.items() if kind == "proven on real data"}
+    assert proven == {"binance-vision-klines", "binance-ws", "binance-rest", "ccapi", "coinbase-ws", "tardis"}

@@ -217,6 +217,13 @@ def test_more_rows_than_ordinals(tmp_path: Path) -> None:
     assert len(rows(batches)) == 4097
 
 
+def test_one_line_of_another_file_says_nothing_of_this_one(tmp_path: Path) -> None:
+    facts, batches = read(write(tmp_path, text_of(MINUTE, ROW, header=BARS)))
+    assert (facts.stream, [row["line"] for row in rows(batches)], [row["line"] for row in refused(batches)]) == ("venue_bars", [2], [3])
+    facts, batches = read(write(tmp_path, text_of(MINUTE, MINUTE, header=ROW)))
+    assert (facts.stream, [row["line"] for row in rows(batches)], [row["line"] for row in refused(batches)]) == ("venue_bars", [2, 3], [1])
+
+
 def test_one_instrument_is_taken(tmp_path: Path) -> None:
     path = write(tmp_path, text_of(ROW, ROW.replace("BTC", "ETH").replace("4500", "x"), "junk", ROW.replace("X:BTC-USD", "?")))
     facts, batches = read(path, instrument="polygon:btc-usd")

@@ -433,6 +433,16 @@ def test_written_trades_come_back_exactly(
     assert passed_over(batches) == 1 + sum(not some for some in written)
 
 
+@pytest.mark.parametrize("depth", [10, 400, 900])
+def test_a_deep_event_is_refused_with_its_text(tmp_path: Path, depth: int) -> None:
+    deep = "[" * depth + "1" + "]" * depth
+    text = line(trade(), trade(p="?"), trade(i="4501")).replace('"?"', deep)
+    _, batches = read(write(tmp_path, text))
+    assert [row["line"] for row in rows(batches)] == [1, 3]
+    [bad] = refused(batches)
+    assert (bad["line"], str(bad["raw"]).count("[")) == (2, depth + 1)
+
+
 @settings(max_examples=100, deadline=None)
 @given(
     parts=st.lists(

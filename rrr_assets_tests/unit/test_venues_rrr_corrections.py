@@ -81,6 +81,12 @@ def test_a_replacement_and_a_cancellation(tmp_path: Path) -> None:
     assert sum(batch.passed_over for batch in batches) == 1
 
 
+def test_a_name_of_any_length_is_said_in_short(tmp_path: Path) -> None:
+    with pytest.raises(SourceRefused, match="its header has the unknown '999") as caught:
+        read(write(tmp_path, f"{HEADER},{'9' * 5000}\n{GOOD},\n"))
+    assert len(str(caught.value)) < 1300
+
+
 def test_columns_are_found_by_name_and_some_can_be_left_out(tmp_path: Path) -> None:
     text = '\ufeff\n Reason , "Action",sequence,instrument,price\nlate,replace,5,gemini:ETHUSD,1\n'
     [row] = rows(read(write(tmp_path, text))[1])

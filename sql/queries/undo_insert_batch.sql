@@ -9,8 +9,12 @@ with asked as (
         and exists (
             select 1 from ingest_batches as b
             where
-                b.file_id = d.file_id and b.day = d.day and b.undoes_batch_id is null
-                and not exists (select 1 from ingest_batches as u where u.undoes_batch_id = b.batch_id)
+                b.file_id = d.file_id and b.day = d.day and b.undoes_batch_id is null and b.rows_read > b.quarantined
+                -- A file of which something was taken back waits until somebody takes it in again.
+                and not exists (
+                    select 1 from ingest_batches as u
+                    where u.file_id = d.file_id and u.day = d.day and u.undoes_batch_id is not null and u.batch_id > b.batch_id
+                )
         )
 )
 
