@@ -26,6 +26,15 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Print how many tests were skipped for which reason: a green run says what it did not look at."""
+    damaged = Counter[str]()
+    for report in [*terminalreporter.stats.get("passed", []), *terminalreporter.stats.get("failed", [])]:
+        for name, value in report.user_properties:
+            if name == "fuzz":
+                damaged.update(value)
+    if damaged:
+        terminalreporter.section(f"damaged files: {damaged['files']}")
+        for what, count in damaged.most_common():
+            terminalreporter.write_line(f"{count:6d}  {what}")
     reasons = Counter(_reason(report) for report in terminalreporter.stats.get("skipped", []))
     if not reasons:
         return

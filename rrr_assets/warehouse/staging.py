@@ -79,11 +79,15 @@ class StagedFile:
         return pa.Table.from_batches(_read(self.folder / "staged" / f"{day.isoformat()}.refused.arrow"), REFUSED_STAGED)
 
 
+_BARS_ALONE: Final = frozenset({"binance-vision-klines", "binance-rest", "kraken-rest"})
+"""Formats whose files hold bars and nothing else, or none."""
+
+
 def folder_name(sha256: str, format_name: str, given_instrument: str, given_day: str, stream: str | None) -> str:
     """The name of a landed file's folder: its content, its format, and what the user said of it, empty where nothing was said."""
     said = [sha256, format_name, given_instrument, given_day]
-    # Only what came after trades and bars says its stream: folders that were named before keep their names.
-    if stream not in {"trades", "venue_bars"}:
+    # Folders that were named before there were files of several streams keep their names.
+    if stream != "trades" and not (stream == "venue_bars" and format_name in _BARS_ALONE):
         said.append(str(stream))
     return hashlib.sha256("\n".join(said).encode()).hexdigest()[:40]
 
