@@ -97,7 +97,13 @@ def test_damaged_files_are_stored_or_explained_and_once(platform: Platform, tmp_
         ) as d on true
         left join lateral (
             select sum(rows_read)::bigint as taken
-            from (select distinct on (day) day, rows_read from ingest_batches where file_id = f.file_id order by day, batch_id) as b
+            from (
+                select distinct on (i.day) i.day, i.rows_read
+                from ingest_batches as i
+                inner join landing_days as l on l.file_id = i.file_id and l.day = i.day and l.refused is null
+                where i.file_id = f.file_id
+                order by i.day, i.batch_id
+            ) as b
         ) as b on true
         where f.rows_read <> coalesce(d.listed, 0) or coalesce(d.taken, 0) <> coalesce(b.taken, 0)
     """
