@@ -304,6 +304,31 @@ def test_a_longer_bar_is_not_ahead_of_the_shorter_ones_in_a_storm(platform: Plat
     assert standing(platform) == settled
 
 
+def test_what_the_minutes_show_of_a_storm_is_all_that_the_hours_note(
+    platform: Platform, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """More than is read waits and is shown, and a late trade beside it that is not: it goes on waiting."""
+    monkeypatch.setattr(refresh, "MOST_ENTRIES", 50)
+    platform.days.update(DAYS[:1])
+    symbol, trades = SYMBOLS[0], tape(SYMBOLS[0], DAYS[0])
+    middle = len(trades) // 2
+    bring(platform, tmp_path, symbol, DAYS[0], [*trades[:middle], *trades[middle + 1 :]])
+    follow(platform)
+    storm(platform, 200, [symbol], DAYS[:1])
+    list(refresh_bars(platform.database, "1m", DAYS[:1], whole_days=False))
+    bring(platform, tmp_path, symbol, DAYS[0], [trades[middle]], "-late")
+    for interval in ("5m", "1h", "1d", "1m"):
+        list(refresh_bars(platform.database, interval, DAYS[:1], whole_days=False))
+    assert platform.rows("select sum(trade_count) from bars_1m") == [(len(trades),)]
+    assert platform.rows("select sum(trade_count) from bars_1d") == [(len(trades) - 1,)]
+    noted = "select min(a.applied_through) < max(d.last_id) from invalidations_applied as a, invalidation_days as d where {}"
+    of_trades = "a.relation = 'raw_trades' and d.relation = 'raw_trades' and a.consumer = 'bars_5m'"
+    assert platform.rows(noted.format(of_trades)) == [(True,)]
+    follow(platform)
+    assert platform.rows("select sum(trade_count), bool_and(is_complete) from bars_1d") == [(len(trades), True)]
+    assert behind(platform) == []
+
+
 def test_entries_that_come_meanwhile_are_not_lost(platform: Platform, tmp_path: Path) -> None:
     stale(platform, tmp_path)
     storm(platform, ROWS)
