@@ -35,6 +35,10 @@ MOST_ENTRIES: Final = 10_000
 """Entries of the log that are read of a relation, instrument and day. Where more wait, they are worked off without being read: the day
 is made whole, which bounds what a storm of changes costs by what its days cost."""
 
+ENTRY_BY_ENTRY: Final = "set local enable_seqscan = off; set local enable_bitmapscan = off"
+"""Before the log is read: entries come from the index in their order, so that reading ends at the limit. Without statistics the planner
+may take few for there, and would read and sort all that wait."""
+
 VERDICTS: Final = "bar_conformance"
 VERDICTS_FOLLOW: Final = (*TICKS, "venue_bars", *(f"bars_{interval}" for interval in INTERVALS))
 """The consumer of the conformance ledger, and what it follows."""
@@ -190,6 +194,7 @@ def read_pending(
         upstream: the consumers whose tables it is made from. It learns of changed trades when all of these show them: a verdict
             on a bar that waits for its trades, or a bar made from such bars, would be wrong until the next time.
     """
+    connection.execute(ENTRY_BY_ENTRY)
     rows = connection.execute(
         query("refresh_pending"),
         {
@@ -202,6 +207,7 @@ def read_pending(
             "most": MOST_ENTRIES,
         },
     ).fetchall()
+    connection.execute("set local enable_seqscan to default; set local enable_bitmapscan to default")
     return {name: Pending(tuple(windows), tuple(zip(followed, last_ids, strict=True))) for name, windows, followed, last_ids in rows}
 
 

@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, LiteralString
 
 import pytest
 
@@ -122,9 +122,10 @@ def applied(platform: Platform, consumer: str) -> dict[date, datetime]:
     return dict(platform.rows(moments, consumer))
 
 
-def rows_read(platform: Platform, statement: str, values: Mapping[str, Any], relation: str) -> int:
-    """How many rows of a relation a statement reads."""
+def rows_read(platform: Platform, statement: str, values: Mapping[str, Any], relation: str, settings: LiteralString = "") -> int:
+    """How many rows of a relation a statement reads, under the settings under which it is run."""
     with platform.database.connect(Role.WRITER) as connection:
+        connection.execute(settings)
         ((plan,),) = connection.execute(f"explain (analyze, format json) {statement}", values).fetchall()
 
     def walk(node: Mapping[str, Any]) -> float:
@@ -193,6 +194,9 @@ def transactions(steps: Iterator[object], peak: Peak) -> None:
 @pytest.mark.timeout(3600 if IS_FULL else 600)
 def test_a_storm_is_worked_off_in_bounded_transactions(platform: Platform, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     stale(platform, tmp_path)
+    # A storm comes faster than statistics: to the planner there are as few entries as before.
+    with platform.database.connect(Role.OWNER, autocommit=True) as connection:
+        connection.execute("analyze invalidation_log")
     took: dict[str, float] = {}
     with watched(platform) as peak:
         begun = time.perf_counter()
@@ -215,7 +219,7 @@ def test_a_storm_is_worked_off_in_bounded_transactions(platform: Platform, tmp_p
                 "grid": INTERVALS[interval], "consumer": consumer, "relations": list(CONSUMERS[consumer]), "day": DAYS[0],
                 "instruments": names, "upstream": upstream, "most": refresh.MOST_ENTRIES,
             }  # fmt: skip
-            read = rows_read(platform, query("refresh_pending"), values, "invalidation_log")
+            read = rows_read(platform, query("refresh_pending"), values, "invalidation_log", refresh.ENTRY_BY_ENTRY)
             assert len(names) * refresh.MOST_ENTRIES <= read <= len(names) * (refresh.MOST_ENTRIES + 10), interval
             transactions(refresh_bars(platform.database, interval, DAYS, whole_days=False), peak)
         transactions(compare_days(platform.database, DAYS, whole_days=False), peak)
