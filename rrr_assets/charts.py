@@ -9,7 +9,7 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
@@ -35,7 +35,6 @@ _LEAST_PIXELS: Final = 3
 # About a tenth of the width is taken by the axis.
 _PLOTTED: Final = 0.9
 _BODY: Final = 0.72
-_MINUTE_US: Final = 60_000_000
 _DAY_US: Final = 86_400_000_000
 _AT_ONCE: Final = (1, 2, 3, 5, 10, 15, 30, 60, 120, 240, 720, 1440, 2880, 7200, 14_400, 43_200)
 _SHOWN: Final = ("open", "high", "low", "close", "volume")
@@ -55,22 +54,36 @@ const scroll = document.getElementById("scroll"), line = document.getElementById
 scroll.scrollLeft = scroll.scrollWidth;
 picture.addEventListener("mousemove", event => {{
   const box = picture.getBoundingClientRect(), at = (event.clientX - box.left) / box.width;
-  const time = told.from + (at - told.left) / (told.right - told.left) * (told.until - told.from);
+  const place = told.from + (at - told.left) / (told.right - told.left) * (told.until - told.from);
   let low = 0, high = bars.length;
-  while (low < high) {{ const middle = (low + high) >> 1; if (bars[middle][0] <= time) low = middle + 1; else high = middle; }}
+  while (low < high) {{ const middle = (low + high) >> 1; if (bars[middle][0] <= place) low = middle + 1; else high = middle; }}
   const bar = bars[low - 1];
-  if (!bar || time >= bar[0] + told.interval) {{ line.textContent = "no bar"; return; }}
-  line.textContent = new Date(bar[0]).toISOString().slice(0, 16).replace("T", " ") + " UTC   " +
-    ["open", "high", "low", "close", "volume"].map((name, place) => name + " " + bar[place + 1]).join("   ") +
-    (bar[6] ? "" : "   not complete");
+  if (!bar || place >= bar[0] + told.step) {{ line.textContent = "no bar"; return; }}
+  line.textContent = new Date(bar[1]).toISOString().slice(0, told.characters).replace("T", " ") + " UTC   " +
+    ["open", "high", "low", "close", "volume"].map((name, number) => name + " " + bar[number + 2]).join("   ") +
+    (bar[7] ? "" : "   not complete");
 }});
 </script></body></html>
 """
 
 
 @dataclass(frozen=True, slots=True)
+class _Axis:
+    """Where bars stand from left to right: on a grid of time, or one beside the other where they last for no fixed time.
+
+    `places` and `step` are microseconds or numbers of bars, as integers; `unit` is what they are divided by to be drawn.
+    """
+
+    places: Any
+    step: int
+    unit: int
+    starts_us: Any
+    is_time: bool
+
+
+@dataclass(frozen=True, slots=True)
 class _Candles:
-    """What is drawn: starts and interval in days, prices and volumes as floats, and how many bars a candle stands for."""
+    """What is drawn: starts and interval in days or bars, prices and volumes as floats, and how many bars a candle stands for."""
 
     starts: Any
     interval: float
@@ -79,43 +92,44 @@ class _Candles:
     at_once: int
 
 
-def candles_png(bars: pa.Table, title: str, width: int | None = None, height: int | None = None, *, small: bool = False) -> bytes:
+def candles_png(bars: pa.Table, title: str, interval: timedelta | None, *, small: bool = False) -> bytes:
     """Draw bars as candlesticks with their volume below, over a UTC time axis on which a missing bar is a gap.
 
-    A bar that is not complete is drawn pale and hatched. Where a bar would have less than three pixels, one candle
-    stands for several bars, and the axis says for how many.
+    Bars of no fixed interval stand one beside the other, and the axis tells when each began. A bar that is not complete is drawn pale
+    and hatched. Where a bar would have less than three pixels, one candle stands for several bars, and the axis says for how many.
 
     Args:
         bars: In the contract of bars, of one instrument, ordered by bar_start; at least one.
         title: Stands above.
-        width: In pixels; 1280, or 480 where `small`.
-        height: In pixels; 720, or 240 where `small`.
-        small: Larger letters for the size and fewer marks, for a picture among others.
+        interval: How long each lasts; None for bars by what was traded.
+        small: 480 x 240 pixels with larger letters for the size and fewer marks, for a picture among others; else 1280 x 720.
 
     Raises:
         ValueError: there are no bars.
     """
-    default_width, default_height = _SMALL if small else _LARGE
-    figure = _figure(bars, title, width or default_width, height or default_height, small=small)
+    figure = _figure(bars, title, _axis(bars, interval), *(_SMALL if small else _LARGE), small=small)
     picture = io.BytesIO()
     figure.savefig(picture, format="png", dpi=_DPI, metadata={"Software": None})
     return picture.getvalue()
 
 
-def candles_html(bars: pa.Table, title: str) -> str:
+def candles_html(bars: pa.Table, title: str, interval: timedelta | None) -> str:
     """Draw bars as `candles_png` does, as a page that needs no network: as wide as the bars need, and telling the bar that is pointed at.
 
     Args:
         bars: In the contract of bars, of one instrument, ordered by bar_start; at least one.
         title: Stands above.
+        interval: How long each lasts; None for bars by what was traded.
 
     Raises:
         ValueError: there are no bars.
     """
     from matplotlib import rc_context
 
+    axis = _axis(bars, interval)
+
     width = min(max(_LARGE[0], int(len(bars) * _LEAST_PIXELS / _PLOTTED) + 1), _WIDEST_PAGE)
-    figure = _figure(bars, title, width, _LARGE[1], small=False)
+    figure = _figure(bars, title, axis, width, _LARGE[1], small=False)
     picture = io.StringIO()
     # Letters stay letters, and the same bars give the same page.
     with rc_context({"svg.fonttype": "none", "svg.hashsalt": "candles"}):
@@ -123,17 +137,24 @@ def candles_html(bars: pa.Table, title: str) -> str:
     # Inside a page, SVG needs neither the head of a document nor the addresses that name it.
     inline = re.sub(r' xmlns(:xlink)?="[^"]*"', "", picture.getvalue()[picture.getvalue().index("<svg") :])
     prices = figure.axes[0]
-    place, (first_day, last_day) = prices.get_position(), prices.get_xlim()
-    starts_us = _microseconds(bars)
+    place, (first, last) = prices.get_position(), prices.get_xlim()
     columns = [plain_texts(bars[name].combine_chunks()).to_pylist() for name in _SHOWN]
+    # A page counts time in milliseconds.
+    per_place = 1000 if axis.is_time else 1
     told = {
         "left": place.x0,
         "right": place.x1,
-        "from": first_day * _DAY_US / 1000,
-        "until": last_day * _DAY_US / 1000,
-        "interval": _interval_us(starts_us) / 1000,
-        "bars": list(zip((starts_us // 1000).tolist(), *columns, bars["is_complete"].to_pylist(), strict=True)),
-    }
+        "from": first * axis.unit / per_place,
+        "until": last * axis.unit / per_place,
+        "step": axis.step / per_place,
+        "characters": len("2024-01-02T12:00") if axis.is_time else len("2024-01-02T12:00:00.000"),
+        "bars": list(
+            zip(
+                (axis.places // per_place).tolist(), (axis.starts_us // 1000).tolist(), *columns, bars["is_complete"].to_pylist(),
+                strict=True,
+            )
+        ),
+    }  # fmt: skip
     incomplete = len(bars) - pc.sum(bars["is_complete"]).as_py()
     return _PAGE.format(
         title=html.escape(title),
@@ -146,44 +167,43 @@ def candles_html(bars: pa.Table, title: str) -> str:
     )
 
 
-def _figure(bars: pa.Table, title: str, width: int, height: int, *, small: bool) -> "Figure":
+def _figure(bars: pa.Table, title: str, axis: _Axis, width: int, height: int, *, small: bool) -> "Figure":
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    if not len(bars):
-        raise ValueError("there are no bars to draw")
     figure = Figure(figsize=(width / _DPI, height / _DPI), dpi=_DPI, facecolor=_PAPER, layout="constrained")
     FigureCanvasAgg(figure)
     prices, volumes = figure.subplots(2, 1, sharex=True, height_ratios=(4, 1), gridspec_kw={"hspace": 0.04})
-    candles = _candles(bars, most=_PLOTTED * width / _LEAST_PIXELS)
+    candles = _candles(bars, axis, most=_PLOTTED * width / _LEAST_PIXELS)
     span = candles.starts[-1] - candles.starts[0] + candles.interval
     _draw_candles(prices, candles, pixels=_PLOTTED * width * candles.interval / span)
     _draw_volumes(volumes, candles)
-    starts_us = _microseconds(bars)
-    days = _days(starts_us, _interval_us(starts_us))
-    _finish(prices, volumes, title, days if candles.at_once == 1 else f"{days}; a candle is {candles.at_once:,} bars", width, small=small)
+    days = _days(axis)
+    _finish(prices, volumes, title, days if candles.at_once == 1 else f"{days}; a candle is {candles.at_once:,} bars", small=small)
+    _mark_times(volumes, axis, width, small=small)
     margin = 0.01 * span
     prices.set_xlim(candles.starts[0] - margin, candles.starts[0] + span + margin)
     return figure
 
 
-def _microseconds(bars: pa.Table) -> Any:
-    return pc.cast(bars["bar_start"].combine_chunks(), pa.int64()).to_numpy()
+def _axis(bars: pa.Table, interval: timedelta | None) -> _Axis:
+    import numpy as np
+
+    if not len(bars):
+        raise ValueError("there are no bars to draw")
+    starts_us = pc.cast(bars["bar_start"].combine_chunks(), pa.int64()).to_numpy()
+    if interval is None:
+        return _Axis(np.arange(len(bars)), 1, 1, starts_us, is_time=False)
+    return _Axis(starts_us, interval // timedelta(microseconds=1), _DAY_US, starts_us, is_time=True)
 
 
-def _interval_us(starts_us: Any) -> int:
-    return int((starts_us[1:] - starts_us[:-1]).min()) if len(starts_us) > 1 else _MINUTE_US
-
-
-def _candles(bars: pa.Table, most: float) -> _Candles:
+def _candles(bars: pa.Table, axis: _Axis, most: float) -> _Candles:
     """What to draw of bars so that there is room for `most` candles."""
     import numpy as np
 
-    starts_us = _microseconds(bars)
-    interval_us = _interval_us(starts_us)
-    places = (starts_us[-1] - starts_us[0]) // interval_us + 1
+    places = (axis.places[-1] - axis.places[0]) // axis.step + 1
     at_once = next((number for number in _AT_ONCE if places <= most * number), int(places // most) + 1)
-    group = starts_us // (interval_us * at_once)
+    group = axis.places // (axis.step * at_once)
     first = np.concatenate(([0], np.flatnonzero(np.diff(group)) + 1))
     last = np.append(first[1:], len(group)) - 1
     columns = {name: _floats(bars[name]) for name in _SHOWN}
@@ -196,9 +216,9 @@ def _candles(bars: pa.Table, most: float) -> _Candles:
         "volume": np.add.reduceat(columns["volume"], first),
     }
     # A bar stands at its start; several stand on the grid of their length.
-    starts = starts_us if at_once == 1 else group[first] * interval_us * at_once
+    starts = axis.places if at_once == 1 else group[first] * axis.step * at_once
     whole = np.minimum.reduceat(is_complete, first).astype(bool)
-    return _Candles(starts / _DAY_US, interval_us * at_once / _DAY_US, merged, whole, at_once)
+    return _Candles(starts / axis.unit, axis.step * at_once / axis.unit, merged, whole, at_once)
 
 
 def _floats(values: pa.ChunkedArray) -> Any:
@@ -254,21 +274,42 @@ def _kinds(candles: _Candles) -> Iterator[tuple[Any, str, bool]]:
                 yield chosen, colour, is_whole
 
 
-def _days(starts_us: Any, interval_us: int) -> str:
+def _days(axis: _Axis) -> str:
     """The UTC days that the bars lie in."""
-    first, last = (datetime.fromtimestamp(int(us) // 1_000_000, UTC).date() for us in (starts_us[0], starts_us[-1] + interval_us - 1))
+    lasts = axis.step if axis.is_time else 1
+    ends = (axis.starts_us[0], axis.starts_us[-1] + lasts - 1)
+    first, last = (datetime.fromtimestamp(int(us) // 1_000_000, UTC).date() for us in ends)
     return f"UTC, {first}" if first == last else f"UTC, {first} to {last}"
 
 
-def _finish(prices: "Axes", volumes: "Axes", title: str, days: str, width: int, *, small: bool) -> None:
+def _mark_times(axes: "Axes", axis: _Axis, width: int, *, small: bool) -> None:
     from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+    from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+    most = 5 if small else width // 128
+    if axis.is_time:
+        locator = AutoDateLocator(minticks=2 if small else width // 256, maxticks=most, tz="UTC")  # type: ignore[no-untyped-call]  # matplotlib types it not
+        axes.xaxis.set_major_locator(locator)
+        axes.xaxis.set_major_formatter(ConciseDateFormatter(locator, tz="UTC", show_offset=False))  # type: ignore[no-untyped-call]  # as above
+        return
+    spans_days = axis.starts_us[-1] // _DAY_US > axis.starts_us[0] // _DAY_US
+
+    def began(place: float, _: object) -> str:
+        number = round(place)
+        if not 0 <= number < len(axis.starts_us):
+            return ""
+        at = datetime.fromtimestamp(int(axis.starts_us[number]) // 1_000_000, UTC)
+        return at.strftime("%m-%d %H:%M" if spans_days else "%H:%M:%S")
+
+    axes.xaxis.set_major_locator(MaxNLocator(most - 1, integer=True))
+    axes.xaxis.set_major_formatter(FuncFormatter(began))
+
+
+def _finish(prices: "Axes", volumes: "Axes", title: str, days: str, *, small: bool) -> None:
     from matplotlib.ticker import FuncFormatter, MaxNLocator
 
     size = 8 if small else 10
     prices.set_title(title, loc="left", fontsize=size + 1, color=_INK, fontweight="bold", parse_math=False)
-    locator = AutoDateLocator(minticks=2 if small else width // 256, maxticks=5 if small else width // 128, tz="UTC")  # type: ignore[no-untyped-call]  # matplotlib types it not
-    volumes.xaxis.set_major_locator(locator)
-    volumes.xaxis.set_major_formatter(ConciseDateFormatter(locator, tz="UTC", show_offset=False))  # type: ignore[no-untyped-call]  # as above
     volumes.set_xlabel(days, fontsize=size - 1, color=_INK, loc="left")
     prices.yaxis.set_major_locator(MaxNLocator(4 if small else 8))
     volumes.yaxis.set_major_locator(MaxNLocator(2))

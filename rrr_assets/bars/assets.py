@@ -6,7 +6,7 @@ from typing import Any, Final
 import dagster as dg
 from pydantic import Field
 
-from rrr_assets.contracts.bars import BARS, Engine
+from rrr_assets.contracts.bars import BARS, INTERVALS, Engine
 from rrr_assets.resources.partitions import DAYS, days_of
 from rrr_assets.resources.reporting import DayReports, check_specs, column_lineage, contract_metadata, failures_told
 from rrr_assets.resources.warehouse import Warehouse
@@ -80,14 +80,15 @@ def _picture(warehouse: Warehouse, interval: str, day: date) -> dict[str, Any]:
     if found is None:
         return {}
     name, bars = found
-    picture = base64.b64encode(candles_png(bars, f"{name} {interval}, {day}", small=True)).decode()
+    picture = base64.b64encode(candles_png(bars, f"{name} {interval}, {day}", INTERVALS[interval], small=True)).decode()
     return {"candles": dg.MetadataValue.md(f"![{name} {interval} candles of {day}](data:image/png;base64,{picture})")}
 
 
 def _lineage(interval: str) -> dict[str, Any]:
     """Which columns of its source each column of a bar is made from."""
     if interval == "1m":
-        source = "raw_trades"
+        # Of the ticks that the instrument declares: an aggregated trade has the same columns, and counts the trades in it.
+        sources = ["raw_trades", "raw_agg_trades"]
         made_from = {
             "instrument": ["instrument"],
             "bar_start": ["event_time"],
@@ -98,14 +99,13 @@ def _lineage(interval: str) -> dict[str, Any]:
             "volume": ["size"],
             "quote_volume": ["price", "size"],
             "vwap": ["price", "size"],
-            "trade_count": ["sequence"],
             "taker_buy_volume": ["size", "side"],
             "taker_buy_quote_volume": ["price", "size", "side"],
             "first_sequence": ["sequence", "event_time"],
             "last_sequence": ["sequence", "event_time"],
         }
     else:
-        source = SOURCES[interval]
+        sources = [SOURCES[interval]]
         summed = (
             "instrument",
             "bar_start",
@@ -120,4 +120,7 @@ def _lineage(interval: str) -> dict[str, Any]:
         made_from = {name: [name] for name in summed}
         made_from |= {name: [name, "bar_start"] for name in ("open", "close", "first_sequence", "last_sequence")}
         made_from["vwap"] = ["quote_volume", "volume"]
-    return column_lineage({name: [(source, column) for column in columns] for name, columns in made_from.items()})
+    lineage = {name: [(source, column) for source in sources for column in columns] for name, columns in made_from.items()}
+    if interval == "1m":
+        lineage["trade_count"] = [("raw_trades", "sequence"), *(("raw_agg_trades", f"{end}_trade_id") for end in ("first", "last"))]
+    return column_lineage(lineage)

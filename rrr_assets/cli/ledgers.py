@@ -148,9 +148,9 @@ def replay(instrument: OnlyInstrument = None, reason: Reason = None, as_json: Js
     failures: list[str] = []
     if outcome.days:
         with dagster_instance() as instance:
-            runs = list(materialize(instance, outcome.days))
+            runs = list(materialize(instance, outcome.days, streams=set(outcome.streams)))
         failures = [run.failure for run in runs if run.failure]
-    told = {**asdict(outcome), "days": [day.isoformat() for day in outcome.days]}
+    told = {**asdict(outcome), "days": [day.isoformat() for day in outcome.days], "streams": list(outcome.streams)}
     if as_json:
         sys.stdout.write(json.dumps(told) + "\n")
     else:

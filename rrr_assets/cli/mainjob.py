@@ -184,12 +184,13 @@ def _counted(days: list[date]) -> tuple[dict[str, int], dict[str, dict[str, int]
 def _chart(home: Home, instrument: str, days: list[date]) -> Path | None:
     from rrr_assets import read
     from rrr_assets.charts import candles_png
+    from rrr_assets.contracts.bars import INTERVALS
 
     bars = read.bars(instrument, "5m", _midnight(days[0]), _midnight(days[-1]) + timedelta(days=1))
     if len(bars) == 0:
         return None
     path = home.charts / "main-job.png"
-    path.write_bytes(candles_png(bars, f"{instrument} 5m, {days[0]} to {days[-1]} (simulated)"))
+    path.write_bytes(candles_png(bars, f"{instrument} 5m, {days[0]} to {days[-1]} (simulated)", INTERVALS["5m"]))
     return path
 
 

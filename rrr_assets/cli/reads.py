@@ -2,6 +2,7 @@
 
 import json
 import sys
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -53,6 +54,7 @@ def bars(
     """Print our bars of an instrument."""
     from rrr_assets import read
     from rrr_assets.cli.output import emit, note
+    from rrr_assets.contracts.bars import INTERVALS
 
     _check_window(start, end)
     if rule is None:
@@ -63,7 +65,7 @@ def bars(
         raise typer.BadParameter("bars by a rule are kept as they are known now: leave --as-known-at out")
     title = f"{_name(found, instrument)} {rule or interval}"
     if plot is not None:
-        _draw(found, f"{title}, {_span(start, end)}", plot)
+        _draw(found, f"{title}, {_span(start, end)}", INTERVALS[interval] if rule is None else None, plot)
         note(f"the picture is in {plot}")
     if plot is None or out is not None or chosen is not None or as_json:
         emit(found, chosen, as_json=as_json, out=out, title=title, hidden=_OF_BARS)
@@ -174,7 +176,7 @@ def _span(start: Any, end: Any) -> str:
     return f"{start:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M} UTC"
 
 
-def _draw(found: "pa.Table", title: str, path: Path) -> None:
+def _draw(found: "pa.Table", title: str, interval: timedelta | None, path: Path) -> None:
     from rrr_assets.charts import candles_html, candles_png
     from rrr_assets.cli.failures import CommandFailed
 
@@ -183,6 +185,7 @@ def _draw(found: "pa.Table", title: str, path: Path) -> None:
     if not len(found):
         raise CommandFailed("there are no bars to draw in this window. `rrr coverage` shows what is held")
     try:
-        path.write_bytes(candles_html(found, title).encode() if path.suffix.lower() == ".html" else candles_png(found, title))
+        is_page = path.suffix.lower() == ".html"
+        path.write_bytes(candles_html(found, title, interval).encode() if is_page else candles_png(found, title, interval))
     except OSError as error:
         raise CommandFailed(f"{path} cannot be written ({error.strerror}). Choose another file") from error

@@ -15,7 +15,7 @@ import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time
 from pathlib import Path
 from typing import Any, Final
 
@@ -27,7 +27,7 @@ from rrr_assets.calc.knowledge import clock_offset
 from rrr_assets.calc.outcomes import NoSpaceLeft
 from rrr_assets.contracts.parsed import UNDATED, UTC_MICROSECONDS
 from rrr_assets.venues import registry
-from rrr_assets.venues.base import Source, SourceFacts, SourceRefused, Stream
+from rrr_assets.venues.base import ParsedBatch, Reason, Refusals, Source, SourceFacts, SourceRefused, Stream
 from rrr_assets.venues.table_mapping import SUFFIX as MAPPING_SUFFIX
 from rrr_assets.venues.table_mapping import mapping_beside
 from rrr_assets.warehouse.books import Connection
@@ -252,9 +252,9 @@ def stage(connection: Connection, landed: LandingFile, facts: SourceFacts, folde
     lags: list[np.ndarray[Any, np.dtype[np.int64]]] = []
     folder.mkdir(parents=True, exist_ok=True)
     with Stager(folder / "staged", facts.stream, is_consecutive=facts.space in CONSECUTIVE) as stager:
-        for batch in one_ahead(registry.get(landed.format).parse(landed.source, facts)):
-            rows = dated(connection, batch.rows) if facts.stream == "corrections" else batch.rows
-            stager.add(rows, batch.refused, fallback)
+        for parsed in one_ahead(registry.get(landed.format).parse(landed.source, facts)):
+            batch = dated(connection, landed, parsed) if facts.stream == "corrections" else parsed
+            stager.add(batch.rows, batch.refused, fallback)
             rows_read += len(batch.rows) + len(batch.refused)
             passed_over += batch.passed_over
             if "received_at" in batch.rows.schema.names:
@@ -279,17 +279,39 @@ def stage(connection: Connection, landed: LandingFile, facts: SourceFacts, folde
     return notes
 
 
-def dated(connection: Connection, rows: pa.RecordBatch) -> pa.RecordBatch:
-    """Corrections, each with the day of its trade: where a source does not say it, it is looked up. One of no known trade stays undated."""
-    undated = pc.equal(rows.column("event_time"), pa.scalar(UNDATED, UTC_MICROSECONDS))
-    if not undated.true_count:
-        return rows
-    asked = rows.filter(undated)
-    found = located(connection, "raw_trades", asked.column("instrument").to_pylist(), asked.column("sequence").to_pylist())
-    keys = zip(rows.column("instrument").to_pylist(), rows.column("sequence").to_pylist(), strict=True)
-    looked_up = pa.array([found.get(key, UNDATED) for key in keys], UTC_MICROSECONDS)
-    times = pc.if_else(undated, looked_up, rows.column("event_time"))
-    return rows.set_column(rows.schema.get_field_index("event_time"), rows.schema.field("event_time"), times)
+def dated(connection: Connection, landed: LandingFile, batch: ParsedBatch) -> ParsedBatch:
+    """Corrections, each with the day of its trade: where a source does not say it, it is looked up.
+
+    A correction whose trade stands on no day, or on several, is refused: on which day it should wait, nothing says.
+    """
+    times = batch.rows.column("event_time")
+    undated = pc.equal(times, pa.scalar(UNDATED, UTC_MICROSECONDS)).to_pylist()
+    if not any(undated):
+        return batch
+    keys = list(zip(batch.rows.column("instrument").to_pylist(), batch.rows.column("sequence").to_pylist(), strict=True))
+    found = located(connection, "raw_trades", {key for key, is_undated in zip(keys, undated, strict=True) if is_undated})
+    lost = [number for number, key in enumerate(keys) if undated[number] and len(found.get(key, ())) != 1]
+    lines = [batch.rows.column("line")[number].as_py() for number in lost]
+    raw = registry.get(landed.format).raw_lines(landed.source, lines) if lost else {}
+    refusals = Refusals()
+    for line, (name, sequence) in zip(lines, (keys[number] for number in lost), strict=True):
+        days = found.get((name, sequence))
+        if days is None:
+            what = Reason.UNKNOWN_TRADE, f"no trade {sequence} of {name} is stored: take it in first, then replay this line"
+        else:
+            shown = ", ".join(map(str, days))
+            what = Reason.AMBIGUOUS, f"trade {sequence} of {name} stands on several days, {shown}: give a correction with its day"
+        refusals.add(line, *what, raw.get(line, ""), name, None, sequence)
+    known = [
+        datetime.combine(found[key][0], time(), UTC) if undated[number] and number not in lost else times[number].as_py()
+        for number, key in enumerate(keys)
+    ]
+    rows = batch.rows.set_column(
+        batch.rows.schema.get_field_index("event_time"), batch.rows.schema.field("event_time"), pa.array(known, UTC_MICROSECONDS)
+    )
+    kept = pa.array([number not in lost for number in range(len(keys))], pa.bool_())
+    refused = pa.Table.from_batches([batch.refused, refusals.batch()]).sort_by("line").combine_chunks()
+    return replace(batch, rows=rows.filter(kept), refused=refused.to_batches()[0] if lost else batch.refused)
 
 
 def _settle(incoming: Path, folder: Path) -> None:

@@ -32,12 +32,13 @@ LOGGER: Final = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class ReplayOutcome:
-    """What a replay did, in lines: looked_at = taken_in + still_refused. `days` are those that were loaded."""
+    """What a replay did, in lines: looked_at = taken_in + still_refused. `days` are those that were loaded, `streams` what was."""
 
     looked_at: int
     taken_in: int
     still_refused: int
     days: tuple[date, ...]
+    streams: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +67,7 @@ def replay(
         NoSpaceLeft: a disk is full; the days committed before stay.
     """
     looked_at = taken_in = 0
-    days = set[date]()
+    days, streams = set[date](), set[str]()
     with database.connect(Role.WRITER, autocommit=True) as connection:
         rows = connection.execute(query("replay_files"), {"instrument": instrument, "reason": reason}).fetchall()
         for row in rows:
@@ -80,6 +81,7 @@ def replay(
                 continue
             declared = None if since is None else (since, until)
             staged = StagedFile(file_id, name, landed.folder, stream, space, unit, offset, declared)
+            streams.add(stream)
             days.update(_replay_file(database, connection, home, _Waiting(landed, staged, lines, waiting_days), run_id))
             taken = connection.execute(
                 "select count(*) from quarantine where file_id = %s and line = any(%s) and state = 'replayed'", (file_id, lines)
@@ -88,7 +90,7 @@ def replay(
                 taken_in += taken[0]
                 # What was laid down before the cause was mended would have these lines refused again.
                 drop_staged(landed.folder)
-    return ReplayOutcome(looked_at, taken_in, looked_at - taken_in, tuple(sorted(days)))
+    return ReplayOutcome(looked_at, taken_in, looked_at - taken_in, tuple(sorted(days)), tuple(sorted(streams)))
 
 
 def _replay_file(database: Database, connection: Connection, home: Home, waiting: _Waiting, run_id: str | None) -> list[date]:
@@ -103,9 +105,9 @@ def _replay_file(database: Database, connection: Connection, home: Home, waiting
         with Stager(
             folder / "staged", facts.stream, is_consecutive=facts.space in CONSECUTIVE, only_lines=pa.array(waiting.lines, pa.int64())
         ) as stager:
-            for batch in parser.parse(landed.source, facts):
-                rows = landing.dated(connection, batch.rows) if facts.stream == "corrections" else batch.rows
-                stager.add(rows, batch.refused, waiting.days[0])
+            for parsed in parser.parse(landed.source, facts):
+                batch = landing.dated(connection, landed, parsed) if facts.stream == "corrections" else parsed
+                stager.add(batch.rows, batch.refused, waiting.days[0])
         spare = StagedFile(
             file_id=waiting.staged.file_id,
             name=waiting.staged.name,

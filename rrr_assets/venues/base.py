@@ -51,6 +51,7 @@ class Reason(StrEnum):
     LEVELS = "levels"  # a side of the book that is no list of prices and sizes
     ACTION = "action"  # a correction that neither replaces nor cancels, or changes nothing
     UNKNOWN_TRADE = "unknown_trade"  # a correction of a trade that is not stored
+    AMBIGUOUS = "ambiguous"  # a correction of an id that stands on several days, and no day is said
 
 
 class SourceRefused(Exception):

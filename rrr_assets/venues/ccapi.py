@@ -7,12 +7,13 @@ https://github.com/crypto-chassis/cryptochassis-data-api-docs
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, timedelta
-from typing import Final
+from typing import Final, Literal
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from rrr_assets.calc.numbers import PRICE, SIZE
+from rrr_assets.calc.numbers import PRICE, SIZE, parse_decimals
 from rrr_assets.contracts.venues import VENUES
 from rrr_assets.venues.base import Evidence, ParsedBatch, Reason, Refusals, Source, SourceFacts, SourceRefused, Stream
 from rrr_assets.venues.content import line_blocks, open_content, raw_lines, unchanged, unlike, verify
@@ -137,7 +138,7 @@ def _quotes(found: CsvRows, counter: OrdinalCounter, instrument: str, latest: in
     """The best level of each side. The time is the recorder's: it looks at the book once a second, and writes what changed."""
     refusals = Refusals()
     texts = found.rows.columns
-    best = {side: _best_level(texts[side]) for side in ("bid", "ask")}
+    best = {side: _best_level(texts[side], order) for side, order in (("bid", "descending"), ("ask", "ascending"))}
     columns = {f"{side}_{part}": pc.struct_field(level, part) for side, level in best.items() for part in ("price", "size")}
     columns = without_empty_sides(columns, [("bid_price", "bid_size"), ("ask_price", "ask_size")])
     checks = Checks(TextRows(found.rows.lines, {**texts, **columns}, found.rows.raw), latest)
@@ -160,15 +161,36 @@ def _quotes(found: CsvRows, counter: OrdinalCounter, instrument: str, latest: in
     return quote_batch(checks, quotes, refusals, found.passed_over)
 
 
-def _best_level(side: pa.StringArray) -> pa.StructArray:
-    """Price and size, as text, of the first of the levels that are joined by `|`; both null where it is no such pair."""
-    return pc.extract_regex(pc.replace_substring_regex(side, r"\|.*$", ""), "^(?P<price>[^_]+)_(?P<size>[^_]+)$")
+def _best_level(side: pa.StringArray, order: Literal["ascending", "descending"]) -> pa.StructArray:
+    """Price and size, as text, of the level that comes first in the order of prices, of those joined by `|`; both null where one is no such pair.
+
+    A level of size 0 is none, unless there is no other.
+    """
+    has_several = pc.match_substring(side, "|")
+    if not pc.any(has_several).as_py():
+        return _pairs(side)
+    levels = pc.split_pattern(side.filter(has_several), "|")
+    row, texts = pc.list_parent_indices(levels).to_numpy(), pc.list_flatten(levels)
+    found = _pairs(texts)
+    price = parse_decimals(pc.struct_field(found, "price"), PRICE)
+    is_empty = pc.equal(parse_decimals(pc.struct_field(found, "size"), SIZE), 0).fill_null(False)
+    ranked = pa.table({"row": row, "is_empty": pc.cast(is_empty, pa.uint8()), "price": price})
+    ordered = pc.sort_indices(ranked, sort_keys=[("row", "ascending"), ("is_empty", "ascending"), ("price", order)])
+    first_of_row = ordered.take(pa.array(np.unique(row[ordered.to_numpy()], return_index=True)[1]))
+    is_read = np.ones(len(levels), np.bool_)
+    is_read[row[price.is_null().to_numpy(zero_copy_only=False)]] = False
+    best = pc.if_else(pa.array(is_read), texts.take(first_of_row), pa.scalar(None, texts.type))
+    return _pairs(pc.replace_with_mask(side, has_several, best))
+
+
+def _pairs(texts: pa.StringArray) -> pa.StructArray:
+    return pc.extract_regex(texts, "^(?P<price>[^_]+)_(?P<size>[^_]+)$")
 
 
 def _refuse_unread(checks: Checks, side: str, level: pa.StructArray) -> None:
     """Refuse the rows in which a side holds something, but no level."""
     is_unread = pc.and_(pc.is_null(level), pc.not_equal(checks.rows.columns[side], ""))
-    checks.refuse(is_unread, lambda index: (Reason.LEVELS, f"{checks.holds(side, index)}, which does not start with a price_size."))
+    checks.refuse(is_unread, lambda index: (Reason.LEVELS, f"{checks.holds(side, index)}, which is no list of price_size."))
 
 
 def _read_name(source: Source, stream: Stream) -> tuple[str | None, tuple[date, date] | None]:

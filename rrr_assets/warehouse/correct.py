@@ -7,7 +7,7 @@ of one trade apply in the order of their lines.
 """
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from datetime import date, datetime, timedelta
 from typing import Any, Final
 
@@ -113,8 +113,9 @@ def _rounds(rows: pa.Table) -> Iterator[pa.Table]:
         yield rows.filter(pa.compute.equal(numbers, number))
 
 
-def located(connection: Connection, table: str, instruments: list[str], sequences: list[int]) -> dict[tuple[str, int], datetime]:
-    """When the trades of some ids were, where they are stored or were once."""
+def located(connection: Connection, table: str, keys: Collection[tuple[str, int]]) -> dict[tuple[str, int], list[date]]:
+    """The UTC days, ascending, on which the trades of some (instrument, sequence) stand, or where none does, on which they stood once."""
+    instruments, sequences = ([key[part] for key in keys] for part in (0, 1))
     statement = sql.SQL(query("correct_locate")).format(table=sql.Identifier(table))
     rows = connection.execute(statement, {"instruments": instruments, "sequences": sequences}).fetchall()
-    return {(name, sequence): at for name, sequence, at in rows}
+    return {(name, sequence): days for name, sequence, days in rows}

@@ -96,11 +96,12 @@ class _Day:
 
     def load(self, files: Sequence[StagedFile]) -> DayLoaded:
         """Take in every file, then bring coverage up to date and log what changed."""
+        # Before anything is waited for: a batch counts as begun when its transaction began, whenever it enters.
+        enter(self._connection)
         if not self._is_replay:
             files = still_waiting(self._connection, self._day, files)
         summaries = {file.file_id: file.summaries(self._day) for file in files}
         instruments = sorted({summary.instrument for found in summaries.values() for summary in found})
-        enter(self._connection)
         # Before the locks of days: who waits for another writer of the same new day holds nothing that others want.
         row = self._connection.execute("select begin_day_partition(%s, %s)", (self._kind.name, self._day)).fetchone()
         self._beside: str | None = row[0] if row else None
@@ -230,10 +231,10 @@ class _Day:
             return False
         if any(self._may_hold(day, file, [summary]) for day in (self._day - _ONE_DAY, self._day, self._day + _ONE_DAY)):
             return False
-        ended = sql.SQL("select 1 from {} where instrument = %s and space = %s and sequence between %s and %s limit 1").format(
-            sql.Identifier(self._kind.revisions.name)
-        )
-        bounds = (summary.instrument, file.space, summary.lowest_id, summary.highest_id)
+        ended = sql.SQL(
+            "select 1 from {} where instrument = %s and space = %s and sequence between %s and %s and event_time >= %s and event_time < %s limit 1"
+        ).format(sql.Identifier(self._kind.revisions.name))
+        bounds = (summary.instrument, file.space, summary.lowest_id, summary.highest_id, self._day - _ONE_DAY, self._day + 2 * _ONE_DAY)
         return self._connection.execute(ended, bounds).fetchone() is None
 
     def _scales(self, summaries: list[DaySummary]) -> dict[str, tuple[int, int]]:
@@ -284,6 +285,8 @@ class _Day:
             "time_unit": file.time_unit,
             "from_time": self._day - _ONE_DAY * self._may_hold(self._day - _ONE_DAY, file, judged),
             "to_time": self._day + _ONE_DAY + _ONE_DAY * self._may_hold(self._day + _ONE_DAY, file, judged),
+            "day_before": self._day - _ONE_DAY,
+            "days_after": self._day + 2 * _ONE_DAY,
             "lowest_sequence": min(s.lowest_id for s in judged),
             "highest_sequence": max(s.highest_id for s in judged),
             # Groups of equal times are compared whole.

@@ -16,8 +16,6 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any, Final
 
-from psycopg import sql
-
 from rrr_assets import read, simulator
 from rrr_assets.warehouse import server
 from rrr_assets.warehouse.connect import Database, Role
@@ -141,9 +139,13 @@ def _queries(days: int) -> dict[str, float]:
 
 def _bytes(tables: tuple[str, ...]) -> int:
     """What tables take on disk with their partitions and indexes."""
-    size = sql.SQL("select coalesce(sum(pg_total_relation_size(relid)), 0)::bigint from pg_partition_tree(%s::regclass)")
+    # Of a table without partitions the tree is empty, and a table with partitions holds nothing itself.
+    size = (
+        "select sum(pg_total_relation_size(named.relid))::bigint from "
+        "(select %(name)s::regclass as relid union select relid from pg_partition_tree(%(name)s::regclass)) as named"
+    )
     with Database.current().connect(Role.OWNER, autocommit=True) as connection:
-        return sum(int(row[0]) for name in tables if (row := connection.execute(size, (name,)).fetchone()))
+        return sum(int(row[0]) for name in tables if (row := connection.execute(size, {"name": name}).fetchone()))
 
 
 def _folder_bytes(home: Home) -> int:

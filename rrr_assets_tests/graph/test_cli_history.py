@@ -179,7 +179,7 @@ def test_a_correction_of_an_unknown_trade_waits_in_quarantine_until_it_came(fold
     assert json.loads(done.stdout)["quarantined"] == 1, done.stderr
     assert done.returncode == 1
     assert done.stderr == (
-        "rrr: the correction was not applied and waits in quarantine: no trade 7 of binance:ETHUSDT is stored on that day: "
+        "rrr: the correction was not applied and waits in quarantine: no trade 7 of binance:ETHUSDT is stored: "
         "take it in first, then replay this line\n"
     )
     assert rows("select count(*) from instruments") == instruments

@@ -119,7 +119,7 @@ def test_two_closed_bars_that_differ_are_a_conflict_and_the_first_stays(platform
     assert "105" in detail
     assert "102" in detail
     assert json.loads(raw)[4] == "105"
-    assert replay(platform.database, platform.home) == ReplayOutcome(1, 0, 1, (OLD_DAY,))
+    assert replay(platform.database, platform.home) == ReplayOutcome(1, 0, 1, (OLD_DAY,), ("venue_bars",))
     assert bars(platform)[1] == (1, "102", True)
 
 
@@ -135,7 +135,7 @@ def test_a_refused_bar_is_a_hole_in_the_venues_list_until_it_comes(platform: Pla
 def test_a_file_of_refused_bars_alone_is_taken_in(platform: Platform, tmp_path: Path) -> None:
     path = klines(tmp_path, [(0, "n/a"), (1, "n/a")], "BTCUSDT-1m-a.json")
     assert take(platform, path) == (0, 0, 0, 2)
-    assert replay(platform.database, platform.home) == ReplayOutcome(2, 0, 2, (OLD_DAY,))
+    assert replay(platform.database, platform.home) == ReplayOutcome(2, 0, 2, (OLD_DAY,), ("venue_bars",))
 
 
 def test_a_day_claimed_by_its_name_is_covered_whole(platform: Platform, tmp_path: Path) -> None:

@@ -34,7 +34,7 @@ from rrr_assets_tests.loading import (
 from rrr_assets_tests.platform import Platform
 
 GEMINI = "gemini:ETHUSD"
-NOTHING = ReplayOutcome(0, 0, 0, ())
+NOTHING = ReplayOutcome(0, 0, 0, (), ())
 
 
 @pytest.fixture
@@ -114,7 +114,7 @@ def test_a_replay_without_a_mended_cause_changes_nothing(platform: Platform, tmp
     trades = overflowing(platform, tmp_path)
     waiting = states(platform)["quarantined"]
     before = platform.trades_hash(), platform.rows("select * from quarantine order by 1"), held(platform, DAY)
-    assert again(platform) == ReplayOutcome(waiting, 0, waiting, (DAY,))
+    assert again(platform) == ReplayOutcome(waiting, 0, waiting, (DAY,), ("trades",))
     assert (platform.trades_hash(), platform.rows("select * from quarantine order by 1"), held(platform, DAY)) == before
     assert len(trades) > waiting > 0
 
@@ -124,7 +124,7 @@ def test_a_widened_scale_lets_the_rows_in_and_heals_the_day(platform: Platform, 
     waiting = states(platform)["quarantined"]
     assert held(platform, DAY)[2]
     hold_to(platform, 8)
-    assert again(platform) == ReplayOutcome(waiting, waiting, 0, (DAY,))
+    assert again(platform) == ReplayOutcome(waiting, waiting, 0, (DAY,), ("trades",))
     assert states(platform) == {"replayed": waiting}
     assert held(platform, DAY) == (len(trades), [(0, DAY_US)], [], True)
     assert platform.rows(CONSERVED) == [(0,)]
@@ -154,7 +154,7 @@ def test_a_mended_parser_takes_its_rows_in(platform: Platform, tmp_path: Path, m
     path = vision(tmp_path, lines, DAY)
     assert take(platform, path) == [(37, 0, 0, 3)]
     mend(monkeypatch, binance_vision, "Trades", "·", ".")
-    assert again(platform) == ReplayOutcome(3, 3, 0, (DAY,))
+    assert again(platform) == ReplayOutcome(3, 3, 0, (DAY,), ("trades",))
     assert held(platform, DAY) == (40, [(0, DAY_US)], [], True)
     # The whole file is read by the mended parser from now on.
     assert take(platform, path) == [(0, 0, 40, 0)]
@@ -180,7 +180,7 @@ def test_a_mended_row_without_id_comes_back_to_its_own_place_among_equal_times(
     offset = 60_000_000
     assert held(platform, OLD_DAY, GEMINI)[1] == [(0, offset), (offset + 1, offset + 9), (offset + 51, DAY_US)]
     mend(monkeypatch, ccapi_format, "Ccapi", "n2000", "2000")
-    assert again(platform) == ReplayOutcome(2, 1, 1, (OLD_DAY,))
+    assert again(platform) == ReplayOutcome(2, 1, 1, (OLD_DAY,), ("trades",))
     assert platform.rows(
         "select sequence - %s * 4096, trim_scale(size)::text from raw_trades where sequence / 4096 = %s order by 1", base, base
     ) == [
@@ -218,13 +218,13 @@ def test_only_what_is_asked_for_is_replayed(platform: Platform, tmp_path: Path) 
     take(platform, vision(tmp_path, [*trades[:30], "garbage", *trades[30:]], DAY))
     scale = platform.rows("select count(*) from quarantine where reason = 'scale'")[0][0]
     hold_to(platform, 8)
-    assert again(platform, reason="columns") == ReplayOutcome(1, 0, 1, (DAY,))
+    assert again(platform, reason="columns") == ReplayOutcome(1, 0, 1, (DAY,), ("trades",))
     assert again(platform, instrument="binance:ETHUSDT") == NOTHING
     assert platform.rows("select reason, state, count(*) from quarantine group by 1, 2 order by 1") == [
         ("columns", "quarantined", 1),
         ("scale", "quarantined", scale),
     ]
-    assert again(platform, reason="scale", instrument=NAME) == ReplayOutcome(scale, scale, 0, (DAY,))
+    assert again(platform, reason="scale", instrument=NAME) == ReplayOutcome(scale, scale, 0, (DAY,), ("trades",))
     assert platform.rows("select reason, state, count(*) from quarantine group by 1, 2 order by 1") == [
         ("columns", "quarantined", 1),
         ("scale", "replayed", scale),
@@ -235,10 +235,10 @@ def test_a_conflict_goes_on_waiting_until_the_stored_row_is_corrected(platform: 
     trades = tape(DAY, 5)
     take(platform, vision(tmp_path, [*trades[:2], replace(trades[2], price="9"), *trades[3:]], DAY))
     take(platform, vision(tmp_path, trades, DAY, "-right"))
-    assert again(platform) == ReplayOutcome(1, 0, 1, (DAY,))
+    assert again(platform) == ReplayOutcome(1, 0, 1, (DAY,), ("trades",))
     with platform.database.connect(Role.OWNER) as connection:
         connection.execute("update raw_trades set price = %s where sequence = %s", (trades[2].price, trades[2].id))
-    assert again(platform) == ReplayOutcome(1, 1, 0, (DAY,))
+    assert again(platform) == ReplayOutcome(1, 1, 0, (DAY,), ("trades",))
 
 
 def test_a_replay_does_not_settle_what_the_file_itself_is_still_asked_for(platform: Platform, tmp_path: Path) -> None:
@@ -260,6 +260,6 @@ def test_a_file_that_is_gone_keeps_its_rows_waiting_and_others_replay(platform: 
     )
     folder = landing_file(platform.home, sha256, name, form, instrument, day, "trades").folder
     folder.rename(tmp_path / "away")
-    assert again(platform) == ReplayOutcome(waiting[DAY] + waiting[NEXT], waiting[DAY], waiting[NEXT], (DAY,))
+    assert again(platform) == ReplayOutcome(waiting[DAY] + waiting[NEXT], waiting[DAY], waiting[NEXT], (DAY,), ("trades",))
     (tmp_path / "away").rename(folder)
-    assert again(platform) == ReplayOutcome(waiting[NEXT], waiting[NEXT], 0, (NEXT,))
+    assert again(platform) == ReplayOutcome(waiting[NEXT], waiting[NEXT], 0, (NEXT,), ("trades",))

@@ -577,6 +577,40 @@ def test_a_correction_of_an_unknown_trade_waits_until_the_trade_came_and_is_repl
     assert_ledger(platform)
 
 
+LATER = DAY + timedelta(days=60)
+
+
+def test_a_correction_of_an_id_that_stands_on_two_days_is_refused_unless_it_says_which(platform: Platform, tmp_path: Path) -> None:
+    """A venue that begins to count again: nothing says which of the two trades was meant."""
+    for day in (DAY, LATER):
+        take(platform, vision(tmp_path, minutes(day, 1, 2, 3), day))
+    mixed = [{"sequence": 101, "price": "7"}, {"sequence": 102, "price": "8", "day": LATER}, {"sequence": 999, "price": "9"}]
+    correct(platform, tmp_path, *mixed)
+    told = platform.rows("select line, reason, detail from quarantine order by line")
+    assert [(line, reason) for line, reason, _ in told] == [(2, "ambiguous"), (4, "unknown_trade")]
+    assert f"trade 101 of {NAME} stands on several days, {DAY}, {LATER}: give a correction with its day" in told[0][2]
+    changed = "select sequence, event_time::date from raw_trades where price in (7, 8, 9)"
+    assert platform.rows(changed) == [(102, LATER)]
+    assert replay(platform.database, platform.home).still_refused == 2
+    # Once one of the two stands no more, the other is meant.
+    correct(platform, tmp_path, {"sequence": 101, "day": DAY, "reason": "busted"}, name="cancel.csv")
+    assert replay(platform.database, platform.home).taken_in == 1
+    assert platform.rows(changed + " order by 1") == [(101, LATER), (102, LATER)]
+    assert_ledger(platform)
+
+
+def test_a_cancelled_id_is_another_trade_months_later(platform: Platform, tmp_path: Path) -> None:
+    take(platform, vision(tmp_path, minutes(DAY, 1, 2, 3), DAY))
+    correct(platform, tmp_path, {"sequence": 101, "reason": "busted"})
+    assert take(platform, vision(tmp_path, minutes(LATER, 1, 2, 3), LATER)) == [(3, 0, 0, 0)]
+    assert take(platform, capture(tmp_path, minutes(LATER, 1, 2, 3))) == [(0, 0, 3, 0)]
+    # The other one stays cancelled, on its day and beside it.
+    assert take(platform, capture(tmp_path, minutes(DAY, 1, 2, 3), "again.txt")) == [(0, 0, 3, 0)]
+    assert correct(platform, tmp_path, {"sequence": 101, "price": "7", "day": LATER}, name="later.csv") == [(1, 0, 0)]
+    assert platform.rows("select event_time::date, count(*) from raw_trades group by 1 order by 1") == [(DAY, 2), (LATER, 3)]
+    assert_ledger(platform)
+
+
 def test_a_correction_finds_the_day_of_its_trade_though_it_stands_no_more(platform: Platform, tmp_path: Path) -> None:
     take(
         platform,

@@ -3,7 +3,7 @@
 import io
 import json
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from html.parser import HTMLParser
 
@@ -18,6 +18,7 @@ from rrr_assets.charts import candles_html, candles_png
 from rrr_assets.contracts.bars import BARS, INTERVALS
 
 START = datetime(2024, 1, 2, tzinfo=UTC)
+MINUTE = INTERVALS["1m"]
 UP, DOWN = to_rgb(charts._UP), to_rgb(charts._DOWN)
 
 
@@ -52,6 +53,10 @@ def pixels(picture: bytes) -> np.ndarray:
     return np.asarray(imread(io.BytesIO(picture)))[:, :, :3]
 
 
+def drawn_of(table: pa.Table) -> charts._Candles:
+    return charts._candles(table, charts._axis(table, MINUTE), most=384)
+
+
 def near(image: np.ndarray, colour: tuple[float, float, float]) -> np.ndarray:
     """Which pixels have a colour, pale ones and those at an edge not among them."""
     return np.abs(image - np.asarray(colour)).max(axis=2) < 0.1
@@ -60,7 +65,7 @@ def near(image: np.ndarray, colour: tuple[float, float, float]) -> np.ndarray:
 @pytest.mark.parametrize("interval", INTERVALS)
 @pytest.mark.parametrize("rows", [1, 2, 300, 4000])
 def test_candles_and_volumes_of_any_interval_are_seen(interval: str, rows: int) -> None:
-    image = pixels(candles_png(bars(rows, interval), f"x:Y {interval}"))
+    image = pixels(candles_png(bars(rows, interval), f"x:Y {interval}", INTERVALS[interval]))
     assert image.shape == (720, 1280, 3)
     drawn = near(image, UP) | near(image, DOWN)
     assert drawn[:520].sum() > 200, "the candles"
@@ -76,7 +81,7 @@ def test_candles_and_volumes_of_any_interval_are_seen(interval: str, rows: int) 
 
 @pytest.mark.parametrize("rows", [300, 1440, 4000, 14_400])
 def test_so_many_candles_are_drawn_as_there_is_room_for(rows: int) -> None:
-    candles = charts._candles(bars(rows), most=384)
+    candles = drawn_of(bars(rows))
     assert 100 <= len(candles.starts) <= 384
     given = bars(rows)
     assert candles.columns["volume"].sum() == pytest.approx(float(sum(given["volume"].to_pylist())))
@@ -88,13 +93,13 @@ def test_so_many_candles_are_drawn_as_there_is_room_for(rows: int) -> None:
 
 
 def test_a_candle_of_several_bars_is_whole_only_where_all_are() -> None:
-    candles = charts._candles(bars(1440, incomplete=frozenset({7})), most=384)
+    candles = drawn_of(bars(1440, incomplete=frozenset({7})))
     assert candles.at_once == 5
     assert candles.is_complete.tolist() == [number != 1 for number in range(288)]
 
 
 def test_where_there_are_no_bars_there_is_a_gap() -> None:
-    image = pixels(candles_png(bars(100, skip=frozenset(range(40, 60))), "x:Y"))
+    image = pixels(candles_png(bars(100, skip=frozenset(range(40, 60))), "x:Y", MINUTE))
     drawn = (near(image, UP) | near(image, DOWN))[:520].any(axis=0)
     columns = np.flatnonzero(drawn)
     middle = drawn[(columns[0] + columns[-1]) // 2 - 80 : (columns[0] + columns[-1]) // 2 + 80]
@@ -103,7 +108,7 @@ def test_where_there_are_no_bars_there_is_a_gap() -> None:
 
 def test_a_bar_that_is_not_complete_looks_otherwise() -> None:
     whole, pale = (
-        near(pixels(candles_png(bars(30, incomplete=chosen), "x:Y")), UP).sum() for chosen in (frozenset(), frozenset(range(30)))
+        near(pixels(candles_png(bars(30, incomplete=chosen), "x:Y", MINUTE)), UP).sum() for chosen in (frozenset(), frozenset(range(30)))
     )
     assert pale < whole / 3
 
@@ -133,7 +138,9 @@ class Page(HTMLParser):
 
 @pytest.mark.parametrize("interval", INTERVALS)
 def test_a_page_needs_no_network(interval: str) -> None:
-    text = candles_html(bars(600, interval, skip=frozenset({5}), incomplete=frozenset({9})), "x:Y </script> <b>$1$ & {x}")
+    text = candles_html(
+        bars(600, interval, skip=frozenset({5}), incomplete=frozenset({9})), "x:Y </script> <b>$1$ & {x}", INTERVALS[interval]
+    )
     assert "http:" not in text
     assert "https:" not in text
     page = Page(text)
@@ -144,10 +151,10 @@ def test_a_page_needs_no_network(interval: str) -> None:
     assert "599 bars, 1 of them not complete" in text
     told = json.loads(next(each for each in page.texts["script"] if each.startswith("{")))
     assert len(told["bars"]) == 599
-    assert told["bars"][0][1:] == ["1000", "1006", "999", "1005", "1", True]
-    assert told["bars"][8][6] is False
+    assert told["bars"][0][2:] == ["1000", "1006", "999", "1005", "1", True]
+    assert told["bars"][8][7] is False
     assert datetime.fromtimestamp(told["bars"][4][0] / 1000, UTC) == START + 4 * INTERVALS[interval]
-    assert told["interval"] == INTERVALS[interval].total_seconds() * 1000
+    assert told["step"] == INTERVALS[interval].total_seconds() * 1000
     assert 0 < told["left"] < told["right"] < 1
     assert told["from"] < told["bars"][0][0] < told["bars"][-1][0] < told["until"]
 
@@ -157,18 +164,47 @@ def test_a_page_tells_exact_numbers_and_is_the_same_each_time() -> None:
     field = table.schema.field("volume")
     volumes = pa.array([Decimal("0.1"), Decimal("12345678901234567890.000000000000000001"), Decimal(3)], field.type)
     exact = table.set_column(table.column_names.index("volume"), field, volumes)
-    text = candles_html(exact, "x:Y")
+    text = candles_html(exact, "x:Y", MINUTE)
     assert '"12345678901234567890.000000000000000001"' in text
-    assert candles_html(exact, "x:Y") == text
+    assert candles_html(exact, "x:Y", MINUTE) == text
 
 
 def test_a_page_is_as_wide_as_its_bars_need() -> None:
-    widths = [float(re.search(r'<svg[^>]* width="([0-9.]+)pt"', candles_html(bars(rows), "x:Y"))[1]) for rows in (100, 3000)]  # type: ignore[index]  # it is there
+    widths = [float(re.search(r'<svg[^>]* width="([0-9.]+)pt"', candles_html(bars(rows), "x:Y", MINUTE))[1]) for rows in (100, 3000)]  # type: ignore[index]  # it is there
     assert widths[0] == pytest.approx(1280 * 0.72)
     assert widths[1] > 5 * widths[0]
+
+
+@pytest.mark.parametrize("interval", ["1h", "1d"])
+def test_one_bar_is_as_wide_as_its_interval(interval: str) -> None:
+    table = bars(1, interval)
+    told = json.loads(next(each for each in Page(candles_html(table, "x:Y", INTERVALS[interval])).texts["script"] if each.startswith("{")))
+    length = INTERVALS[interval].total_seconds() * 1000
+    assert told["from"] < told["bars"][0][0] == START.timestamp() * 1000
+    assert told["bars"][0][0] + length < told["until"] < told["bars"][0][0] + 2 * length
+
+
+def test_bars_of_no_fixed_interval_stand_one_beside_the_other() -> None:
+    """Hours or microseconds apart, of two days, two of them at the very same time: each is as wide as any other."""
+    table = bars(6)
+    times = [START, START, *(START + timedelta(**after) for after in ({"microseconds": 1}, {"hours": 2}, {"hours": 3}, {"days": 1}))]
+    table = table.set_column(
+        table.column_names.index("bar_start"), table.schema.field("bar_start"), pa.array(times, pa.timestamp("us", "UTC"))
+    )
+    axis = charts._axis(table, None)
+    candles = charts._candles(table, axis, most=384)
+    assert (candles.starts.tolist(), candles.interval, candles.at_once) == ([0, 1, 2, 3, 4, 5], 1, 1)
+    several = charts._candles(table, axis, most=3)
+    assert (several.starts.tolist(), several.at_once) == ([0, 2, 4], 2)
+    drawn = near(pixels(candles_png(table, "x:Y tick-1", None)), UP)[:520].any(axis=0)
+    assert np.diff(np.flatnonzero(drawn)).max() < 200
+    text = candles_html(table, "x:Y tick-1", None)
+    told = json.loads(next(each for each in Page(text).texts["script"] if each.startswith("{")))
+    assert [bar[:2] for bar in told["bars"]] == [[n, at.timestamp() * 1000 // 1] for n, at in enumerate(times)]
+    assert "01-03 00:00" in text
 
 
 @pytest.mark.parametrize("draw", [candles_png, candles_html])
 def test_no_bars_are_no_picture(draw: object) -> None:
     with pytest.raises(ValueError, match="no bars"):
-        draw(bars(0), "nothing")  # type: ignore[operator]  # either function
+        draw(bars(0), "nothing", MINUTE)  # type: ignore[operator]  # either function

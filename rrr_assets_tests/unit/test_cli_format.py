@@ -269,7 +269,7 @@ def test_a_picture_of_the_size_asked_for(rows: int, small: bool) -> None:
         for n in range(rows)
         if n % 11 != 5
     ]
-    picture = candles_png(pa.Table.from_pylist(made, BARS["1m"].arrow_schema()), "x:Y $1m$ _", small=small)
+    picture = candles_png(pa.Table.from_pylist(made, BARS["1m"].arrow_schema()), "x:Y $1m$ _", timedelta(minutes=1), small=small)
     assert picture[:8] == b"\x89PNG\r\n\x1a\n"
     width, height = (int.from_bytes(picture[start : start + 4]) for start in (16, 20))
     assert (width, height) == ((480, 240) if small else (1280, 720))
@@ -280,4 +280,4 @@ def test_no_bars_are_no_picture() -> None:
     from rrr_assets.contracts.bars import BARS
 
     with pytest.raises(ValueError, match="no bars"):
-        candles_png(BARS["1m"].arrow_schema().empty_table(), "nothing")
+        candles_png(BARS["1m"].arrow_schema().empty_table(), "nothing", None)

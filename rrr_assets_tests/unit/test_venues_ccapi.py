@@ -72,8 +72,10 @@ def test_quotes(tmp_path: Path) -> None:
 
 def test_of_several_levels_the_best_is_taken(tmp_path: Path) -> None:
     header = "time_seconds,bid_price_bid_size|...,ask_price_ask_size|..."
-    levels = "1625097600,2271.58_1.6477|2271.57_9|2270_0.5,2279.63_28.479526|2279.64_1"
-    for lines in ([header, levels], [levels]):
+    sorted_levels = "1625097600,2271.58_1.6477|2271.57_9|2270_0.5,2279.63_28.479526|2279.64_1"
+    other_order = "1625097600,2270_0.5|2271.58_1.6477|2271.57_9,10000_1|2279.64_1|2279.63_28.479526"
+    with_empty = "1625097600,2272_0|2271.58_1.6477,2279.62_0|2279.63_28.479526|2279.61_0.0"
+    for lines in ([header, sorted_levels], [sorted_levels], [other_order], [with_empty]):
         found = rows(read(write(tmp_path, *lines))[1])
         assert [row | {"line": 2} for row in found] == rows(read(write(tmp_path, HEADER, ROW))[1])
 
@@ -89,6 +91,8 @@ BAD_ROWS = {
     ROW.replace("2271.58_1.6477", "_"): "levels",
     ROW.replace("2271.58_1.6477", "1_2_3"): "levels",
     ROW.replace("2271.58_1.6477", "|1_2"): "levels",
+    ROW.replace("2271.58_1.6477", "1_2|"): "levels",
+    ROW.replace("2271.58_1.6477", "2_2|x_1"): "levels",
     ROW.replace("2271.58_1.6477", "x_1"): "not_a_number",
     ROW.replace("2271.58_1.6477", "1_x"): "not_a_number",
     ROW.replace("2271.58_1.6477", "1e-999999999_1"): "scale",
@@ -176,7 +180,7 @@ def test_written_quotes_come_back_exactly(
     for n, (second, bid, ask) in enumerate(quotes):
         texts = ["|".join(f"{plain(price)}_{plain(size)}" for price, size in side or ()) for side in (bid, ask)]
         sequence = second * 1_000_000 * 4096 + [at for at, *_ in quotes[:n]].count(second)
-        best = [side[0] if side else (None, None) for side in (bid, ask)]
+        best = [pick(side, key=lambda level: level[0]) if side else (None, None) for side, pick in ((bid, max), (ask, min))]
         lines.append((f"{second},{texts[0]},{texts[1]}", (sequence, EPOCH + timedelta(seconds=second), *best[0], *best[1])))
     for place, text in junk:
         lines.insert(min(place, len(lines)), (text, None))

@@ -27,7 +27,9 @@ told_before as (
         r.side,
         r.event_time
     from trade_revisions as r
-    where r.batch_id in (select g.batch_id from given_before as g) and r.sequence = any(%(sequence)s)
+    where
+        r.batch_id in (select g.batch_id from given_before as g) and r.sequence = any(%(sequence)s)
+        and r.event_time >= %(from_time)s and r.event_time < %(to_time)s
 ),
 
 matched as (
@@ -71,6 +73,7 @@ matched as (
         from trade_revisions as r
         where
             r.instrument = a.instrument and r.sequence = a.sequence and r.kind = 'cancellation'
+            and r.event_time >= %(from_time)s and r.event_time < %(to_time)s
             and not exists (select 1 from ingest_batches as u where u.undoes_batch_id = r.ended_by_batch_id)
         order by r.revision_id desc
         limit 1

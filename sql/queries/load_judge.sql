@@ -1,5 +1,5 @@
--- Judges each incoming row against the rows stored from %(from_time)s to %(to_time)s and against what was replaced or cancelled:
--- new, duplicate, finer (the same trade told more precisely), conflict (same identity, other values).
+-- Judges each incoming row against the rows stored from %(from_time)s to %(to_time)s and against what was replaced or cancelled on the
+-- day and those beside it: the same id months later is another trade. New, duplicate, finer (the same trade told more precisely), conflict (same identity, other values).
 -- Rows that are stored just so are left out unless %(keeps_known)s: most of a file that comes again is such, and needs no more than a join.
 create temporary table judged on commit drop as
 with stored as (
@@ -20,6 +20,7 @@ ended as (
     where
         r.instrument = any(%(instruments)s) and r.space = %(space)s and r.kind <> 'undo'
         and r.sequence between %(lowest_sequence)s and %(highest_sequence)s
+        and r.event_time >= %(day_before)s and r.event_time < %(days_after)s
         -- What a batch ended that was itself taken back may come in again.
         and not exists (select 1 from ingest_batches as u where u.undoes_batch_id = r.ended_by_batch_id)
 ),
