@@ -84,10 +84,13 @@ def bars_of_day(
     else:
         table = pa.Table.from_batches([batch.select(NEEDED.names) for batch in trades], NEEDED)
     made: dict[str, list[pa.Table]] = {interval: [] for interval in intervals}
+    longest = max((length for interval, length in INTERVALS.items() if interval in made), default=timedelta())
     for name, part in _by_instrument(table, uncounted):
         numbers = _as_numbers(part)
         bars: pl.DataFrame | None = None
         for interval, length in INTERVALS.items():
+            if length > longest:
+                break
             bars = _from_trades(numbers, length) if bars is None else _rolled_up(bars, length)
             if interval in made:
                 made[interval].append(_as_table(name, bars, numbers))
@@ -168,7 +171,8 @@ def _as_numbers(trades: pa.Table) -> _Numbers:
 def _are_buys(sides: pa.ChunkedArray) -> "pl.Series":
     import polars as pl
 
-    return pl.Series("is_buy", pl.from_arrow(pc.equal(sides, "buy"))).fill_null(value=False)
+    # Of the two words that there are it is the one of three letters: several times as fast to tell as by comparing texts.
+    return pl.Series("is_buy", pl.from_arrow(pc.equal(pc.binary_length(sides), len("buy")))).fill_null(value=False)
 
 
 def _narrow(raw: "pl.DataFrame") -> _Numbers | None:
