@@ -51,6 +51,8 @@ _LEVELS: Final = rf"{_NUMBER}_{_NUMBER}(\|{_NUMBER}_{_NUMBER})*"
 _ROW: Final = re.compile(rf"\d{{9,10}}(\.\d+)?(,{_NUMBER}){{2}},[01]")
 _BOOK_ROW: Final = re.compile(rf"\d{{9,10}}(\.\d+)?(,{_LEVELS},({_LEVELS})?|,,{_LEVELS})")
 _LAST_FIELD: Final[Mapping[Stream, re.Pattern[str]]] = {"trades": re.compile("[01]"), "quotes": re.compile(f"({_LEVELS})?")}
+_Order = Literal["ascending", "descending"]
+_BEST_FIRST: Final[Mapping[str, _Order]] = {"bid": "descending", "ask": "ascending"}
 _KINDS: Final[Mapping[str, Stream]] = {"trade": "trades", "market-depth": "quotes"}
 _NAME: Final = re.compile(r"(?P<venue>[a-z0-9-]+)__(?P<symbol>[^_]+)__(?P<day>\d{4}-\d{2}-\d{2})__(?P<kind>[a-z-]+)", re.IGNORECASE)
 _VENUES: Final = {**{venue: venue for venue in VENUES}, "binance-usds-futures": BINANCE_USDM, "binance-coin-futures": BINANCE_COINM}
@@ -138,7 +140,7 @@ def _quotes(found: CsvRows, counter: OrdinalCounter, instrument: str, latest: in
     """The best level of each side. The time is the recorder's: it looks at the book once a second, and writes what changed."""
     refusals = Refusals()
     texts = found.rows.columns
-    best = {side: _best_level(texts[side], order) for side, order in (("bid", "descending"), ("ask", "ascending"))}
+    best = {side: _best_level(texts[side], order) for side, order in _BEST_FIRST.items()}
     columns = {f"{side}_{part}": pc.struct_field(level, part) for side, level in best.items() for part in ("price", "size")}
     columns = without_empty_sides(columns, [("bid_price", "bid_size"), ("ask_price", "ask_size")])
     checks = Checks(TextRows(found.rows.lines, {**texts, **columns}, found.rows.raw), latest)
@@ -161,10 +163,10 @@ def _quotes(found: CsvRows, counter: OrdinalCounter, instrument: str, latest: in
     return quote_batch(checks, quotes, refusals, found.passed_over)
 
 
-def _best_level(side: pa.StringArray, order: Literal["ascending", "descending"]) -> pa.StructArray:
-    """Price and size, as text, of the level that comes first in the order of prices, of those joined by `|`; both null where one is no such pair.
+def _best_level(side: pa.StringArray, order: _Order) -> pa.StructArray:
+    """Price and size, as text, of the level that comes first in the order of prices, of those joined by `|`.
 
-    A level of size 0 is none, unless there is no other.
+    A level of size 0 is none, unless there is no other. Both are null where one of the levels is no such pair.
     """
     has_several = pc.match_substring(side, "|")
     if not pc.any(has_several).as_py():

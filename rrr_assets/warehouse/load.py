@@ -232,7 +232,8 @@ class _Day:
         if any(self._may_hold(day, file, [summary]) for day in (self._day - _ONE_DAY, self._day, self._day + _ONE_DAY)):
             return False
         ended = sql.SQL(
-            "select 1 from {} where instrument = %s and space = %s and sequence between %s and %s and event_time >= %s and event_time < %s limit 1"
+            "select 1 from {} where instrument = %s and space = %s and sequence between %s and %s "
+            "and event_time >= %s and event_time < %s limit 1"
         ).format(sql.Identifier(self._kind.revisions.name))
         bounds = (summary.instrument, file.space, summary.lowest_id, summary.highest_id, self._day - _ONE_DAY, self._day + 2 * _ONE_DAY)
         return self._connection.execute(ended, bounds).fetchone() is None
