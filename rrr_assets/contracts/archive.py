@@ -1,0 +1,131 @@
+"""The contracts of the archive: which tables are archived, by which partition, in which order, and how each column is kept.
+
+Belongs here: the form of an archived table, made from the contract of the table that it is the archive of. Does not: turning rows into
+that form and back (calc/packing), writing files (lake/), when something is archived or dropped (archive/).
+
+Prices and sizes of ticks are kept as whole numbers with the number of their decimals beside them: a column of decimals of one scale for
+all instruments takes half as much again. `price = price_units / 10^price_scale`. What does not fit 64 bits stands in `exact`, as text.
+"""
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+import pyarrow as pa
+
+from rrr_assets.calc.numbers import NOTIONAL, SIZE_SCALE
+from rrr_assets.contracts.bars import BAR_REVISIONS, BARS
+from rrr_assets.contracts.base import Column, Table, Type
+from rrr_assets.contracts.information_bars import INFORMATION_BARS
+from rrr_assets.contracts.ticks import (
+    AGG_TRADE_REVISIONS,
+    DEPTH_REVISIONS,
+    QUOTE_REVISIONS,
+    RAW_AGG_TRADES,
+    RAW_DEPTH,
+    RAW_QUOTES,
+    RAW_TRADES,
+    TRADE_REVISIONS,
+    VENUE_BARS,
+)
+
+Grain = Literal["day", "month"]
+
+EXACT: Final = "exact"
+"""A JSON object of the values that their columns cannot hold, as plain decimals by column; null for almost every row."""
+
+UNITS: Final = "_units"
+AVAILABLE_LAG: Final = "available_lag_us"
+"""available_at less received_at, or less event_time where nothing was received: the same for whole files, so that it costs nothing."""
+
+SCALES: Final = {Type.PRICE: "price_scale", Type.SIZE: "size_scale"}
+WIDE_SIZE: Final = pa.decimal256(76, SIZE_SCALE)
+"""A sum of sizes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Archived:
+    """How a table is archived.
+
+    `stream` is what coverage calls the rows, None where coverage says nothing of them. `order` is the order of rows in a file; it
+    begins with what partitions are made by readers to skip, and ends in a key. `is_packed` says whether prices and sizes are whole
+    numbers with a scale. `beside` names the table whose changes change this one.
+    """
+
+    table: Table
+    grain: Grain
+    order: tuple[str, ...]
+    stream: str | None = None
+    is_packed: bool = False
+    beside: str | None = None
+
+    @property
+    def name(self) -> str:
+        """The name of the archived table, and of the table that it is the archive of."""
+        return self.table.name
+
+    @property
+    def follows(self) -> str:
+        """The relation of the invalidation log that tells of its changes."""
+        return self.beside or self.table.name
+
+    @property
+    def partition(self) -> str:
+        """The column of the partition: its first day."""
+        return f"archived_{self.grain}"
+
+    def canonical_type(self, column: Column) -> pa.DataType:
+        """The type in which a column's values are compared and hashed: wide enough for every value that the database can hold of it."""
+        if column.type is Type.NOTIONAL:
+            return NOTIONAL
+        if column.type is Type.SIZE and not self.is_packed:
+            return WIDE_SIZE
+        return column.type.arrow
+
+    def canonical_schema(self) -> pa.Schema:
+        """The rows as they are compared and hashed: the contract's columns, in its order."""
+        return pa.schema([pa.field(c.name, self.canonical_type(c), nullable=c.nullable) for c in self.table.columns])
+
+    def stored_schema(self) -> pa.Schema:
+        """The columns of its files."""
+        fields = [pa.field(self.partition, pa.date32(), nullable=False)]
+        for column in self.table.columns:
+            if self.is_packed and column.type in SCALES:
+                fields.append(pa.field(column.name + UNITS, pa.int64()))
+            elif column.name == "available_at" and self.is_packed:
+                fields.append(pa.field(AVAILABLE_LAG, pa.int64(), nullable=False))
+            else:
+                fields.append(pa.field(column.name, column.type.arrow, nullable=column.nullable or column.type in _MAY_NOT_FIT))
+        if self.is_packed:
+            used = {column.type for column in self.table.columns}
+            fields += [pa.field(name, pa.int32()) for kind, name in SCALES.items() if kind in used]
+        fields.append(pa.field(EXACT, pa.string()))
+        return pa.schema(fields)
+
+
+_MAY_NOT_FIT: Final = frozenset({Type.SIZE, Type.NOTIONAL})
+
+_TICK_ORDER: Final = ("instrument", "event_time", "sequence", "space")
+_REVISION_ORDER: Final = ("instrument", "event_time", "sequence", "space", "revision_id")
+
+
+def _ticks(table: Table, revisions: Table, stream: str) -> tuple[Archived, Archived]:
+    return (
+        Archived(table, "day", _TICK_ORDER, stream, is_packed=True),
+        Archived(revisions, "day", _REVISION_ORDER, is_packed=True, beside=table.name),
+    )
+
+
+ARCHIVED: Final[dict[str, Archived]] = {
+    archived.name: archived
+    for archived in (
+        *_ticks(RAW_TRADES, TRADE_REVISIONS, "trades"),
+        *_ticks(RAW_AGG_TRADES, AGG_TRADE_REVISIONS, "agg_trades"),
+        *_ticks(RAW_QUOTES, QUOTE_REVISIONS, "quotes"),
+        *_ticks(RAW_DEPTH, DEPTH_REVISIONS, "depth"),
+        *(Archived(table, "month", ("instrument", "bar_start")) for table in BARS.values()),
+        Archived(BAR_REVISIONS, "month", ("instrument", "interval", "bar_start", "revision_id")),
+        Archived(VENUE_BARS, "month", ("instrument", "interval", "bar_start")),
+        *(Archived(table, "month", ("instrument", "rule", "bar_start", "bar_index")) for table in INFORMATION_BARS.values()),
+    )
+}
+"""Every archived table by its name."""
