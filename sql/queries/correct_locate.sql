@@ -4,7 +4,7 @@ with found as (
     select
         asked.instrument,
         asked.sequence,
-        known.event_time,
+        (known.event_time at time zone 'UTC')::date as day,
         known.is_standing,
         bool_or(known.is_standing) over (partition by asked.instrument, asked.sequence) as stands_somewhere
     from unnest(%(instruments)s::text[], %(sequences)s::bigint[]) as asked (instrument, sequence)
@@ -35,7 +35,7 @@ with found as (
 select
     f.instrument,
     f.sequence,
-    array_agg(distinct (f.event_time at time zone 'UTC')::date) as days
+    array_agg(distinct f.day) as days
 from found as f
 where f.is_standing = f.stands_somewhere
 group by f.instrument, f.sequence;

@@ -1,5 +1,6 @@
 -- Judges each incoming row against the rows stored from %(from_time)s to %(to_time)s and against what was replaced or cancelled on the
--- day and those beside it: the same id months later is another trade. New, duplicate, finer (the same trade told more precisely), conflict (same identity, other values).
+-- day and those beside it (the same id months later is another trade): new, duplicate, finer (the same trade told more precisely),
+-- conflict (same identity, other values).
 -- Rows that are stored just so are left out unless %(keeps_known)s: most of a file that comes again is such, and needs no more than a join.
 create temporary table judged on commit drop as
 with stored as (
