@@ -8,8 +8,6 @@ NOTIONAL (quote_volume and its kind) are decimal128(38, 20) where every value of
 decimal256(76, 30): nothing is rounded. Ranges and JSON are JSON texts, in fields that say so (see `JSON_FIELD`).
 """
 
-import io
-import json
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -23,33 +21,24 @@ import psycopg
 import pyarrow as pa
 import pyarrow.compute as pc
 from psycopg import sql as compose
-from pyarrow import csv
 
 from rrr_assets.calc.information_bars import Rule
-from rrr_assets.calc.numbers import NOTIONAL, most_whole_digits
+from rrr_assets.calc.numbers import most_whole_digits
 from rrr_assets.contracts.bars import BARS, INTERVALS
-from rrr_assets.contracts.base import Table, Type
+from rrr_assets.contracts.base import Table
 from rrr_assets.contracts.information_bars import BAR_RULES, INFORMATION_BARS, KINDS
 from rrr_assets.contracts.ledgers import BAR_CONFORMANCE, COVERAGE, INGEST_BATCHES, INSTRUMENTS, QUARANTINE, STATUSES
 from rrr_assets.contracts.parsed import UTC_MICROSECONDS
 from rrr_assets.contracts.ticks import RAW_DEPTH, RAW_QUOTES, RAW_TRADES, VENUE_BARS
 from rrr_assets.venues.names import INTERVAL_SECONDS, MONTH, parse_instrument
+from rrr_assets.warehouse.arrow import JSON_FIELD, as_contract, column_types, copied
 from rrr_assets.warehouse.connect import Database, DatabaseUnusable, Role
 from rrr_assets.warehouse.information_bars import rules_in_force
 from rrr_assets.warehouse.sqlfiles import query
 
-JSON_FIELD: Final = {b"format": b"json"}
-"""Metadata of a text field whose values are JSON."""
-
 _SESSION: Final = {"DateStyle": "ISO", "default_transaction_read_only": "on"}
 # The database that an environment meant, so that a read does not ask the embedded server who it is.
 _MEANT: Final[dict[tuple[str, ...], Database]] = {}
-_BLOCK_BYTES: Final = 32 << 20
-_SERIAL_BYTES: Final = 4 << 20
-"""Answers of one block are parsed without threads: starting them takes longer."""
-_JSON_TYPES: Final = frozenset({Type.JSON, Type.TIME_RANGES, Type.ID_RANGES})
-# Types that Arrow's CSV reader does not make itself; they are read as text and converted after.
-_FROM_TEXT: Final = frozenset({Type.NOTIONAL, Type.TEXTS})
 _BOOLEAN_OID, _SMALLINT_OID, _INTEGER_OID, _BIGINT_OID, _NUMERIC_OID, _TIME_OID = 16, 21, 23, 20, 1700, 1184
 _REAL_OIDS: Final = frozenset({700, 701})
 _JSON_OIDS: Final = frozenset({114, 3802})
@@ -527,15 +516,13 @@ def _copy(
 
     The server prints the rows as CSV and Arrow parses them: there is no Python object per value.
     """
-    types = {column.name: pa.string() if column.type in _FROM_TEXT else column.type.arrow for column in contract.columns}
-    types |= {name: pa.string() for name in also}
     # COPY takes no parameters from outside, so they are bound here, as literals that psycopg quotes.
     text = compose.SQL(query(name)).format(**parts) if parts else compose.SQL(query(name))
     bound = psycopg.ClientCursor(connection).mogrify(text, parameters).strip().removesuffix(";")
     statement = compose.SQL("copy ({}) to stdout (format csv, header)").format(compose.SQL(bound))
-    with _refusals(), connection.cursor() as cursor, cursor.copy(statement) as rows:
-        tables = [_parse(block, types) for block in _blocks(rows)]
-    return _as_contract(pa.concat_tables(tables), contract)
+    with _refusals():
+        tables = list(copied(connection, statement, column_types(contract, also)))
+    return as_contract(pa.concat_tables(tables), contract)
 
 
 @contextmanager
@@ -549,79 +536,6 @@ def _refusals() -> Iterator[None]:
         raise NotFinalYet(f"{error.diag.message_primary}. {error.diag.message_hint}") from error
     except (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn, psycopg.errors.InsufficientPrivilege) as error:
         raise DatabaseUnusable(f"the database is not up to date ({error.diag.message_primary}). Run `rrr migrate`") from error
-
-
-def _blocks(rows: psycopg.Copy) -> Iterator[bytes]:
-    """Cut what the server sends, a row at a time, into blocks of CSV that each begin with the header."""
-    header, block, size = b"", io.BytesIO(), 0
-    for row in rows:
-        if not header:
-            header = bytes(row)
-            size = block.write(header)
-            continue
-        size += block.write(row)
-        if size >= _BLOCK_BYTES:
-            yield block.getvalue()
-            block = io.BytesIO()
-            size = block.write(header)
-    yield block.getvalue()
-
-
-def _parse(block: bytes, types: Mapping[str, pa.DataType]) -> pa.Table:
-    # Arrow's threads may let go of their input when this process is about to end: what is Python's would kill it then.
-    native = pa.BufferOutputStream()
-    native.write(block)
-    return csv.read_csv(
-        pa.BufferReader(native.getvalue()),
-        read_options=csv.ReadOptions(block_size=4 << 20, use_threads=len(block) > _SERIAL_BYTES),
-        parse_options=csv.ParseOptions(newlines_in_values=True),
-        # COPY quotes an empty text and leaves a null bare.
-        convert_options=csv.ConvertOptions(
-            column_types=types,
-            include_columns=list(types),
-            null_values=[""],
-            strings_can_be_null=True,
-            quoted_strings_can_be_null=False,
-            true_values=["t"],
-            false_values=["f"],
-        ),
-    )
-
-
-def _as_contract(table: pa.Table, contract: Table) -> pa.Table:
-    fields: list[pa.Field] = []
-    columns: list[pa.ChunkedArray] = []
-    for name, values in zip(table.column_names, table.itercolumns(), strict=True):
-        column = next((each for each in contract.columns if each.name == name), None)
-        kind = None if column is None else column.type
-        converted = _notional(values) if kind is Type.NOTIONAL else _lists(values) if kind is Type.TEXTS else values
-        columns.append(converted)
-        is_nullable = column is not None and column.nullable
-        fields.append(pa.field(name, converted.type, nullable=is_nullable, metadata=JSON_FIELD if kind in _JSON_TYPES else None))
-    return pa.Table.from_arrays(columns, schema=pa.schema(fields))
-
-
-def _notional(texts: pa.ChunkedArray) -> pa.ChunkedArray:
-    """decimal128(38, 20) where every value fits exactly, else decimal256(76, 30)."""
-    narrow = Type.NOTIONAL.arrow
-    if most_whole_digits(texts) <= narrow.precision - narrow.scale:
-        try:
-            return pc.cast(texts, narrow)
-        except pa.ArrowInvalid:
-            pass  # more decimals than it holds, if only zeros
-    wide = pc.cast(texts, NOTIONAL)
-    try:
-        return pc.cast(wide, narrow)
-    except pa.ArrowInvalid:
-        return wide
-
-
-def _lists(texts: pa.ChunkedArray) -> pa.ChunkedArray:
-    """JSON lists of texts as Arrow lists. The same few lists occur again and again, so each is decoded once."""
-    kind = pa.list_(pa.string())
-    coded = texts.combine_chunks().dictionary_encode()
-    decoded = pa.array([json.loads(text) for text in coded.dictionary.to_pylist()], kind)
-    return pa.chunked_array([decoded.take(coded.indices)], kind)
 
 
 # --- an analyst's own statement ---------------------------------------------------------------------------------

@@ -132,15 +132,15 @@ class _Column:
 
     def _hash(self, values: pa.Array) -> None:
         valid = np.asarray(values.is_valid()) if values.null_count else np.ones(len(values), np.bool_)
-        self._hashes["valid"].update(valid.view(np.uint8))
+        self._hashes["valid"].update(valid.view(np.uint8).data)
         if pa.types.is_list(self._type):
-            self._hashes["items"].update(_numbers(pc.fill_null(pc.list_value_length(values), 0)).astype("<i4"))
+            self._hashes["items"].update(_numbers(pc.fill_null(pc.list_value_length(values), 0).cast(pa.int32())))
             values = values.flatten()
             if values.null_count:
                 raise ValueError(f"{self.name} holds a list with a null in it, which no contract has")
         if pa.types.is_string(values.type):
             filled = pc.fill_null(values, "") if values.null_count else values
-            self._hashes["length"].update(_numbers(pc.binary_length(filled)).astype("<i4"))
+            self._hashes["length"].update(_numbers(pc.binary_length(filled).cast(pa.int32())))
             self._hashes["value"].update(_characters(filled))
         elif pa.types.is_boolean(values.type):
             self._hashes["value"].update(_numbers(pc.fill_null(values, False).cast(pa.uint8())))
@@ -152,8 +152,8 @@ class _Column:
             self._hashes["value"].update(_numbers(pc.fill_null(numbers, pa.scalar(0, width)) if numbers.null_count else numbers))
 
 
-def _numbers(values: pa.Array) -> np.ndarray[Any, Any]:
-    return np.ascontiguousarray(values.to_numpy(zero_copy_only=False))
+def _numbers(values: pa.Array) -> memoryview:
+    return np.ascontiguousarray(values.to_numpy(zero_copy_only=False)).data
 
 
 def _characters(texts: pa.StringArray) -> memoryview:
@@ -165,11 +165,11 @@ def _characters(texts: pa.StringArray) -> memoryview:
     return memoryview(data)[int(bounds[0]) : int(bounds[-1])]
 
 
-def _decimal_bytes(values: pa.Array, valid: np.ndarray[Any, np.dtype[np.bool_]]) -> np.ndarray[Any, Any]:
+def _decimal_bytes(values: pa.Array, valid: np.ndarray[Any, np.dtype[np.bool_]]) -> memoryview:
     """Decimals as whole numbers of 16 or 32 bytes, 0 where null."""
     width = values.type.bit_width // 8
     numbers = np.frombuffer(values.buffers()[1], np.uint8, len(values) * width, values.offset * width).reshape(len(values), width)
-    return numbers if valid.all() else np.where(valid[:, None], numbers, np.uint8(0))
+    return (numbers if valid.all() else np.where(valid[:, None], numbers, np.uint8(0))).data
 
 
 def _sum(values: pa.Array, least: Any, greatest: Any) -> Decimal:

@@ -81,7 +81,7 @@ class Packer:
 
     def _scale(self, instrument: str, kind: Type, columns: "list[pl.Series]") -> int:
         """The decimals that the instrument's values need, or needed before."""
-        most = kind.arrow.scale
+        most: int = kind.arrow.scale
         known = self._scales.get((instrument, kind), 0)
         spare = most - known
         for values in columns:
@@ -127,9 +127,7 @@ def _runs(instruments: pa.StringArray) -> list[tuple[str, int, int]]:
     """(instrument, first row, rows) of each run of rows of one instrument."""
     coded = pc.run_end_encode(instruments)
     ends = coded.run_ends.to_pylist()
-    return [
-        (name, start, end - start) for name, start, end in zip(coded.values.to_pylist(), [0, *ends], ends, strict=False)
-    ]
+    return [(name, start, end - start) for name, start, end in zip(coded.values.to_pylist(), [0, *ends], ends, strict=False)]
 
 
 def _spare_zeros(values: "pl.Series", most: int) -> int:

@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 from rrr_assets.calc.numbers import plain_texts
 from rrr_assets.cli.arguments import Format
 from rrr_assets.cli.failures import CommandFailed
-from rrr_assets.read import JSON_FIELD
+from rrr_assets.warehouse.arrow import JSON_FIELD
 
 TABLE_ROWS: Final = 1000
 _BATCH_ROWS: Final = 50_000

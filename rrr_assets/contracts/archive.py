@@ -8,6 +8,7 @@ all instruments takes half as much again. `price = price_units / 10^price_scale`
 """
 
 from dataclasses import dataclass
+from datetime import date, timedelta
 from typing import Final, Literal
 
 import pyarrow as pa
@@ -15,7 +16,7 @@ import pyarrow as pa
 from rrr_assets.calc.numbers import NOTIONAL, SIZE_SCALE
 from rrr_assets.contracts.bars import BAR_REVISIONS, BARS
 from rrr_assets.contracts.base import Column, Table, Type
-from rrr_assets.contracts.information_bars import INFORMATION_BARS
+from rrr_assets.contracts.information_bars import FOLLOWED, INFORMATION_BARS
 from rrr_assets.contracts.ticks import (
     AGG_TRADE_REVISIONS,
     DEPTH_REVISIONS,
@@ -48,15 +49,15 @@ class Archived:
 
     `stream` is what coverage calls the rows, None where coverage says nothing of them. `order` is the order of rows in a file; it
     begins with what partitions are made by readers to skip, and ends in a key. `is_packed` says whether prices and sizes are whole
-    numbers with a scale. `beside` names the table whose changes change this one.
+    numbers with a scale. `follows` names the relations of the invalidation log that tell of its changes.
     """
 
     table: Table
     grain: Grain
     order: tuple[str, ...]
+    follows: tuple[str, ...]
     stream: str | None = None
     is_packed: bool = False
-    beside: str | None = None
 
     @property
     def name(self) -> str:
@@ -64,14 +65,17 @@ class Archived:
         return self.table.name
 
     @property
-    def follows(self) -> str:
-        """The relation of the invalidation log that tells of its changes."""
-        return self.beside or self.table.name
-
-    @property
     def partition(self) -> str:
         """The column of the partition: its first day."""
         return f"archived_{self.grain}"
+
+    def partition_of(self, day: date) -> date:
+        """The first day of the partition that holds a day."""
+        return day if self.grain == "day" else day.replace(day=1)
+
+    def end_of(self, partition: date) -> date:
+        """The first day after a partition."""
+        return partition + timedelta(days=1) if self.grain == "day" else (partition + timedelta(days=32)).replace(day=1)
 
     def canonical_type(self, column: Column) -> pa.DataType:
         """The type in which a column's values are compared and hashed: wide enough for every value that the database can hold of it."""
@@ -110,8 +114,8 @@ _REVISION_ORDER: Final = ("instrument", "event_time", "sequence", "space", "revi
 
 def _ticks(table: Table, revisions: Table, stream: str) -> tuple[Archived, Archived]:
     return (
-        Archived(table, "day", _TICK_ORDER, stream, is_packed=True),
-        Archived(revisions, "day", _REVISION_ORDER, is_packed=True, beside=table.name),
+        Archived(table, "day", _TICK_ORDER, (table.name,), stream, is_packed=True),
+        Archived(revisions, "day", _REVISION_ORDER, (table.name,), is_packed=True),
     )
 
 
@@ -122,10 +126,15 @@ ARCHIVED: Final[dict[str, Archived]] = {
         *_ticks(RAW_AGG_TRADES, AGG_TRADE_REVISIONS, "agg_trades"),
         *_ticks(RAW_QUOTES, QUOTE_REVISIONS, "quotes"),
         *_ticks(RAW_DEPTH, DEPTH_REVISIONS, "depth"),
-        *(Archived(table, "month", ("instrument", "bar_start")) for table in BARS.values()),
-        Archived(BAR_REVISIONS, "month", ("instrument", "interval", "bar_start", "revision_id")),
-        Archived(VENUE_BARS, "month", ("instrument", "interval", "bar_start")),
-        *(Archived(table, "month", ("instrument", "rule", "bar_start", "bar_index")) for table in INFORMATION_BARS.values()),
+        *(Archived(table, "month", ("instrument", "bar_start"), (table.name,)) for table in BARS.values()),
+        Archived(
+            BAR_REVISIONS, "month", ("instrument", "interval", "bar_start", "revision_id"), tuple(table.name for table in BARS.values())
+        ),
+        Archived(VENUE_BARS, "month", ("instrument", "interval", "bar_start"), (VENUE_BARS.name,)),
+        *(
+            Archived(table, "month", ("instrument", "rule", "day", "bar_index"), FOLLOWED[table.name])
+            for table in INFORMATION_BARS.values()
+        ),
     )
 }
 """Every archived table by its name."""

@@ -21,6 +21,7 @@ from rrr_assets.contracts.bars import BARS, INTERVALS
 from rrr_assets.contracts.base import Table
 from rrr_assets.contracts.ledgers import BAR_CONFORMANCE, COVERAGE, INSTRUMENTS, QUARANTINE
 from rrr_assets.contracts.ticks import RAW_TRADES, VENUE_BARS
+from rrr_assets.warehouse import arrow
 from rrr_assets.warehouse.connect import Database, DatabaseUnusable, Role
 
 BTC, ETH = "binance:BTCUSDT", "binance:ETHUSDT"
@@ -237,7 +238,7 @@ def test_a_database_without_tables_says_migrate(blank: Database) -> None:
 
 def test_a_long_answer_is_read_in_blocks(filled: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = read.trades(BTC, DAY, NEXT, database=filled)
-    monkeypatch.setattr(read, "_BLOCK_BYTES", 1)
+    monkeypatch.setattr(arrow, "_BLOCK_BYTES", 1)
     assert read.trades(BTC, DAY, NEXT, database=filled).equals(whole)
 
 

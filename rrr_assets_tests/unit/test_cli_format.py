@@ -20,7 +20,7 @@ from rrr_assets.calc.numbers import NOTIONAL, PRICE, SIZE, plain, plain_texts
 from rrr_assets.cli.arguments import Format, parse_day, parse_names, parse_time
 from rrr_assets.cli.failures import CommandFailed, without_secrets
 from rrr_assets.cli.output import TABLE_ROWS, csv_chunks, emit, json_chunks, texts
-from rrr_assets.read import JSON_FIELD
+from rrr_assets.warehouse.arrow import JSON_FIELD
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -72,7 +73,7 @@ def one_batch(table: pa.Table) -> pa.RecordBatch:
 def digest(batch: pa.RecordBatch, *cuts: int) -> Digest:
     digester = Digester(batch.schema)
     edges = [0, *sorted(min(cut, len(batch)) for cut in cuts), len(batch)]
-    for start, end in zip(edges, edges[1:], strict=False):
+    for start, end in pairwise(edges):
         digester.add(batch.slice(start, end - start))
     return digester.digest()
 

@@ -1,0 +1,291 @@
+"""Archiving a partition: written, read back from the store, and proven equal to what the database holds, value by value.
+
+Belongs here: the way of one partition from the database into the catalogue, and its proof. Does not: which partitions are archived when,
+what is dropped after that (archive/).
+The source is read in one picture of the database. What is registered in the catalogue was read back before; what has a proof was registered
+before. So whatever dies in between leaves a file that nothing names, or a partition that is proven by the next call.
+"""
+
+import getpass
+import json
+import socket
+import uuid
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time
+from typing import Any, Final
+
+import psycopg
+import pyarrow as pa
+import pyarrow.compute as pc
+from psycopg import sql
+from psycopg.types.json import Jsonb
+
+from rrr_assets.calc.canonical import Digest, Digester
+from rrr_assets.calc.outcomes import PermanentFailure
+from rrr_assets.contracts.archive import Archived
+from rrr_assets.contracts.base import Type
+from rrr_assets.lake import files
+from rrr_assets.lake.catalogue import Catalogue
+from rrr_assets.warehouse.arrow import as_contract, column_types, copied
+from rrr_assets.warehouse.books import lock_days
+from rrr_assets.warehouse.connect import Database, Role
+from rrr_assets.warehouse.faultpoints import reach
+from rrr_assets.warehouse.sqlfiles import query
+
+_BAR_STREAMS: Final = {"raw_trades"}
+_SORT_MEMORY: Final = "256MB"
+
+Connection = psycopg.Connection[tuple[Any, ...]]
+
+
+class ProofFailed(PermanentFailure):
+    """What was read back from the store is not what was written. Nothing was registered."""
+
+
+class SourceDropped(PermanentFailure):
+    """The database holds the partition no more, or not all of it: it cannot be archived from what is left."""
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """A partition that is proven kept. `files` are the objects with their size and SHA-256; `bars` is the hash of the 1-minute bars."""
+
+    proof_id: int
+    snapshot_id: int
+    files: tuple[files.Written, ...]
+    digest: Digest
+    bars: str | None
+    log_mark: int
+    known_at: datetime
+
+    @property
+    def size_bytes(self) -> int:
+        """Of all files."""
+        return sum(file.size_bytes for file in self.files)
+
+
+@dataclass(frozen=True, slots=True)
+class PartitionArchived:
+    """What archiving a partition did. `proof` is None where there is nothing of it; `is_new` says whether anything was written."""
+
+    relation: str
+    partition: date
+    proof: Proof | None
+    is_new: bool
+
+
+def archive_partition(
+    database: Database, catalogue: Catalogue, archived: Archived, partition: date, run_id: str | None = None
+) -> PartitionArchived:
+    """Write a partition into the archive and prove it there. Where the last proof still holds, nothing is done.
+
+    Args:
+        database: whose rows; entered as the writer.
+        catalogue: where they go.
+        archived: the table.
+        partition: the first day of the partition.
+        run_id: the Dagster run, for the proof.
+
+    Raises:
+        SourceDropped: the database holds it no more.
+        ProofFailed: what was read back differs from what was written.
+    """
+    with _alone(database, archived, partition), _picture(database) as connection:
+        mark, known_at = _mark(connection, archived, partition)
+        held = catalogue.files(archived, partition) if catalogue.exists(archived) else []
+        before = latest_proof(connection, archived, partition)
+        is_registered = before is not None and [file.url for file in before.files] == [file.url for file in held]
+        if before is not None and is_registered and before.log_mark == mark:
+            return PartitionArchived(archived.name, partition, before, is_new=False)
+        _refuse_dropped(connection, archived, partition)
+        source = _Watched(archived, source_rows(connection, archived, partition))
+        url = catalogue.new_file_url(archived, partition, uuid.uuid4().hex)
+        written = files.write(catalogue.store, url, archived, partition, catalogue.file_schema(archived), source)
+        if not written.rows and not held:
+            catalogue.store.discard(url)
+            return PartitionArchived(archived.name, partition, None, is_new=False)
+        reach("archive.written")
+        back = _Watched(archived, files.read(catalogue.store, url, archived))
+        for _ in back:
+            pass
+        wrong = source.digest.differences(back.digest) + ([] if source.bars == back.bars else ["the bars made of it differ"])
+        if wrong:
+            catalogue.store.discard(url)
+            raise ProofFailed(f"{archived.name} of {partition}, written to {url}, was read back otherwise: {'; '.join(wrong)}")
+        reach("archive.verified")
+        snapshot_id = catalogue.exchange(archived, partition, [url], _properties(back.digest, mark, known_at, run_id))
+        reach("archive.registered")
+        proof = _write_proof(database, archived, partition, snapshot_id, [written], back, mark, known_at, run_id)
+        reach("archive.proven")
+    return PartitionArchived(archived.name, partition, proof, is_new=True)
+
+
+def latest_proof(connection: Connection, archived: Archived, partition: date) -> Proof | None:
+    """The last proof of a partition, whether or not it still holds."""
+    row = connection.execute(query("archive_latest_proof"), {"relation": archived.name, "partition_start": partition}).fetchone()
+    if row is None:
+        return None
+    proof_id, snapshot_id, told, rows, _, content, sums, bounds, bars, mark, known_at = row
+    digest = Digest(rows, content, sums, {name: (low, high) for name, (low, high) in bounds.items()})
+    return Proof(proof_id, snapshot_id, tuple(files.Written(**file) for file in told), digest, bars, mark, known_at)
+
+
+def source_rows(connection: Connection, archived: Archived, partition: date) -> Iterator[pa.RecordBatch]:
+    """A partition's rows in the database, in the order and the canonical schema of the archive."""
+    schema = archived.canonical_schema()
+    contract = archived.table
+    selected = [
+        sql.SQL("to_json({0}) as {0}" if column.type is Type.TEXTS else "{0}").format(sql.Identifier(column.name))
+        for column in contract.columns
+    ]
+    statement = sql.SQL("copy (select {} from {} where {} >= {} and {} < {} order by {}) to stdout (format csv, header)").format(
+        sql.SQL(", ").join(selected),
+        sql.Identifier(contract.name),
+        *_bounds(archived, partition),
+        sql.SQL(", ").join(map(sql.Identifier, archived.order)),
+    )
+    connection.execute(sql.SQL("set local work_mem = {}").format(sql.Literal(_SORT_MEMORY)))
+    types = column_types(contract)
+    # A sum may have more digits than the type that reads hand out.
+    types |= {name: pa.string() for name in schema.names if pa.types.is_decimal256(schema.field(name).type)}
+    for table in copied(connection, statement, types):
+        told = as_contract(table, contract)
+        columns = [_as_canonical(told[each.name], each.type) for each in schema]
+        yield from pa.Table.from_arrays(columns, schema=schema).combine_chunks().to_batches(max_chunksize=files.ROW_GROUP)
+
+
+def partition_mark(connection: Connection, archived: Archived, partition: date) -> int:
+    """The last entry of the invalidation log that concerns a partition: its proof is fresh while it reflects this one."""
+    return _mark(connection, archived, partition)[0]
+
+
+class _Watched:
+    """Rows on their way, with what they are told when they have gone by: their digest, and the bars that they make."""
+
+    def __init__(self, archived: Archived, batches: Iterable[pa.RecordBatch]) -> None:
+        self._batches = batches
+        self._digester = Digester(archived.canonical_schema())
+        self._bars = _BarsHash() if archived.name in _BAR_STREAMS else None
+
+    def __iter__(self) -> Iterator[pa.RecordBatch]:
+        for batch in self._batches:
+            self._digester.add(batch)
+            if self._bars is not None:
+                self._bars.add(batch)
+            yield batch
+
+    @property
+    def digest(self) -> Digest:
+        return self._digester.digest()
+
+    @property
+    def bars(self) -> str | None:
+        return None if self._bars is None else self._bars.hash()
+
+
+class _BarsHash:
+    """The hash of the 1-minute bars of trades that come ordered by instrument: one instrument's are held at a time."""
+
+    def __init__(self) -> None:
+        from rrr_assets.calc.columnar import NEEDED, SCHEMA
+
+        self._needed = NEEDED
+        self._wide = pa.schema(
+            [each.with_type(pa.decimal256(76, each.type.scale)) if pa.types.is_decimal(each.type) else each for each in SCHEMA]
+        )
+        self._digester = Digester(self._wide)
+        self._waiting: list[pa.RecordBatch] = []
+
+    def add(self, batch: pa.RecordBatch) -> None:
+        trades = batch.select(self._needed.names)
+        names = trades.column("instrument")
+        if not len(names):
+            return
+        # All but the last instrument of the batch are whole.
+        first_of_last = pc.index(names, names[len(names) - 1]).as_py()
+        if first_of_last or (self._waiting and self._waiting[0].column("instrument")[0] != names[0]):
+            self._waiting.append(trades.slice(0, first_of_last))
+            self._make()
+            trades = trades.slice(first_of_last)
+        self._waiting.append(trades)
+
+    def hash(self) -> str:
+        self._make()
+        return self._digester.digest().content
+
+    def _make(self) -> None:
+        from rrr_assets.calc.columnar import bars_of_day
+
+        made = bars_of_day(pa.Table.from_batches(self._waiting, self._needed), {}, ["1m"])["1m"]
+        self._waiting = []
+        for batch in made.cast(self._wide).to_batches():
+            self._digester.add(batch)
+
+
+@contextmanager
+def _alone(database: Database, archived: Archived, partition: date) -> Iterator[None]:
+    """Hold the partition's lock: of two who archive it, the second waits, and then finds it done."""
+    with database.connect(Role.WRITER) as connection:
+        lock_days(connection, f"archive {archived.name}", ["*"], [partition])
+        yield
+
+
+@contextmanager
+def _picture(database: Database) -> Iterator[Connection]:
+    """One picture of the database for all that is read."""
+    with database.connect(Role.WRITER) as connection:
+        connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+        connection.read_only = True
+        yield connection
+
+
+def _mark(connection: Connection, archived: Archived, partition: date) -> tuple[int, datetime]:
+    values = {"relations": list(archived.follows), "from_day": partition, "to_day": archived.end_of(partition)}
+    ((mark, known_at),) = connection.execute(query("archive_mark"), values).fetchall()
+    return mark, known_at
+
+
+def _refuse_dropped(connection: Connection, archived: Archived, partition: date) -> None:
+    if archived.stream is None:
+        return
+    values = {"stream": archived.stream, "from_day": partition, "to_day": archived.end_of(partition)}
+    dropped = [name for (name,) in connection.execute(query("archive_dropped"), values).fetchall()]
+    if dropped:
+        raise SourceDropped(
+            f"{archived.name} of {partition} was dropped for {', '.join(dropped[:5])}: what is left is not all of it. Restore it first"
+        )
+
+
+def _bounds(archived: Archived, partition: date) -> tuple[sql.Composable, ...]:
+    column = sql.Identifier(str(archived.table.time_column))
+    start, end = (datetime.combine(day, time(), UTC) for day in (partition, archived.end_of(partition)))
+    return column, sql.Literal(start), column, sql.Literal(end)
+
+
+def _as_canonical(values: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
+    return values if values.type == kind else pc.cast(values, kind)
+
+
+def _properties(digest: Digest, mark: int, known_at: datetime, run_id: str | None) -> Mapping[str, str]:
+    """What a snapshot says of itself."""
+    told = {"rrr.content": digest.content, "rrr.rows": str(digest.rows), "rrr.log-mark": str(mark), "rrr.known-at": known_at.isoformat()}
+    return told | ({"rrr.run-id": run_id} if run_id else {})
+
+
+def _write_proof(
+    database: Database, archived: Archived, partition: date, snapshot_id: int, written: list[files.Written], back: _Watched, mark: int,
+    known_at: datetime, run_id: str | None,
+) -> Proof:  # fmt: skip
+    digest, bars = back.digest, back.bars
+    told = [{"url": file.url, "rows": file.rows, "size_bytes": file.size_bytes, "sha256": file.sha256} for file in written]
+    values = {
+        "relation": archived.name, "partition_start": partition, "snapshot_id": snapshot_id, "files": Jsonb(told), "row_count": digest.rows,
+        "size_bytes": sum(file.size_bytes for file in written), "content": digest.content, "sums": Jsonb(dict(digest.sums)),
+        "bounds": Jsonb({name: list(pair) for name, pair in digest.bounds.items()}, dumps=lambda told: json.dumps(told, ensure_ascii=True)),
+        "bars": bars, "log_mark": mark, "known_at": known_at, "proven_by": f"{getpass.getuser()}@{socket.gethostname()}", "run_id": run_id,
+    }  # fmt: skip
+    with database.kept(Role.WRITER) as connection:
+        ((proof_id,),) = connection.execute(query("archive_write_proof"), values).fetchall()
+    return Proof(proof_id, snapshot_id, tuple(written), digest, bars, mark, known_at)
