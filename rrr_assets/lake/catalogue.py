@@ -8,7 +8,7 @@ The catalogue is in the database, in the schema `iceberg`; the rest of a table i
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import pyarrow as pa
 
@@ -46,7 +46,7 @@ class PartitionFile:
 
 
 class Catalogue:
-    """The tables of the archive in one store. Not to be shared between threads."""
+    """The tables of the archive in one store. Use as a context manager, in one thread."""
 
     def __init__(self, database: Database, store: Store) -> None:
         from pyiceberg.catalog.sql import SqlCatalog
@@ -63,6 +63,12 @@ class Catalogue:
             pool_pre_ping="true",
             **store.catalogue_properties(),
         )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._catalog.close()
 
     def table(self, archived: Archived) -> "Table":
         """A table as it is now, made where it is not there, and with the columns that its contract has by now.
