@@ -140,8 +140,9 @@ def test_every_table_of_a_simulated_day_is_archived(platform: Platform, tmp_path
         assert not archive(platform, name, table.partition_of(DAY)).is_new
 
 
-def test_plain_parquet_that_other_engines_read(platform: Platform, tmp_path: Path) -> None:
+def test_plain_parquet_that_other_engines_read(platform: Platform, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The numbers of a file mean what its columns say, whoever reads them."""
+    monkeypatch.setenv("POLARS_ICEBERG_PLANNER", "pyiceberg")
     take(platform, vision(tmp_path, tape(DAY, 300), DAY))
     archive(platform)
     [path] = objects(platform)
