@@ -5,7 +5,8 @@ that writes. Every read is one read-only transaction of the analyst, who cannot 
 
 Windows are [start, end) of times with a zone. Rows come in the order of time, and of sequence within a time. Columns of type
 NOTIONAL (quote_volume and its kind) are decimal128(38, 20) where every value of the answer fits that exactly, else
-decimal256(76, 30): nothing is rounded. Ranges and JSON are JSON texts, in fields that say so (see `JSON_FIELD`).
+decimal256(76, 30), and sums of sizes are decimal128(38, 18), else decimal256(76, 18): nothing is rounded. Ranges and JSON are JSON
+texts, in fields that say so (see `JSON_FIELD`).
 """
 
 import io
@@ -26,7 +27,7 @@ from psycopg import sql as compose
 from pyarrow import csv
 
 from rrr_assets.calc.information_bars import Rule
-from rrr_assets.calc.numbers import NOTIONAL, most_whole_digits
+from rrr_assets.calc.numbers import NOTIONAL, WIDE_SIZE, most_whole_digits
 from rrr_assets.contracts.bars import BARS, INTERVALS
 from rrr_assets.contracts.base import Table, Type
 from rrr_assets.contracts.information_bars import BAR_RULES, INFORMATION_BARS, KINDS
@@ -49,7 +50,9 @@ _SERIAL_BYTES: Final = 4 << 20
 """Answers of one block are parsed without threads: starting them takes longer."""
 _JSON_TYPES: Final = frozenset({Type.JSON, Type.TIME_RANGES, Type.ID_RANGES})
 # Types that Arrow's CSV reader does not make itself; they are read as text and converted after.
-_FROM_TEXT: Final = frozenset({Type.NOTIONAL, Type.TEXTS})
+_FROM_TEXT: Final = frozenset({Type.VOLUME, Type.NOTIONAL, Type.TEXTS})
+# Sums, by the type that holds any of them: they come in the narrower type of their contract where every value of the answer fits.
+_WIDE: Final = {Type.VOLUME: WIDE_SIZE, Type.NOTIONAL: NOTIONAL}
 _BOOLEAN_OID, _SMALLINT_OID, _INTEGER_OID, _BIGINT_OID, _NUMERIC_OID, _TIME_OID = 16, 21, 23, 20, 1700, 1184
 _REAL_OIDS: Final = frozenset({700, 701})
 _JSON_OIDS: Final = frozenset({114, 3802})
@@ -150,6 +153,8 @@ def bars(
 def information_bars(instrument: str, rule: str, start: datetime, end: datetime, *, database: Database | None = None) -> pa.Table:
     """Bars of an instrument by a rule, such as `dollar-1000000`, that start in [start, end), as contracts.information_bars has them.
 
+    Bars of a day whose trades or rules changed since it was cut are not complete.
+
     Raises:
         UnknownRule: it is no rule, or there are no such bars and it does not hold for the instrument.
         UnknownInstrument, ReadRefused, ValueError: as `bars`.
@@ -160,7 +165,8 @@ def information_bars(instrument: str, rule: str, start: datetime, end: datetime,
         raise UnknownRule(str(error)) from error
     contract = INFORMATION_BARS[known_as.kind]
     parts = {"bars": compose.Identifier(contract.name)}
-    found = _of_instrument("read_information_bars", contract, instrument, start, end, database, parts=parts, rule=known_as.name)
+    values = {"rule": known_as.name, "consumer": contract.name, "rules": f"bar_rules_{known_as.kind}"}
+    found = _of_instrument("read_information_bars", contract, instrument, start, end, database, parts=parts, **values)
     if not len(found):
         _check_rule(_instrument_name(instrument), known_as, database)
     return found
@@ -594,22 +600,22 @@ def _as_contract(table: pa.Table, contract: Table) -> pa.Table:
     for name, values in zip(table.column_names, table.itercolumns(), strict=True):
         column = next((each for each in contract.columns if each.name == name), None)
         kind = None if column is None else column.type
-        converted = _notional(values) if kind is Type.NOTIONAL else _lists(values) if kind is Type.TEXTS else values
+        converted = _sums(values, kind) if kind in _WIDE else _lists(values) if kind is Type.TEXTS else values
         columns.append(converted)
         is_nullable = column is not None and column.nullable
         fields.append(pa.field(name, converted.type, nullable=is_nullable, metadata=JSON_FIELD if kind in _JSON_TYPES else None))
     return pa.Table.from_arrays(columns, schema=pa.schema(fields))
 
 
-def _notional(texts: pa.ChunkedArray) -> pa.ChunkedArray:
-    """decimal128(38, 20) where every value fits exactly, else decimal256(76, 30)."""
-    narrow = Type.NOTIONAL.arrow
+def _sums(texts: pa.ChunkedArray, kind: Type) -> pa.ChunkedArray:
+    """Sums in the type of their contract where every value fits it exactly, else in the wide one."""
+    narrow = kind.arrow
     if most_whole_digits(texts) <= narrow.precision - narrow.scale:
         try:
             return pc.cast(texts, narrow)
         except pa.ArrowInvalid:
             pass  # more decimals than it holds, if only zeros
-    wide = pc.cast(texts, NOTIONAL)
+    wide = pc.cast(texts, _WIDE[kind])
     try:
         return pc.cast(wide, narrow)
     except pa.ArrowInvalid:
