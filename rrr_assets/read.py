@@ -5,7 +5,8 @@ that writes. Every read is one read-only transaction of the analyst, who cannot 
 
 Windows are [start, end) of times with a zone. Rows come in the order of time, and of sequence within a time. Columns of type
 NOTIONAL (quote_volume and its kind) are decimal128(38, 20) where every value of the answer fits that exactly, else
-decimal256(76, 30): nothing is rounded. Ranges and JSON are JSON texts, in fields that say so (see `JSON_FIELD`).
+decimal256(76, 30), and sums of sizes are decimal128(38, 18), else decimal256(76, 18): nothing is rounded. Ranges and JSON are JSON
+texts, in fields that say so (see `warehouse.arrow.JSON_FIELD`).
 """
 
 import os
@@ -139,6 +140,8 @@ def bars(
 def information_bars(instrument: str, rule: str, start: datetime, end: datetime, *, database: Database | None = None) -> pa.Table:
     """Bars of an instrument by a rule, such as `dollar-1000000`, that start in [start, end), as contracts.information_bars has them.
 
+    Bars of a day whose trades or rules changed since it was cut are not complete.
+
     Raises:
         UnknownRule: it is no rule, or there are no such bars and it does not hold for the instrument.
         UnknownInstrument, ReadRefused, ValueError: as `bars`.
@@ -149,7 +152,8 @@ def information_bars(instrument: str, rule: str, start: datetime, end: datetime,
         raise UnknownRule(str(error)) from error
     contract = INFORMATION_BARS[known_as.kind]
     parts = {"bars": compose.Identifier(contract.name)}
-    found = _of_instrument("read_information_bars", contract, instrument, start, end, database, parts=parts, rule=known_as.name)
+    values = {"rule": known_as.name, "consumer": contract.name, "rules": f"bar_rules_{known_as.kind}"}
+    found = _of_instrument("read_information_bars", contract, instrument, start, end, database, parts=parts, **values)
     if not len(found):
         _check_rule(_instrument_name(instrument), known_as, database)
     return found

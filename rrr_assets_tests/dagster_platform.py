@@ -31,8 +31,8 @@ REFRESHED = (*BARS, *INFORMATION_BARS, "bar_conformance")
 ASSETS = (*TICKS, "venue_bars", *REFRESHED)
 """What the main job materialises: all but the landing zone."""
 
-FED_BY_TRADES = ("raw_trades", "venue_bars", *BARS, "bar_conformance")
-"""What a run materialises where files of trades or venue bars wait and no others; bars by what was traded follow by the log."""
+FED_BY_TRADES = ("raw_trades", "venue_bars", *BARS, "bar_conformance", *INFORMATION_BARS)
+"""What a run materialises where files of trades or venue bars wait and no others."""
 
 CHECKS = ("integrity", "quality")
 

@@ -20,15 +20,24 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import csv
 
-from rrr_assets.calc.numbers import EXACT, NOTIONAL, NOTIONAL_READ, PRICE, PRICE_SCALE, SIZE, SIZE_SCALE, VWAP_SCALE, plain_texts, vwap
+from rrr_assets.calc.numbers import (
+    EXACT,
+    NOTIONAL,
+    NOTIONAL_READ,
+    PRICE,
+    PRICE_SCALE,
+    SIZE,
+    SIZE_SCALE,
+    VWAP_SCALE,
+    WIDE_SIZE,
+    plain_texts,
+    vwap,
+)
 from rrr_assets.contracts.bars import BARS, INTERVALS
 from rrr_assets.contracts.parsed import TRADES, UTC_MICROSECONDS
 
 if TYPE_CHECKING:
     import polars as pl
-
-WIDE_SIZE: Final = pa.decimal256(76, SIZE_SCALE)
-"""A sum of sizes that passes 38 digits."""
 
 SCHEMA: Final = pa.schema([field for field in BARS["1m"].arrow_schema() if field.name not in {"is_complete", "known_at"}])
 """What comes out, but that a column of sums is wider where a value needs it: NOTIONAL for quote volumes, WIDE_SIZE for volumes."""

@@ -27,6 +27,9 @@ NOTIONAL: Final = pa.decimal256(76, NOTIONAL_SCALE)
 NOTIONAL_READ: Final = pa.decimal128(38, 20)
 """What reads hand out where every value fits it exactly, because few engines know more than 38 digits; NOTIONAL otherwise."""
 
+WIDE_SIZE: Final = pa.decimal256(76, SIZE_SCALE)
+"""A sum of sizes that passes 38 digits."""
+
 # Wide enough for any sum of NOTIONAL values: Python's default context of 28 digits rounds silently.
 EXACT: Final = Context(prec=400, rounding=ROUND_HALF_UP)
 

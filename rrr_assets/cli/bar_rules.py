@@ -61,7 +61,7 @@ def set_scope(
 ) -> None:
     """Let a scope have these rules, and no others of their kinds.
 
-    The days that are cut otherwise then are made again: by the sensor, or by materialising them.
+    The days that are cut otherwise then are made again: by the daemon, or by `rrr refresh`.
     """
     from rrr_assets.calc.information_bars import Rule
 
@@ -112,22 +112,27 @@ def _scope(text: str) -> str:
     """A scope as it is spelled here.
 
     Raises:
+        typer.BadParameter: it is no scope, or names a venue that is neither listed nor was ever loaded from.
         UnknownInstrument: it names an instrument of which nothing was ever loaded.
     """
     from rrr_assets import read
     from rrr_assets.contracts.information_bars import EVERY_INSTRUMENT
     from rrr_assets.contracts.venues import VENUES
-    from rrr_assets.venues.names import parse_instrument
+    from rrr_assets.venues.names import near_venues, parse_instrument
 
     venue, _, symbol = text.strip().partition(":")
+    venue, is_venue = venue.strip().lower(), symbol.strip() == EVERY_INSTRUMENT
     if text.strip() == EVERY_INSTRUMENT:
         return EVERY_INSTRUMENT
-    if symbol.strip() == EVERY_INSTRUMENT and venue.strip().lower() in VENUES:
-        return f"{venue.strip().lower()}:{EVERY_INSTRUMENT}"
+    # A table may have brought in a venue that is listed nowhere.
+    if is_venue and (venue in VENUES or venue in read.instruments()["venue"].to_pylist()):
+        return f"{venue}:{EVERY_INSTRUMENT}"
     try:
         name = parse_instrument(text)
     except ValueError as error:
-        raise typer.BadParameter(f"'{text}' is no scope: write venue:SYMBOL, venue:* or *. Venues are {', '.join(VENUES)}") from error
+        near = [f"{each}:{EVERY_INSTRUMENT}" for each in near_venues(venue)] if is_venue else []
+        hint = f"Did you mean {' or '.join(near)}?" if near else "`rrr instruments` lists what is known"
+        raise typer.BadParameter(f"'{text}' is no scope: write venue:SYMBOL, venue:* or *. {hint}") from error
     read.check_known(name)
     return name
 
@@ -136,4 +141,4 @@ def _behind(changed: "RulesChanged") -> str:
     if not changed.days:
         return "No day is cut otherwise"
     span = f"{len(changed.days):,} days from {changed.days[0]} to {changed.days[-1]}"
-    return f"{span} are to be cut again: the sensor invalidation_log asks for them while the daemon runs, or materialise them"
+    return f"{span} are to be cut again: the daemon does it, or `rrr refresh`"

@@ -275,6 +275,7 @@ def undo(
     from rrr_assets.calc.outcomes import PermanentFailure
     from rrr_assets.cli.failures import CommandFailed
     from rrr_assets.cli.ingest import ready_database
+    from rrr_assets.cli.output import note
     from rrr_assets.cli.runs import dagster_instance, materialize
     from rrr_assets.warehouse.undo import undo_batch
 
@@ -294,5 +295,7 @@ def undo(
             f"batch {done.batch_id} of {done.stream} on {done.day} was taken back by batch {done.undone_by}: "
             f"{done.taken_back:,} rows ended, {done.restored:,} stand again, {done.kept:,} had been replaced since and stay\n"
         )
+        for other, brought in done.others:
+            note(f"batch {other} of the same file stands, with {brought:,} rows: `rrr batch undo {other}` takes it back too")
     if failures:
         raise CommandFailed("; ".join(failures))

@@ -1,4 +1,4 @@
-"""Commands that run the graph: ingest, run, ui, bench."""
+"""Commands that run the graph: ingest, refresh, run, ui, bench."""
 
 import json
 import os
@@ -20,11 +20,12 @@ if TYPE_CHECKING:
     from rrr_assets.ticks.landing import Accepted
     from rrr_assets.warehouse.connect import Database
 
+_MOST_DAYS: Final = 100_000
 BENCH_REPORT: Final = Path("build/reports/bench.json")
 
 
 def register(app: typer.Typer) -> None:
-    for command in (ingest, run, ui, bench):
+    for command in (ingest, refresh, run, ui, bench):
         app.command()(command)
 
 
@@ -60,6 +61,30 @@ def ingest(
     if not wanted:
         raise CommandFailed(f"there is no file in {', '.join(map(str, paths))}. Name files, or folders that hold some")
     report(take_in(wanted, show=not as_json and sys.stderr.isatty()), as_json=as_json)
+
+
+def refresh(as_json: Annotated[bool, typer.Option("--json", help="Answer as JSON.")] = False) -> None:
+    """Bring all bars and verdicts that lag behind up to date.
+
+    What the daemon does by itself while it runs: for days whose trades, rules or declared stream changed since.
+    """
+    from datetime import timedelta
+
+    from rrr_assets.cli.failures import CommandFailed
+    from rrr_assets.cli.runs import dagster_instance
+    from rrr_assets.cli.runs import refresh as refresh_days
+    from rrr_assets.warehouse.refresh import days_behind
+
+    days = list(days_behind(ready_database(), _MOST_DAYS, timedelta(0)))
+    failures: list[str] = []
+    with _progress(show=not as_json and sys.stderr.isatty()) as progress, dagster_instance() as instance:
+        failures += [told.failure for told in refresh_days(instance, days, progress.asset) if told.failure]
+    if as_json:
+        sys.stdout.write(json.dumps({"days": [day.isoformat() for day in days], "failures": failures}) + "\n")
+    else:
+        sys.stdout.write(f"{len(days):,} days were behind{': ' + _days(days) if days else ''}\n")
+    if failures:
+        raise CommandFailed("; ".join(failures))
 
 
 def report(done: "TakenIn", *, as_json: bool) -> None:

@@ -66,7 +66,7 @@ def set_instrument(
     """Change an instrument from now on.
 
     Its current row is closed and another one opened. Where its bars come from another stream then, the days that are held of that
-    stream are made again by the daemon's next look at the invalidation log, or by the next run of the day.
+    stream are made again by the daemon's next look at the invalidation log, or by `rrr refresh`.
     """
     from rrr_assets import read
     from rrr_assets.cli.failures import CommandFailed
@@ -93,7 +93,7 @@ def set_instrument(
         raise CommandFailed(f"{name} was changed at this very moment by somebody else. Try again")
     note(f"{name}: {', '.join(f'{field} {value}' for field, value in given.items())} from now on")
     if days:
-        note(f"bars of {len(days)} days are to be made again, {days[0]} to {days[-1]}: the daemon does it, or a run of the days")
+        note(f"bars of {len(days)} days are to be made again, {days[0]} to {days[-1]}: the daemon does it, or `rrr refresh`")
 
 
 @quarantine_app.callback()

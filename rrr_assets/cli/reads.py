@@ -2,7 +2,7 @@
 
 import json
 import sys
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -64,8 +64,11 @@ def bars(
     else:
         raise typer.BadParameter("bars by a rule are kept as they are known now: leave --as-known-at out")
     title = f"{_name(found, instrument)} {rule or interval}"
+    if not len(found) and (hint := _why_no_bars(instrument, start, end)):
+        note(hint)
     if plot is not None:
-        _draw(found, f"{title}, {_span(start, end)}", INTERVALS[interval] if rule is None else None, plot)
+        then = "" if as_known_at is None else f", as known at {as_known_at:%Y-%m-%d %H:%M:%S}"
+        _draw(found, f"{title}, {_span(start, end)}{then}", INTERVALS[interval] if rule is None else None, plot)
         note(f"the picture is in {plot}")
     if plot is None or out is not None or chosen is not None or as_json:
         emit(found, chosen, as_json=as_json, out=out, title=title, hidden=_OF_BARS)
@@ -174,6 +177,16 @@ def _name(found: "pa.Table", asked: str) -> str:
 
 def _span(start: Any, end: Any) -> str:
     return f"{start:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M} UTC"
+
+
+def _why_no_bars(instrument: str, start: datetime, end: datetime) -> str | None:
+    """What can be done where trades are held and bars are not."""
+    from rrr_assets import read
+
+    held = {row["stream"] for row in read.coverage(instrument, start, end).to_pylist() if row["row_count"]}
+    if "agg_trades" in held and "trades" not in held:
+        return f"aggregated trades alone are held: `rrr instruments set {instrument} --bars-stream agg_trades` has bars made of them"
+    return "trades are held of these days: `rrr refresh` makes the bars that are behind" if held & {"trades", "agg_trades"} else None
 
 
 def _draw(found: "pa.Table", title: str, interval: timedelta | None, path: Path) -> None:

@@ -64,6 +64,15 @@ def materialize(
         yield _run(instance, chosen, progress, assets_of(streams))
 
 
+def refresh(instance: "DagsterInstance", days: Sequence[date], progress: Progress = unseen) -> Iterator[RunTold]:
+    """Bring bars and verdicts of some days up to date, in one run per contiguous range, telling each as it ends."""
+    from rrr_assets.resources.partitions import contiguous
+    from rrr_assets.resources.requests import REFRESHED
+
+    for first, last in contiguous(days):
+        yield _run(instance, tuple(day for day in sorted(set(days)) if first <= day <= last), progress, REFRESHED)
+
+
 def _run(instance: "DagsterInstance", days: tuple[date, ...], progress: Progress, assets: Sequence[str]) -> RunTold:
     from dagster import AssetKey
     from dagster._core.utils import make_new_run_id

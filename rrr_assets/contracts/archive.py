@@ -13,7 +13,7 @@ from typing import Final, Literal
 
 import pyarrow as pa
 
-from rrr_assets.calc.numbers import NOTIONAL, SIZE_SCALE
+from rrr_assets.calc.numbers import NOTIONAL, WIDE_SIZE
 from rrr_assets.contracts.bars import BAR_REVISIONS, BARS
 from rrr_assets.contracts.base import Column, Table, Type
 from rrr_assets.contracts.information_bars import FOLLOWED, INFORMATION_BARS
@@ -39,8 +39,6 @@ AVAILABLE_LAG: Final = "available_lag_us"
 """available_at less received_at, or less event_time where nothing was received: the same for whole files, so that it costs nothing."""
 
 SCALES: Final = {Type.PRICE: "price_scale", Type.SIZE: "size_scale"}
-WIDE_SIZE: Final = pa.decimal256(76, SIZE_SCALE)
-"""A sum of sizes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +79,7 @@ class Archived:
         """The type in which a column's values are compared and hashed: wide enough for every value that the database can hold of it."""
         if column.type is Type.NOTIONAL:
             return NOTIONAL
-        if column.type is Type.SIZE and not self.is_packed:
+        if column.type is Type.VOLUME:
             return WIDE_SIZE
         return column.type.arrow
 
@@ -106,7 +104,7 @@ class Archived:
         return pa.schema(fields)
 
 
-_MAY_NOT_FIT: Final = frozenset({Type.SIZE, Type.NOTIONAL})
+_MAY_NOT_FIT: Final = frozenset({Type.VOLUME, Type.NOTIONAL})
 
 _TICK_ORDER: Final = ("instrument", "event_time", "sequence", "space")
 _REVISION_ORDER: Final = ("instrument", "event_time", "sequence", "space", "revision_id")

@@ -26,7 +26,7 @@ _COLUMNS: Final = (
     Column("high", Type.PRICE, "Highest price.", unit="quote asset"),
     Column("low", Type.PRICE, "Lowest price.", unit="quote asset"),
     Column("close", Type.PRICE, "Price of the last trade by (event_time, sequence).", unit="quote asset"),
-    Column("volume", Type.SIZE, "Exact sum of sizes.", unit="base asset or contracts"),
+    Column("volume", Type.VOLUME, "Exact sum of sizes.", unit="base asset or contracts"),
     Column("quote_volume", Type.NOTIONAL, "Exact sum of price * size.", unit="quote asset"),
     Column(
         "vwap",
@@ -36,7 +36,7 @@ _COLUMNS: Final = (
         unit="quote asset",
     ),
     Column("trade_count", Type.BIGINT, "Number of trades.", unit="trades"),
-    Column("taker_buy_volume", Type.SIZE, "Exact sum of sizes bought by the aggressor.", unit="base asset or contracts"),
+    Column("taker_buy_volume", Type.VOLUME, "Exact sum of sizes bought by the aggressor.", unit="base asset or contracts"),
     Column("taker_buy_quote_volume", Type.NOTIONAL, "Exact sum of price * size bought by the aggressor.", unit="quote asset"),
     Column("first_sequence", Type.BIGINT, "Sequence of the trade that gave open."),
     Column("last_sequence", Type.BIGINT, "Sequence of the trade that gave close."),

@@ -31,13 +31,15 @@ class Type(Enum):
     TIME_RANGES = ("tstzmultirange", pa.string())
     ID_RANGES = ("int8multirange", pa.string())
     PRICE = ("numeric", PRICE)
+    # Before SIZE, which is another thing in the lines below it.
+    VOLUME = ("numeric", SIZE, "a sum of sizes, which a read hands out wider where it has to")
     SIZE = ("numeric", SIZE)
     NOTIONAL = ("numeric", NOTIONAL_READ)
     NUMBER = ("numeric", pa.string())
     TEXTS = ("text[]", pa.list_(pa.string()))
     JSON = ("jsonb", pa.string())
 
-    def __init__(self, sql: str, arrow: pa.DataType) -> None:
+    def __init__(self, sql: str, arrow: pa.DataType, _apart: str = "") -> None:
         self.sql = sql
         self.arrow = arrow
 

@@ -23,8 +23,9 @@ from rrr_assets.resources.reporting import INTEGRITY, QUALITY
 ASKED_TAG: Final = "rrr/asked"
 """On a run: what it was asked for, the same for every attempt."""
 
-_AT_ONCE: Final = ("bars_1m", "bars_5m", "bars_1h", "bars_1d", "bar_conformance")
-_REFRESHED: Final = (*_AT_ONCE, *FOLLOWED)
+REFRESHED: Final = ("bars_1m", "bars_5m", "bars_1h", "bars_1d", "bar_conformance", *FOLLOWED)
+"""What follows the invalidation log."""
+
 _PARTITION: Final = "dagster/partition"
 _FIRST_REST_SECONDS: Final = 3600
 _LONGEST_REST_SECONDS: Final = 86_400
@@ -74,14 +75,11 @@ def held_back(instance: dg.DagsterInstance, assets: Iterable[str], day: date) ->
 
 
 def assets_of(streams: Iterable[str]) -> list[str]:
-    """The assets to materialise when files of some streams wait: their own, and the bars and verdicts that are made from them.
-
-    Bars by what was traded follow by the invalidation log: they cost as much again, and nobody waits for them.
-    """
+    """The assets to materialise when files of some streams wait: their own, and all bars and verdicts that are made from them."""
     wanted = set(streams)
     chosen = [f"raw_{stream}" for stream in ("agg_trades", "quotes", "depth") if stream in wanted]
     if wanted & {"trades", "corrections", "agg_trades", "venue_bars"}:
-        chosen += ["raw_trades", "venue_bars", *_AT_ONCE]
+        chosen += ["raw_trades", "venue_bars", *REFRESHED]
     return chosen
 
 
@@ -90,9 +88,9 @@ def checks_of(assets: Iterable[str]) -> list[AssetCheckKey]:
     return [AssetCheckKey(dg.AssetKey(asset), name) for asset in assets for name in (INTEGRITY, QUALITY)]
 
 
-def changed_only(assets: Iterable[str] = _REFRESHED) -> dict[str, Any]:
+def changed_only(assets: Iterable[str] = REFRESHED) -> dict[str, Any]:
     """Run config by which bars and verdicts are brought up to date only where something changed, for a run of some assets."""
-    return {"ops": {name: {"config": {"whole_days": False}} for name in _REFRESHED if name in assets}}
+    return {"ops": {name: {"config": {"whole_days": False}} for name in REFRESHED if name in assets}}
 
 
 def _days_of_run(run: DagsterRun) -> list[date]:

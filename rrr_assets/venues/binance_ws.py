@@ -96,7 +96,7 @@ class Capture:
                 found = "it looks like a capture of Coinbase, not of Binance"
                 raise SourceRefused(source.name, found, "Load it with --format coinbase-ws.")
             raise unlike(source, self.name, content.head)
-        refuse_cut(source, content)
+        refuse_cut(source, content, needs_clock=_Dialect.needs_clock)
         return facts_of(source, content, _Dialect(source, given, is_first_look=True), given)
 
     def parse(self, source: Source, facts: SourceFacts) -> Iterator[ParsedBatch]:
@@ -121,6 +121,7 @@ class _Dialect:
     # Quotes of spot carry no time: theirs is the recorder's, to the microsecond. So is that of a depth snapshot.
     # T and E of other messages may lie ahead: the T of a kline is its end.
     has_foreign_times = False
+    needs_clock = True
     units: Mapping[Stream, TimeUnit] = {"trades": "ms", "agg_trades": "ms", "quotes": "us", "depth": "us"}
 
     def __init__(self, source: Source, given: str | None, *, is_first_look: bool = False) -> None:

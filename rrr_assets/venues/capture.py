@@ -1,5 +1,7 @@
 """WebSocket captures of any venue: a line is the local receive time and one JSON message, or the client's own.
 
+Where a venue's messages carry all that a row needs, the receive time may be missing (`Dialect.needs_clock`).
+
 Belongs here: cutting such a line, telling the lines of one stream from those of others without decoding them all, which
 streams a capture holds, and how far the recorder's clock runs behind the venue's. Does not: what a venue's messages mean
 (binance_ws, coinbase_ws).
@@ -37,6 +39,7 @@ _WORDS: Final[Mapping[Stream, str]] = {"agg_trades": "aggregated trades", "depth
 _LINE: Final = re.compile(rb"\s*([0-9]{9,19}(?:\.[0-9]{1,12})?):?[ \t]+(.*)", re.DOTALL)
 _CLOCK: Final = r"^\s*(?P<clock>[0-9]{9,19}(?:\.[0-9]{1,12})?):?[ \t]"
 _CLIENT: Final = re.compile(rb"\s*(wss?|https?)://")
+_NO_CLOCK: Final = 0
 _FRACTION_DIGITS: Final[Mapping[TimeUnit, int]] = {"s": 6, "ms": 3, "us": 0, "ns": 0}
 
 
@@ -55,6 +58,7 @@ class Dialect(Protocol):
     streams: tuple[Stream, ...]  # in the order in which a file's streams are offered
     units: Mapping[Stream, TimeUnit]  # where no message tells
     has_foreign_times: bool  # whether the times of foreign messages are those at which they were made
+    needs_clock: bool  # whether a message without a receive time before it is refused
 
     def kinds(self, lines: pa.BinaryArray) -> Int8s:
         """Of which of `streams` each line is, by its look: an index, `UNCLEAR` or `FOREIGN`."""
@@ -79,7 +83,7 @@ class Dialect(Protocol):
 
 @dataclass(slots=True)
 class Sorted:
-    """What a block holds of one stream: line, receive time in microseconds, message; and what else was met in it."""
+    """What a block holds of one stream: line, receive time in microseconds (0: none), message; and what else was met in it."""
 
     messages: list[tuple[int, int, Message]] = field(default_factory=list)
     refusals: Refusals = field(default_factory=Refusals)
@@ -95,8 +99,8 @@ class Sorted:
         return pa.array([message.instrument for _, _, message in self.messages], pa.string())
 
     def received_at(self) -> pa.Int64Array:
-        """In microseconds since 1970 UTC."""
-        return pa.array([at for _, at, _ in self.messages], pa.int64())
+        """In microseconds since 1970 UTC, null where a line has none."""
+        return pa.array([at or None for _, at, _ in self.messages], pa.int64())
 
 
 class _Unreadable(Exception):
@@ -107,7 +111,7 @@ class _Unreadable(Exception):
         super().__init__(detail)
 
 
-def refuse_cut(source: Source, content: Content) -> None:
+def refuse_cut(source: Source, content: Content, *, needs_clock: bool) -> None:
     """Refuse a capture whose last line was never ended and is no whole message.
 
     Raises:
@@ -116,7 +120,7 @@ def refuse_cut(source: Source, content: Content) -> None:
     if content.ends_in_newline:
         return
     try:
-        _read_line(content.last_line)
+        _read_line(content.last_line, needs_clock=needs_clock)
     except _Unreadable as error:
         shown = raw_text(content.last_line)[:120]
         raise SourceRefused(source.name, f"it is truncated: its last line is '{shown}'", DAMAGED) from error
@@ -208,15 +212,21 @@ def _words(stream: Stream) -> str:
     return _WORDS.get(stream, stream)
 
 
-def _read_line(raw: bytes) -> tuple[bytes, Json] | None:
-    """The receive time and the message of a line; None for a blank one and for one of the client's own."""
+def _read_line(raw: bytes, *, needs_clock: bool) -> tuple[bytes | None, Json] | None:
+    """The receive time (None where there is none) and the message of a line; None for a blank one and for one of the client's own.
+
+    Raises:
+        _Unreadable: it is neither.
+    """
     parts = _LINE.match(raw)
+    clock, message = (parts[1], parts[2]) if parts else (None, raw.strip())
     if parts is None:
-        if not raw.strip() or _CLIENT.match(raw):
+        if not message or _CLIENT.match(raw):
             return None
-        raise _Unreadable(Reason.NOT_JSON, "The line is not a receive time and a JSON message.")
+        if needs_clock or not message.startswith(b"{"):
+            raise _Unreadable(Reason.NOT_JSON, "The line is not a receive time and a JSON message.")
     try:
-        return parts[1], decode(parts[2].decode().rstrip())
+        return clock, decode(message.decode().rstrip())
     except UnicodeDecodeError as error:
         raise _Unreadable(Reason.ENCODING, "The line holds bytes that are no UTF-8.") from error
     except ValueError as error:
@@ -243,7 +253,7 @@ def _sort_out(block: Block, dialect: Dialect, facts: SourceFacts, given: str | N
     for index, kind, start, end in zip(indices.tolist(), kinds[indices].tolist(), starts, ends, strict=True):
         line, raw = block.first_line + index, block.data[start:end]
         try:
-            parts = _read_line(raw)
+            parts = _read_line(raw, needs_clock=dialect.needs_clock)
         except _Unreadable as error:
             if is_first or kind == mine:
                 found.refusals.add(line, error.reason, error.detail, raw_text(raw))
@@ -255,6 +265,8 @@ def _sort_out(block: Block, dialect: Dialect, facts: SourceFacts, given: str | N
             found.passed_over += 1
         elif message.instrument is None:
             found.refusals.add(line, Reason.COLUMNS, "Neither the message nor the file names the instrument.", raw_text(raw))
+        elif parts[0] is None:
+            found.messages.append((line, _NO_CLOCK, message))
         elif (at := received(parts[0], latest)) is None:
             detail = f"The receive time '{parts[0].decode()}' is no time between 2009 and a day from now."
             found.refusals.add(line, Reason.TIME, detail, raw_text(raw), message.instrument)
@@ -301,7 +313,7 @@ def _messages_until_settled(block: Block, kinds: Int8s, dialect: Dialect, units:
                 break
             line = block.first_line + place
             try:
-                parts = _read_line(block.line(line))
+                parts = _read_line(block.line(line), needs_clock=dialect.needs_clock)
             except _Unreadable:
                 continue
             message = dialect.message(parts[1], line) if parts else None

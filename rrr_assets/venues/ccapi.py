@@ -55,7 +55,24 @@ _Order = Literal["ascending", "descending"]
 _BEST_FIRST: Final[Mapping[str, _Order]] = {"bid": "descending", "ask": "ascending"}
 _KINDS: Final[Mapping[str, Stream]] = {"trade": "trades", "market-depth": "quotes"}
 _NAME: Final = re.compile(r"(?P<venue>[a-z0-9-]+)__(?P<symbol>[^_]+)__(?P<day>\d{4}-\d{2}-\d{2})__(?P<kind>[a-z-]+)", re.IGNORECASE)
-_VENUES: Final = {**{venue: venue for venue in VENUES}, "binance-usds-futures": BINANCE_USDM, "binance-coin-futures": BINANCE_COINM}
+_OKEX: Final = "okex"
+_VENUES: Final = {
+    **{venue: venue for venue in VENUES},
+    "binance-usds-futures": BINANCE_USDM,
+    "binance-coin-futures": BINANCE_COINM,
+    "bybit": "bybit-spot",
+    "bybit-derivatives": "bybit",
+    "cryptocom": "crypto-com",
+    "gateio": "gate-io",
+    "gateio-perpetual-futures": "gate-io-futures",
+    "huobi-coin-swap": "huobi-dm-swap",
+    "huobi-usdt-swap": "huobi-dm-linear-swap",
+    "kraken-futures": "cryptofacilities",
+    "okx": _OKEX,
+}
+"""ccapi's words for venues, where they are others than those here."""
+# Under one word it has all markets of okx, which are told by the symbol: btc-usdt-swap, btc-usd-210326.
+_OKEX_MARKETS: Final = ((re.compile(r".+-swap", re.IGNORECASE), "okex-swap"), (re.compile(r".+-\d{6}"), "okex-futures"))
 
 
 class Ccapi:
@@ -203,8 +220,12 @@ def _read_name(source: Source, stream: Stream) -> tuple[str | None, tuple[date, 
     venue = _VENUES.get(found["venue"].lower())
     if venue is None:
         raise SourceRefused(
-            source.name, f"its name is of the venue {found['venue']}, which is not known", f"Known are {', '.join(VENUES)}."
+            source.name,
+            f"its name is of the venue {found['venue']}, which is not known",
+            f"Known are {', '.join(sorted(_VENUES))}. Of another one, load it with --format table and a mapping.",
         )
+    if venue == _OKEX:
+        venue = next((market for symbol, market in _OKEX_MARKETS if symbol.fullmatch(found["symbol"])), venue)
     if _KINDS.get(found["kind"].lower()) != stream:
         raise SourceRefused(source.name, f"it is named for {found['kind']}, but holds {stream}", "Give the file its right name.")
     try:

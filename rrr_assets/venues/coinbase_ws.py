@@ -30,6 +30,8 @@ _COINBASE: Final = "coinbase"
 _STREAMS: Final[tuple[Stream, ...]] = ("trades", "quotes")
 _TYPES: Final[dict[str, Stream]] = {"match": "trades", "last_match": "trades", "ticker": "quotes"}
 _HEAD_LINE: Final = re.compile(r'[0-9]{9,19}(\.[0-9]+)?:?[ \t]+\{.*"(product_id|product_ids)"\s*:', re.MULTILINE)
+# Without a receive time before it, the message itself must say more.
+_HEAD_MESSAGE: Final = re.compile(r'^[ \t]*\{(?=.*"type"\s*:\s*"[a-z_0-9]+")(?=.*"product_ids?"\s*:)(?!.*"channel"\s*:)', re.MULTILINE)
 _TYPE: Final = r'"type"\s*:\s*"(?P<type>[^"]*)"'
 _TIME: Final = r'"time"\s*:\s*"(?P<time>[0-9TZ:.-]+)"'
 _ISO_TIME: Final = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2})(?:\.([0-9]{1,9}))?Z")
@@ -43,19 +45,19 @@ class Capture:
     name = "coinbase-ws"
     evidence: Evidence = "proven on real data"
     description = (
-        "Raw Coinbase Exchange WebSocket capture, a line is the local receive time and a message; "
+        "Raw Coinbase Exchange WebSocket capture, a line is a message, with or without the local receive time before it; "
         "takes matches and tickers, not level2, whose changes carry no update ids"
     )
 
     def recognises(self, head: str) -> bool:
-        return bool(_HEAD_LINE.search(head))
+        return bool(_HEAD_LINE.search(head) or _HEAD_MESSAGE.search(head))
 
     def inspect(self, source: Source) -> SourceFacts:
         given = given_instrument(source, [_COINBASE])
         content = verify(source)
         if not self.recognises(content.head):
             raise unlike(source, self.name, content.head)
-        refuse_cut(source, content)
+        refuse_cut(source, content, needs_clock=_Dialect.needs_clock)
         return facts_of(source, content, _Dialect(), given)
 
     def parse(self, source: Source, facts: SourceFacts) -> Iterator[ParsedBatch]:
@@ -77,6 +79,8 @@ class _Dialect:
     units: Mapping[Stream, TimeUnit] = {"trades": "us", "quotes": "us"}
     # The changes of the order book among them.
     has_foreign_times = True
+    # Only the tickers without a time of their own, of the feed's early years, are of no use then.
+    needs_clock = False
 
     def kinds(self, lines: pa.BinaryArray) -> Int8s:
         return by_look(lines, _TYPE, lambda name: _STREAMS.index(_TYPES[name]) if name in _TYPES else FOREIGN)
@@ -150,7 +154,7 @@ def _trades(block: Block, found: Sorted, latest: int) -> ParsedBatch:
 def _quotes(block: Block, found: Sorted, latest: int, offset: int) -> ParsedBatch:
     columns = _texts(found, "sequence", "best_bid", "best_bid_size", "best_ask", "best_ask_size", "time")
     # The first tickers of the feed's early years have no time.
-    local = [at + offset if message.data.get("time") is None else None for _, at, message in found.messages]
+    local = [at + offset if at and message.data.get("time") is None else None for _, at, message in found.messages]
     for side in ("best_bid", "best_ask"):
         columns[side] = [_price_of(*pair) for pair in zip(columns[side], columns[f"{side}_size"], strict=True)]
     rows = found.text_rows(block, columns)

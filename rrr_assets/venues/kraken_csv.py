@@ -52,7 +52,7 @@ _ROW: Final[Mapping[Stream, re.Pattern[str]]] = {
 _LAST_FIELD: Final[Mapping[Stream, re.Pattern[str]]] = {"trades": re.compile(r"[0-9.eE+-]*[0-9]"), "venue_bars": re.compile(r"\d+")}
 _NAME: Final = re.compile(r"(?P<pair>[A-Z0-9.]+?)(?:_(?P<minutes>\d{1,5}))?(?:\.csv)?(?:\.gz|\.zip)?", re.IGNORECASE)
 # A file may be called anything. It names a pair where it ends in an asset that pairs at Kraken are priced in.
-_PRICED: Final = re.compile(r"[A-Z0-9.]{2,}(USD|EUR|GBP|JPY|CAD|AUD|CHF|KRW|XBT|BTC|ETH|USDT|USDC|DAI|PYUSD)")
+_PRICED: Final = re.compile(r"[A-Z0-9.]{2,}(USD|EUR|GBP|JPY|CAD|AUD|CHF|KRW|AED|XBT|BTC|ETH|USDT|USDC|USDG|USDQ|USDR|EURQ|EURR|DAI|PYUSD)")
 # Of so many bars some lie beside a grid that is too coarse for them, and not all on one that is too fine.
 _ENOUGH_BARS: Final = 20
 

@@ -8,9 +8,10 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, timedelta
+from difflib import get_close_matches
 from typing import Final
 
-from rrr_assets.contracts.venues import VENUES
+from rrr_assets.contracts.venues import VENUES, is_venue_name
 from rrr_assets.venues.base import Source, SourceRefused
 
 BINANCE: Final = "binance"
@@ -18,6 +19,7 @@ BINANCE_USDM: Final = "binance-usdm"
 BINANCE_COINM: Final = "binance-coinm"
 KRAKEN: Final = "kraken"
 
+_FEW_VENUES: Final = 8
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 INTERVAL_SECONDS: Final[dict[str, int]] = {
     "1s": 1,
@@ -41,7 +43,8 @@ MONTH: Final = "1mo"
 _MONTH_SECONDS: Final = frozenset(days * _DAY for days in (28, 29, 30, 31))
 
 _SEPARATORS: Final = re.compile(r"[-_/.]")
-_SYMBOL: Final = re.compile(r"[^\W_]{2,40}")
+# The warehouse holds no other letters.
+_SYMBOL: Final = re.compile(r"[A-Z0-9]{2,40}")
 # Kraken's first assets carry a class letter: X for coins, Z for money. The second asset of a pair is one of a
 # short list, the first one is only stripped where the pair has eight letters and the second was stripped too.
 _KRAKEN_QUOTE: Final = re.compile(r"(.{4})[XZ](USD|EUR|GBP|JPY|CAD|AUD|CHF|KRW|XBT|ETH)")
@@ -66,13 +69,16 @@ def instrument_name(venue: str, symbol: str) -> str:
 def parse_instrument(text: str) -> str:
     """Read what a user typed, such as `binance:btc-usdt`, as an instrument's name.
 
+    The venue may be any: a table can bring in one that is not listed. One that is misspelled is told where it matters, by
+    `given_instrument` where a format is of other venues, and by the reads where nothing was loaded of it.
+
     Raises:
-        ValueError: no known venue, or no symbol.
+        ValueError: nothing that could be a venue, or no symbol.
     """
     venue, colon, symbol = text.strip().partition(":")
     venue = venue.strip().lower()
-    if not colon or venue not in VENUES:
-        raise ValueError(f"'{text}' is no instrument: write venue:SYMBOL, where the venue is one of {', '.join(VENUES)}")
+    if not colon or not is_venue_name(venue):
+        raise ValueError(f"'{text}' is no instrument: write venue:SYMBOL, such as binance:BTCUSDT")
     name = instrument_name(venue, symbol.strip())
     if not _SYMBOL.fullmatch(name.partition(":")[2]):
         raise ValueError(f"'{text}' has no symbol that could be one: write venue:SYMBOL, such as {venue}:BTCUSDT")
@@ -134,8 +140,17 @@ def binance_symbol(name: str) -> str | None:
     return found["symbol"] if found else None
 
 
-def given_instrument(source: Source, venues: Iterable[str]) -> str | None:
+def near_venues(venue: str, venues: Iterable[str] = VENUES) -> list[str]:
+    """The venues that a misspelled one may have meant, the likeliest first; none where none is near."""
+    return get_close_matches(venue, list(dict.fromkeys(venues)), n=3, cutoff=0.75)
+
+
+def given_instrument(source: Source, venues: Iterable[str] | None) -> str | None:
     """The instrument that the user gave, normalised.
+
+    Args:
+        source: The file, with what was given.
+        venues: Those that the format comes from; None where it may be any.
 
     Raises:
         SourceRefused: it is no instrument, or of a venue that this format does not come from.
@@ -146,13 +161,17 @@ def given_instrument(source: Source, venues: Iterable[str]) -> str | None:
         instrument = parse_instrument(source.instrument)
     except ValueError as error:
         raise SourceRefused(source.name, str(error), "Correct --instrument.") from error
-    if venue_of(instrument) not in venues:
-        raise SourceRefused(
-            source.name,
-            f"the instrument was given as {instrument}, but this format comes from {' or '.join(venues)}",
-            "Correct --instrument or --format.",
-        )
-    return instrument
+    known = None if venues is None else list(dict.fromkeys(venues))
+    if known is None or venue_of(instrument) in known:
+        return instrument
+    near = near_venues(venue_of(instrument), known)
+    told = f"{' or '.join(known[:_FEW_VENUES])}{f' or {len(known) - _FEW_VENUES} others' if len(known) > _FEW_VENUES else ''}"
+    meant = " or ".join(f"{venue}:{instrument.partition(':')[2]}" for venue in near)
+    raise SourceRefused(
+        source.name,
+        f"the instrument was given as {instrument}, but this format comes from {told}",
+        f"Did you mean {meant}? Correct --instrument or --format." if near else "Correct --instrument or --format.",
+    )
 
 
 def agreed_instrument(source: Source, given: str | None, named: str | None) -> str:

@@ -11,6 +11,7 @@ https://massive.com/docs/crypto
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from functools import lru_cache
 from typing import Final
 
@@ -18,7 +19,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from rrr_assets.calc.numbers import PRICE, SIZE, parse_integers
+from rrr_assets.calc.numbers import PRICE, SIZE, parse_decimals, parse_integers
 from rrr_assets.venues.base import ParsedBatch, Reason, Refusals, TimeUnit
 from rrr_assets.venues.names import parse_instrument
 from rrr_assets.venues.rows import (
@@ -40,6 +41,8 @@ IDS_PER_EXCHANGE: Final = 1 << 54
 EXCHANGES: Final = 1 << 9
 _TICKER: Final = re.compile(r"X:([^\s:]+)")
 _SELL, _BUY = "1", "2"
+_QUOTIENT: Final = re.compile(r"[0-9]{1,40}(\.[0-9]{1,60})?([eE][+-]?[0-9]{1,3})?")
+_WHOLE: Final = Decimal(10) ** (PRICE.precision - PRICE.scale)
 _UNITS: Final[tuple[TimeUnit, ...]] = ("ms", "us", "ns")
 
 
@@ -103,6 +106,23 @@ def refuse_unnamed(checks: Checks, column: str, instruments: pa.StringArray) -> 
     checks.refuse(
         pc.is_null(instruments), lambda index: (Reason.COLUMNS, f"{checks.holds(column, index)}, which is no pair such as BTC-USD.")
     )
+
+
+def without_long_quotients(texts: pa.StringArray) -> pa.StringArray:
+    """The texts of a volume-weighted price, null where one is a positive number with more decimals than a price has here.
+
+    Polygon divides in floating point, so that such digits are no price of anybody's; nor may they cost the bar, nor be rounded.
+    What is no number, not positive or too large stays, to be refused.
+    """
+    is_unread = pc.and_(pc.is_valid(texts), pc.is_null(parse_decimals(texts, PRICE)))
+    if not is_unread.true_count:
+        return texts
+    found = [bool(unread) and _is_long_quotient(text) for unread, text in zip(is_unread.to_pylist(), texts.to_pylist(), strict=True)]
+    return pc.if_else(pa.array(found, pa.bool_()), pa.scalar(None, pa.string()), texts)
+
+
+def _is_long_quotient(text: str) -> bool:
+    return _QUOTIENT.fullmatch(text) is not None and 0 < Decimal(text) < _WHOLE
 
 
 def trade_ids(exchanges: pa.StringArray, ids: pa.StringArray) -> Int64s:

@@ -35,6 +35,7 @@ from rrr_assets.venues.polygon import (
     times,
     trades,
     unit_of,
+    without_long_quotients,
 )
 from rrr_assets.venues.rows import (
     PER_SECOND,
@@ -62,11 +63,12 @@ _CODE: Final = re.compile(r"[0-9A-Za-z]{1,16}")
 _EVENTS: Final[dict[str, Stream]] = {"XT": "trades", "XQ": "quotes", "XA": "venue_bars"}
 _STREAMS: Final = tuple(_EVENTS.values())
 _TRADE: Final = TradeNames("pair", "t", "p", "s", "x", "i")
+_VWAP: Final = "vw"
 _TRADE_COLUMNS: Final = ("pair", "p", "t", "s", "i", "x")
 _COLUMNS: Final[dict[Stream, tuple[str, ...]]] = {
     "trades": _TRADE_COLUMNS,
     "quotes": ("pair", "bp", "bs", "ap", "as", "t"),
-    "venue_bars": ("pair", "o", "c", "h", "l", "v", "s", "e", "vw"),
+    "venue_bars": ("pair", "o", "c", "h", "l", "v", "s", "e", _VWAP),
 }
 _TIME: Final[dict[Stream, str]] = {"trades": "t", "quotes": "t", "venue_bars": "s"}
 _INTERVAL: Final = "1m"
@@ -304,6 +306,8 @@ def _batch(
     rows = found.rows(_COLUMNS[stream])
     if stream == "quotes":
         rows = replace(rows, columns=without_empty_sides(rows.columns, [("bp", "bs"), ("ap", "as")]))
+    elif stream == "venue_bars":
+        rows = replace(rows, columns={**rows.columns, _VWAP: without_long_quotients(rows.columns[_VWAP])})
     checks = Checks(rows, latest)
     checks.refuse(clocks == _NO_TIME, lambda _: (Reason.TIME, "Its receive time is no time between 2009 and a day from now."))
     if stream == "trades":
@@ -345,7 +349,7 @@ def _bars(checks: Checks, nanoseconds: Int64s, instruments: pa.StringArray, refu
         low=low,
         close=close,
         volume=checks.decimals("v", SIZE, "not negative"),
-        vwap=checks.decimals("vw", PRICE, "positive", may_be_absent=True),
+        vwap=checks.decimals(_VWAP, PRICE, "positive", may_be_absent=True),
         # The venue sends a minute when it is over.
         is_closed=pa.repeat(pa.scalar(value=True), len(instruments)),
         trade_count=np.zeros(len(instruments), np.int64),

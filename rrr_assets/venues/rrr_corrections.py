@@ -18,7 +18,6 @@ import pyarrow.compute as pc
 
 from rrr_assets.calc.numbers import PRICE, SIZE
 from rrr_assets.contracts.parsed import CORRECTIONS, UNDATED, UTC_MICROSECONDS
-from rrr_assets.contracts.venues import VENUES
 from rrr_assets.venues.base import Evidence, ParsedBatch, Reason, Refusals, Source, SourceFacts, SourceRefused
 from rrr_assets.venues.content import DAMAGED, Block, line_blocks, open_content, raw_lines, raw_text, read_head, unchanged, unlike, verify
 from rrr_assets.venues.names import given_instrument, parse_instrument
@@ -51,7 +50,7 @@ class RrrCorrections:
         return layout is not None and set(_MANDATORY) <= set(layout.names)
 
     def inspect(self, source: Source) -> SourceFacts:
-        given = given_instrument(source, VENUES)
+        given = given_instrument(source, None)
         content = verify(source)
         layout = _checked_layout(source, content.head)
         if source.stream not in {None, "corrections"}:

@@ -21,7 +21,6 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from rrr_assets.calc.numbers import PRICE, SIZE
-from rrr_assets.contracts.venues import VENUES
 from rrr_assets.venues.base import Evidence, ParsedBatch, Reason, Refusals, Source, SourceFacts, SourceRefused, Space, Stream, TimeUnit
 from rrr_assets.venues.content import (
     DAMAGED,
@@ -89,7 +88,7 @@ class Table:
 
     def inspect(self, source: Source) -> SourceFacts:
         mapping, mapping_sha256 = read_mapping(source)
-        given = given_instrument(source, VENUES)
+        given = given_instrument(source, None)
         if source.stream not in {None, mapping.stream}:
             raise SourceRefused(source.name, f"its mapping says that it holds {mapping.stream}", f"Ask for the stream {mapping.stream}.")
         instrument = given if isinstance(mapping.instrument, SymbolColumn) else agreed_instrument(source, given, mapping.instrument)
@@ -128,7 +127,7 @@ class Table:
             raise ValueError(f"{source.name} is parsed with the facts of another file")
         latest = last_time()
         ordinals = OrdinalsByInstrument() if facts.space == "ordinal" else None
-        for part in _parts(source, mapping, given_instrument(source, VENUES), latest):
+        for part in _parts(source, mapping, given_instrument(source, None), latest):
             yield _batch(part, mapping, ordinals, latest)
 
     def raw_lines(self, source: Source, lines: Sequence[int]) -> Mapping[int, str]:

@@ -22,7 +22,7 @@ import yaml  # type: ignore[import-untyped]  # PyYAML publishes no types of its 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails
 
-from rrr_assets.contracts.venues import VENUES
+from rrr_assets.contracts.venues import is_venue_name
 from rrr_assets.venues.base import Source, SourceRefused
 from rrr_assets.venues.names import INTERVAL_SECONDS, MONTH, parse_instrument
 
@@ -58,16 +58,16 @@ class _Part(BaseModel):
 
 
 class SymbolColumn(_Part):
-    """Instruments from a column of symbols, all of one venue."""
+    """Instruments from a column of symbols, all of one venue, which may be one that is not listed anywhere."""
 
     venue: str
     symbol: _Column
 
     @field_validator("venue")
     @classmethod
-    def _is_known(cls, venue: str) -> str:
-        if venue not in VENUES:
-            raise ValueError(f"'{venue}' is no venue: write one of {', '.join(VENUES)}")
+    def _is_a_venue(cls, venue: str) -> str:
+        if not is_venue_name(venue):
+            raise ValueError(f"'{venue}' is no venue: write lower case letters, digits and hyphens, such as kraken or bybit-spot")
         return venue
 
 

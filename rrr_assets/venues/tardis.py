@@ -1,4 +1,4 @@
-"""Tardis' downloadable CSV files: trades and best quotes of one symbol or of a group of them, a day each.
+"""Tardis' downloadable CSV files: trades and best quotes (`quotes` or `book_ticker`) of one symbol or of a group of them, a day each.
 
 Belongs here: their columns, their names, their words for exchanges. Does not: Tardis' other data types, and its
 replayed captures. A day's file is cut by `local_timestamp`: the last moments of a day come in the next day's file.
@@ -64,14 +64,68 @@ _VENUES: Final = {
     "binance": BINANCE,
     "binance-futures": BINANCE_USDM,
     "binance-delivery": BINANCE_COINM,
-    "coinbase": "coinbase",
-    "gemini": "gemini",
     "kraken": KRAKEN,
+    # The others are called here as Tardis calls them. Its exchanges of options are not among them.
+    **{
+        exchange: exchange
+        for exchange in (
+            "ascendex",
+            "binance-dex",
+            "binance-jersey",
+            "binance-us",
+            "bitfinex",
+            "bitfinex-derivatives",
+            "bitflyer",
+            "bitget",
+            "bitget-futures",
+            "bitmex",
+            "bitstamp",
+            "blockchain-com",
+            "bybit",
+            "bybit-spot",
+            "coinbase",
+            "coinbase-international",
+            "crypto-com",
+            "crypto-com-derivatives",
+            "cryptofacilities",
+            "deribit",
+            "dydx",
+            "dydx-v4",
+            "ftx",
+            "ftx-us",
+            "gate-io",
+            "gate-io-futures",
+            "gemini",
+            "hitbtc",
+            "huobi",
+            "huobi-dm",
+            "huobi-dm-linear-swap",
+            "huobi-dm-swap",
+            "hyperliquid",
+            "kucoin",
+            "kucoin-futures",
+            "mango",
+            "okcoin",
+            "okex",
+            "okex-futures",
+            "okex-swap",
+            "phemex",
+            "poloniex",
+            "serum",
+            "upbit",
+        )
+    },
 }
 # Where the venue numbers each instrument's trades one by one. Gemini's numbers run over all its instruments.
 _NUMBERED: Final = frozenset({BINANCE, BINANCE_USDM, BINANCE_COINM, "coinbase", KRAKEN})
+# What its files are named for. The columns of `book_ticker` are those of `quotes`.
+_KINDS: Final[Mapping[str, Stream]] = {"trades": "trades", "quotes": "quotes", "book_ticker": "quotes"}
+# Spot pairs of BitMEX, such as XBT_USDT: without the separator they would be its perpetuals of that name.
+_BITMEX_SPOT: Final = re.compile(r"[A-Z0-9]+_USDT", re.IGNORECASE)
 _SIDES: Final = ("sell", "buy", "unknown", "")
 _QUOTE_SIDES: Final = (("bid_price", "bid_amount"), ("ask_price", "ask_amount"))
+_SPOT: Final = "SPOT"
+_READ: Final = "Read are trades, quotes and book_ticker."
 _GROUPS: Final = frozenset({"SPOT", "PERPETUALS", "FUTURES", "OPTIONS", "COMBOS"})
 _NAME: Final = re.compile(r"(?P<exchange>[a-z0-9-]+)_(?P<kind>[a-z]\w*?)_(?P<day>\d{4}-\d{2}-\d{2})_(?P<symbol>.+)", re.IGNORECASE)
 _PACKING: Final = re.compile(r"(\.csv)?(\.gz|\.zip)?$", re.IGNORECASE)
@@ -96,7 +150,7 @@ class Tardis:
         if layout is None:
             lines = data_lines(content.head)
             if lines and header_names(lines[0])[:4] == tuple(name.replace("_", "") for name in _FIRST):
-                raise SourceRefused(source.name, "it is of another data type of Tardis", f"Read are {' and '.join(_COLUMNS)}.")
+                raise SourceRefused(source.name, "it is of another data type of Tardis", _READ)
             raise unlike(source, self.name, content.head)
         if source.stream not in {None, layout.stream}:
             raise SourceRefused(source.name, f"it holds {layout.stream} and nothing else", f"Ask for the stream {layout.stream}.")
@@ -189,7 +243,7 @@ def _venue(source: Source, layout: _Layout, instrument: str | None) -> str:
         raise SourceRefused(
             source.name,
             f"it is of the exchange {layout.exchange[:40]}, which is not known; known are {', '.join(_VENUES)}",
-            "A venue is added to contracts/venues.py, and Tardis' word for it to this format.",
+            "Load it with --format table and a mapping: that may name any venue.",
         )
     if instrument is not None and venue_of(instrument) != venue:
         raise SourceRefused(
@@ -200,11 +254,11 @@ def _venue(source: Source, layout: _Layout, instrument: str | None) -> str:
         raise SourceRefused(
             source.name, f"it is named for {found['exchange']}, but its rows are of {layout.exchange}", "Give the file its right name."
         )
-    if found and found["kind"].lower() != layout.stream:
+    if found and _KINDS.get(found["kind"].lower()) != layout.stream:
         raise SourceRefused(
             source.name,
             f"it is named for {found['kind']}, but has the columns of {layout.stream}",
-            f"Read are {' and '.join(_COLUMNS)}; if it holds {layout.stream}, give the file its right name.",
+            f"{_READ} If it holds {layout.stream}, give the file its right name.",
         )
     return venue
 
@@ -271,6 +325,11 @@ def _agreed(source: Source, given: str | None, one: str | None, instruments: Map
 
 def _instrument(venue: str, symbol: str) -> str | None:
     """The instrument of a symbol such as `BTC-USD`, None where it can be none."""
+    if venue.startswith("bitfinex"):
+        # Long assets are set off by a colon there, as in BTCF0:USTF0.
+        symbol = symbol.replace(":", "")
+    elif venue == "bitmex" and _BITMEX_SPOT.fullmatch(symbol):
+        symbol += _SPOT
     try:
         return parse_instrument(f"{venue}:{symbol}")
     except ValueError:

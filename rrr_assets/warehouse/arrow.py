@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import csv
 
-from rrr_assets.calc.numbers import NOTIONAL, most_whole_digits
+from rrr_assets.calc.numbers import NOTIONAL, WIDE_SIZE, most_whole_digits
 from rrr_assets.contracts.base import Table, Type
 
 JSON_FIELD: Final = {b"format": b"json"}
@@ -24,7 +24,9 @@ _SERIAL_BYTES: Final = 4 << 20
 """Answers of one block are parsed without threads: starting them takes longer."""
 _JSON_TYPES: Final = frozenset({Type.JSON, Type.TIME_RANGES, Type.ID_RANGES})
 # Types that Arrow's CSV reader does not make itself; they are read as text and converted after.
-_FROM_TEXT: Final = frozenset({Type.NOTIONAL, Type.TEXTS})
+_FROM_TEXT: Final = frozenset({Type.VOLUME, Type.NOTIONAL, Type.TEXTS})
+# Sums, by the type that holds any of them: they come in the narrower type of their contract where every value of the answer fits.
+_WIDE: Final = {Type.VOLUME: WIDE_SIZE, Type.NOTIONAL: NOTIONAL}
 
 
 def column_types(contract: Table, also: tuple[str, ...] = ()) -> dict[str, pa.DataType]:
@@ -86,22 +88,22 @@ def as_contract(table: pa.Table, contract: Table) -> pa.Table:
     for name, values in zip(table.column_names, table.itercolumns(), strict=True):
         column = next((each for each in contract.columns if each.name == name), None)
         kind = None if column is None else column.type
-        converted = notional(values) if kind is Type.NOTIONAL else lists(values) if kind is Type.TEXTS else values
+        converted = sums(values, kind) if kind in _WIDE else lists(values) if kind is Type.TEXTS else values
         columns.append(converted)
         is_nullable = column is not None and column.nullable
         fields.append(pa.field(name, converted.type, nullable=is_nullable, metadata=JSON_FIELD if kind in _JSON_TYPES else None))
     return pa.Table.from_arrays(columns, schema=pa.schema(fields))
 
 
-def notional(texts: pa.ChunkedArray) -> pa.ChunkedArray:
-    """decimal128(38, 20) where every value fits exactly, else decimal256(76, 30)."""
-    narrow = Type.NOTIONAL.arrow
+def sums(texts: pa.ChunkedArray, kind: Type) -> pa.ChunkedArray:
+    """Sums in the type of their contract where every value fits it exactly, else in the wide one."""
+    narrow = kind.arrow
     if most_whole_digits(texts) <= narrow.precision - narrow.scale:
         try:
             return pc.cast(texts, narrow)
         except pa.ArrowInvalid:
             pass  # more decimals than it holds, if only zeros
-    wide = pc.cast(texts, NOTIONAL)
+    wide = pc.cast(texts, _WIDE[kind])
     try:
         return pc.cast(wide, narrow)
     except pa.ArrowInvalid:

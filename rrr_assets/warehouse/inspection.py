@@ -9,7 +9,7 @@ from typing import Any, Final, LiteralString
 import pyarrow as pa
 from psycopg import sql
 
-from rrr_assets.calc.numbers import NOTIONAL_READ, PRICE, SIZE
+from rrr_assets.calc.numbers import NOTIONAL, PRICE, WIDE_SIZE
 from rrr_assets.calc.outcomes import DayHeld, RuleResult
 from rrr_assets.contracts.bars import INTERVALS
 from rrr_assets.contracts.parsed import UTC_MICROSECONDS
@@ -65,7 +65,7 @@ def busiest_bars(database: Database, interval: str, day: date) -> tuple[str, pa.
     if not rows:
         return None
     names = ("bar_start", "open", "high", "low", "close", "volume", "quote_volume", "is_complete")
-    types = (UTC_MICROSECONDS, PRICE, PRICE, PRICE, PRICE, SIZE, NOTIONAL_READ, pa.bool_())
+    types = (UTC_MICROSECONDS, PRICE, PRICE, PRICE, PRICE, WIDE_SIZE, NOTIONAL, pa.bool_())
     columns = list(zip(*[row[1:] for row in rows], strict=True))
     arrays = [pa.array(column, kind) for column, kind in zip(columns, types, strict=True)]
     return rows[0][0], pa.Table.from_arrays(arrays, names=list(names))

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from psycopg import sql
 
-from rrr_assets.contracts.venues import VENUES
+from rrr_assets.contracts.venues import venue_called
 from rrr_assets.warehouse.books import Connection
 from rrr_assets.warehouse.faultpoints import reach
 from rrr_assets.warehouse.sqlfiles import query
@@ -51,7 +51,7 @@ def write_quarantine(connection: Connection, file: StagedFile, day: date, stamps
 
 def register_instruments(connection: Connection, instruments: Sequence[str]) -> None:
     """Enter instruments seen for the first time, with their venue's kind and scales."""
-    venues = [VENUES[name.partition(":")[0]] for name in instruments]
+    venues = [venue_called(name.partition(":")[0]) for name in instruments]
     connection.execute(
         query("register_instruments"),
         {

@@ -22,7 +22,7 @@ from psycopg import sql
 
 from rrr_assets.calc.numbers import plain, scales
 from rrr_assets.calc.outcomes import DayLoaded, FileTakenIn, NoSpaceLeft
-from rrr_assets.contracts.venues import VENUES
+from rrr_assets.contracts.venues import venue_called
 from rrr_assets.warehouse import tapes
 from rrr_assets.warehouse.books import Connection, draw_stamp, enter, from_us, lock_days, log_invalidations
 from rrr_assets.warehouse.connect import Database, Role
@@ -124,7 +124,7 @@ class _Day:
     def _take_in(self, file: StagedFile, summaries: list[DaySummary]) -> FileTakenIn:
         rows_read = sum(summary.rows for summary in summaries)
         refused = file.refused(self._day)
-        blocker = self._other_space(file, summaries)
+        blocker = self._other_space(file, summaries) or self._other_precision(file, summaries)
         batch_id = next_batch(self._connection)
         if blocker is not None:
             return self._refuse(file, batch_id, blocker, tuple(summary.instrument for summary in summaries), refused)
@@ -222,6 +222,25 @@ class _Day:
                 return (
                     f"{file.name} identifies its {self._kind.stream} by {file.space}, but {summary.instrument} on {self._day} is held by "
                     f"{held.space}: two identities would double them. Take in a source with {held.space}"
+                )
+        return None
+
+    def _other_precision(self, file: StagedFile, summaries: list[DaySummary]) -> str | None:
+        """Without ids, the same row at another precision has another place in time, and would be stored twice."""
+        if file.space != "ordinal" or self._is_replay:
+            return None
+        units = sql.SQL(query("load_time_units")).format(table=sql.Identifier(self._kind.name))
+        for summary in summaries:
+            held = self._held(summary.instrument)
+            if held is None or summary.highest_time < held.first_time or held.last_time < summary.lowest_time:
+                continue
+            values = {"instrument": summary.instrument, "from_time": self._day, "to_time": self._day + _ONE_DAY}
+            others = [unit for (unit,) in self._connection.execute(units, values).fetchall() if unit != file.time_unit]
+            if others:
+                return (
+                    f"{file.name} tells the times of {self._kind.stream} in {file.time_unit}, but {summary.instrument} on {self._day} is "
+                    f"held from a source that tells them in {others[0]}, and neither has ids: nothing says which of them are the same, and "
+                    "both would double them. Keep one of the two: `rrr batch undo` takes the other back"
                 )
         return None
 
@@ -379,7 +398,7 @@ def _stored_columns(batch: pa.RecordBatch, file: StagedFile, kind: TickTable) ->
     event_time = batch.column("event_time")
     received_at = batch.column("received_at")
     venue = batch.column("instrument")[0].as_py().partition(":")[0] if len(batch) else ""
-    modelled = pc.add(event_time, pa.scalar(VENUES[venue].publication_delay, pa.duration("us"))) if venue else event_time
+    modelled = pc.add(event_time, pa.scalar(venue_called(venue).publication_delay, pa.duration("us"))) if venue else event_time
     if received_at.null_count == len(received_at):
         available_at, basis = modelled, pa.repeat(pa.scalar("modelled"), len(batch))
     else:

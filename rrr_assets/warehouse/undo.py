@@ -30,7 +30,11 @@ class UndoRefused(PermanentFailure):
 
 @dataclass(frozen=True, slots=True)
 class Undone:
-    """What taking a batch back did. `kept` counts rows that a later batch has replaced since and that stay."""
+    """What taking a batch back did. `kept` counts rows that a later batch has replaced since and that stay.
+
+    `others` are batches of the same file, stream and day that stand, with the rows that each brought: a file that was asked for again
+    has several, and is taken back when all of them are.
+    """
 
     batch_id: int
     undone_by: int
@@ -40,6 +44,7 @@ class Undone:
     restored: int
     kept: int
     known_at: datetime
+    others: tuple[tuple[int, int], ...]
 
 
 def undo_batch(database: Database, batch_id: int, reason: str) -> Undone:
@@ -94,8 +99,9 @@ def undo_batch(database: Database, batch_id: int, reason: str) -> Undone:
         for name in names:
             changes = _uncover(connection, kind, name, day)
             log_invalidations(connection, kind.name, changes, "coverage", stamps["batch_id"])
+        others = connection.execute(query("undo_others"), {"file_id": file_id, "day": day, "stream": stream}).fetchall()
         reach("undo.before_commit")
-    return Undone(batch_id, stamps["batch_id"], day, stream, taken_back, restored, kept, stamps["known_at"])
+    return Undone(batch_id, stamps["batch_id"], day, stream, taken_back, restored, kept, stamps["known_at"], tuple(others))
 
 
 def _uncover(connection: Connection, kind: TickTable, name: str, day: date) -> list[tapes.Window]:

@@ -29,7 +29,7 @@ Row = dict[str, Any]
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _ONE: Final = timedelta(microseconds=1)
 _EARLIEST: Final = datetime(2009, 1, 1, tzinfo=UTC)
-_INSTRUMENT: Final = re.compile(r"[a-z-]+:[^\W_]{2,40}")
+_INSTRUMENT: Final = re.compile(r"[a-z][a-z0-9-]{1,30}:[A-Z0-9]{2,40}")
 _POSITIVE: Final = {"price", "size", "bid_price", "bid_size", "ask_price", "ask_size", "open", "high", "low", "close"}
 _NOT_NEGATIVE: Final = {
     "sequence", "first_trade_id", "last_trade_id", "first_update_id", "last_update_id",

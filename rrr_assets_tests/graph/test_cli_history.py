@@ -7,6 +7,7 @@ import subprocess
 import sys
 from contextlib import redirect_stderr, redirect_stdout
 from datetime import UTC, date, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,12 @@ from dagster import AssetCheckKey
 from dagster._core.event_api import PartitionKeyFilter
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 
+from rrr_assets.calc.numbers import EXACT, plain
 from rrr_assets.cli import main
+from rrr_assets.warehouse.connect import Database, Role
 from rrr_assets.warehouse.home import Home
 from rrr_assets_tests.dagster_platform import rows, simulated
-from rrr_assets_tests.loading import Told, midnight, vision
+from rrr_assets_tests.loading import Told, ccapi, midnight, vision
 
 pytestmark = pytest.mark.slow
 
@@ -50,7 +53,7 @@ def here(*words: object) -> subprocess.CompletedProcess[str]:
     return subprocess.CompletedProcess(words, int(str(code)), *texts)
 
 
-_STARTS_A_RUN = ("ingest", "correct", "undo", "replay")
+_STARTS_A_RUN = ("ingest", "correct", "undo", "replay", "refresh")
 
 
 def told(*words: object) -> Any:
@@ -192,6 +195,76 @@ def test_a_correction_of_an_unknown_trade_waits_in_quarantine_until_it_came(fold
     assert rows("select sequence from raw_trades where instrument = 'binance:ETHUSDT' order by 1") == [(5,), (6,), (8,), (9,)]
     assert rows("select sum(trade_count)::int from bars_1m where instrument = 'binance:ETHUSDT'") == [(4,)]
     assert told("quarantine") == []
+
+
+def traded() -> dict[str, Any]:
+    """The quote volume of an instrument by trades, minutes and each rule's bars."""
+    sums = "select 'trades', sum(price * size) from raw_trades where instrument = %(name)s"
+    sums += " union all select 'bars_1m', sum(quote_volume) from bars_1m where instrument = %(name)s"
+    for kind in ("tick", "dollar"):
+        sums += f" union all select rule, sum(quote_volume) from bars_{kind} where instrument = %(name)s group by rule"  # noqa: S608  # a kind
+    with Database.current().connect(Role.OWNER) as connection:
+        return dict(connection.execute(sums, {"name": BTC}).fetchall())
+
+
+def test_bars_by_what_was_traded_follow_every_command(folder: Path) -> None:
+    """A load, a correction, its undoing: what was traded is the same by all bars, and complete."""
+    assert folder.is_dir()
+    assert set(traded()) >= {"trades", "bars_1m", "tick-1000", "dollar-1000000"}
+    [(sequence, price)] = rows("select sequence, price from raw_trades where instrument = %s order by event_time offset 200 limit 1", BTC)
+    told("correct", BTC, sequence, "--price", price + 500, "--reason", "x")
+    corrected = traded()
+    assert len(set(corrected.values())) == 1
+    [(number,)] = rows("select max(batch_id) from ingest_batches where stream = 'corrections'")
+    told("batch", "undo", number, "--reason", "y")
+    assert len(set(traded().values())) == 1
+    assert traded() != corrected
+
+
+def test_what_was_not_cut_again_yet_does_not_call_itself_complete_until_it_is_refreshed(folder: Path) -> None:
+    assert folder.is_dir()
+    told("bar-rules", "set", BTC, "tick-50")
+    assert here("bars", BTC, *WINDOW, "--rule", "tick-1000", "--json").returncode == 0
+    assert [bar["is_complete"] for bar in told("bars", BTC, *WINDOW, "--rule", "tick-1000")] == [False]
+    done = here("bars", BTC, *WINDOW, "--rule", "tick-50")
+    assert "`rrr refresh` makes the bars that are behind" in done.stderr
+    assert told("refresh")["days"] == [KEY]
+    cut = told("bars", BTC, *WINDOW, "--rule", "tick-50")
+    assert (len(cut), all(bar["is_complete"] for bar in cut)) == (12, True)
+    assert told("refresh") == {"days": [], "failures": []}
+
+
+def test_numbers_of_all_digits_are_made_into_bars_and_read(folder: Path, tmp_path: Path) -> None:
+    """Quote volumes of thirty decimals, and a sum of sizes that passes 38 digits: in bars, pictures and reads."""
+    assert folder.is_dir()
+    start = midnight(date(2024, 4, 9))
+    name = "gemini__eth-usd__2024-04-09__trade.csv"
+    told("ingest", ccapi(tmp_path, [Told(n, start + n * 1_000_000, "3500.123456789012", "0.123456789012345678") for n in range(50)], name),
+         "--format", "ccapi")  # fmt: skip
+    huge = "99999999999999999999.999999999999999999"
+    name = "gemini__btc-usd__2024-04-09__trade.csv"
+    told("ingest", ccapi(tmp_path, [Told(n, start + n * 1_000_000, "1", huge) for n in range(9)], name), "--format", "ccapi")
+    window = ("--start", "2024-04-09", "--end", "2024-04-10")
+    [bar] = told("bars", "gemini:BTCUSD", *window, "--interval", "1d")
+    assert bar["volume"] == "899999999999999999999.999999999999999991"
+    [bar] = told("bars", "gemini:ETHUSD", *window, "--interval", "1d")
+    assert bar["quote_volume"] == plain(
+        EXACT.multiply(Decimal(50), EXACT.multiply(Decimal("3500.123456789012"), Decimal("0.123456789012345678")))
+    )
+    for ending in ("png", "html"):
+        assert here("bars", "gemini:BTCUSD", *window, "--plot", tmp_path / f"huge.{ending}").returncode == 0
+
+
+def test_bars_of_aggregated_trades_are_a_command_away(folder: Path, tmp_path: Path) -> None:
+    assert folder.is_dir()
+    path = tmp_path / "SOLUSDT-aggTrades-2024-07-01.csv"
+    path.write_text("".join(f"{n},150.5,2,{n * 2},{n * 2 + 1},{midnight(DAY) // 1000 + n * 1000},True,True\n" for n in range(20)))
+    told("ingest", path, "--format", "binance-vision-aggtrades")
+    done = here("bars", "binance:SOLUSDT", *WINDOW)
+    assert "`rrr instruments set binance:SOLUSDT --bars-stream agg_trades` has bars made of them" in done.stderr
+    assert here("instruments", "set", "binance:SOLUSDT", "--bars-stream", "agg_trades").returncode == 0
+    assert told("refresh")["days"] == [KEY]
+    assert told("bars", "binance:SOLUSDT", *WINDOW)[0]["trade_count"] == 40
 
 
 @pytest.mark.parametrize(

@@ -168,7 +168,9 @@ def test_a_capture_of_three_streams_goes_through_the_graph(instance: dg.DagsterI
     passed = {place[:2]: found[0].passed for place, found in evaluations(result).items() if place[2] == day.isoformat()}
     assert set(passed) == {(name, check) for name in (*FED_BY_TRADES, "raw_quotes", "raw_depth") for check in CHECKS}
     # Its ids do not prove the ends of the day: bars are not complete, and nothing else is amiss.
-    assert {place for place, is_good in passed.items() if not is_good} == {(name, "quality") for name in BARS}
+    assert {place for place, is_good in passed.items() if not is_good} == {
+        (name, "quality") for name in (*BARS, "bars_tick", "bars_dollar")
+    }
     assert rows("select is_pending from landing_days") == [(False,)] * 3
 
 

@@ -30,12 +30,12 @@ POINTS = ("archive.written", "archive.verified", "archive.registered", "archive.
 
 
 @pytest.fixture
-def platform(database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Platform]:
+def platform(database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Platform:
     monkeypatch.setenv("RRR_ARCHIVE_URL", str(tmp_path / "archive"))
     made = emptied(database, tmp_path)
     with database.connect(Role.OWNER, autocommit=True) as connection:
         connection.execute("truncate iceberg.iceberg_tables, iceberg.iceberg_namespace_properties")
-    yield made
+    return made
 
 
 def catalogue(platform: Platform) -> Catalogue:
@@ -60,7 +60,7 @@ def archived_rows(platform: Platform, name: str = "raw_trades", partition: date 
     return pa.Table.from_batches(batches, table.canonical_schema())
 
 
-def objects(platform: Platform) -> set[str]:
+def objects() -> set[str]:
     return {str(path) for path in Path(os.environ["RRR_ARCHIVE_URL"]).rglob("*.parquet")}
 
 
@@ -76,24 +76,25 @@ def test_a_day_is_archived_once_and_proven(platform: Platform, tmp_path: Path) -
     assert first.proof is not None
     [(content, sums, bounds, rows, size)] = platform.rows("select content, sums, bounds, row_count, size_bytes from archive_proofs")
     assert (content, rows) == (first.proof.digest.content, 500)
-    assert size == sum(Path(path).stat().st_size for path in objects(platform))
+    assert size == sum(Path(path).stat().st_size for path in objects())
     [(price_sum, size_sum)] = platform.rows("select sum(price), sum(size) from raw_trades")
     assert (sums["price"], sums["size"]) == (plain(price_sum), plain(size_sum))
     assert bounds["sequence"] == [str(trades[0].id), str(trades[-1].id)]
     again = archive(platform)
     assert not again.is_new
     assert again.proof == first.proof
-    assert len(proofs(platform)) == len(objects(platform)) == 1
+    assert len(proofs(platform)) == len(objects()) == 1
     # What is held in the archive is what the database holds.
     found = archived_rows(platform)
     assert found.num_rows == 500
-    ours = platform.rows("select sequence, event_time, price, size, side, available_at, known_at from raw_trades order by event_time, sequence")
-    assert list(zip(*(found[n].to_pylist() for n in ("sequence", "event_time", "price", "size", "side", "available_at", "known_at")), strict=True)) == ours
+    names = ("sequence", "event_time", "price", "size", "side", "available_at", "known_at")
+    ours = platform.rows(f"select {', '.join(names)} from raw_trades order by event_time, sequence")  # noqa: S608  # columns' names
+    assert list(zip(*(found[name].to_pylist() for name in names), strict=True)) == ours
 
 
 def test_nothing_is_no_partition(platform: Platform) -> None:
     assert archive(platform).proof is None
-    assert (proofs(platform), objects(platform)) == ([], set())
+    assert (proofs(platform), objects()) == ([], set())
 
 
 def test_a_late_trade_makes_a_new_snapshot_and_the_old_one_stays_readable(platform: Platform, tmp_path: Path) -> None:
@@ -145,7 +146,7 @@ def test_plain_parquet_that_other_engines_read(platform: Platform, tmp_path: Pat
     monkeypatch.setenv("POLARS_ICEBERG_PLANNER", "pyiceberg")
     take(platform, vision(tmp_path, tape(DAY, 300), DAY))
     archive(platform)
-    [path] = objects(platform)
+    [path] = objects()
     [(rows, price, size)] = platform.rows("select count(*), sum(price), sum(size) from raw_trades")
     [told] = duckdb.sql(
         f"select count(*), sum(price_units * 0.01), sum(size_units * 0.1), min(price_scale), min(size_scale) from read_parquet('{path}')"  # noqa: S608  # a path of this test
@@ -171,7 +172,7 @@ def test_what_is_read_back_otherwise_is_not_registered(platform: Platform, tmp_p
     monkeypatch.setattr(files, "read", flips)
     with pytest.raises(ProofFailed, match="the sum of size is"):
         archive(platform)
-    assert (proofs(platform), objects(platform), held_files(platform)) == ([], set(), [])
+    assert (proofs(platform), objects(), held_files(platform)) == ([], set(), [])
     monkeypatch.setattr(files, "read", honest)
     assert archive(platform).is_new
 
@@ -207,7 +208,7 @@ def test_of_two_at_once_one_archives_and_the_other_finds_it_done(platform: Platf
     with ThreadPoolExecutor(max_workers=2) as pool:
         done = list(pool.map(lambda _: archive(platform), range(2)))
     assert sorted(each.is_new for each in done) == [False, True]
-    assert len(proofs(platform)) == len(objects(platform)) == 1
+    assert len(proofs(platform)) == len(objects()) == 1
 
 
 def test_a_proof_says_what_was_known(platform: Platform, tmp_path: Path) -> None:

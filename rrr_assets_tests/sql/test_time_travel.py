@@ -611,6 +611,37 @@ def test_a_cancelled_id_is_another_trade_months_later(platform: Platform, tmp_pa
     assert_ledger(platform)
 
 
+def test_without_ids_another_precision_is_refused_where_it_would_double_the_day(platform: Platform, tmp_path: Path) -> None:
+    """Whole seconds of one source and microseconds of another are the same trades, and nothing says which."""
+    at = midnight(DAY) + 5_000_000
+    take(platform, ccapi(tmp_path, [Told(0, at + n * 1_000_000) for n in range(5)], f"gemini__eth-usd__{DAY}__trade.csv"))
+    columns = "\n".join(["time,price,size", *(f"{at + n * 1_000_000 + 123_400},42000.10,0.5" for n in range(5))])
+    table = tmp_path / "other.csv"
+    table.write_text(columns + "\n")
+    mapping = "stream: trades\ninstrument: gemini:ETHUSD\ncolumns: {price: price, size: size}\ntime: {column: time, unit: us}\n"
+    table.with_name("other.csv.mapping.yaml").write_text(mapping)
+    [loaded] = platform.take_in(table, "table")
+    [file] = loaded.files
+    assert file.refused is not None
+    assert "nothing says which of them are the same, and both would double them" in file.refused
+    assert platform.rows("select count(*), sum(size) from raw_trades") == [(5, Decimal("2.5"))]
+    # Where nothing of the other source is held, it is welcome.
+    table.write_text(columns.split("\n")[0] + f"\n{at + 3_600_000_000},42000.10,0.5\n")
+    assert [f.refused for loaded in platform.take_in(table, "table") for f in loaded.files] == [None]
+
+
+def test_a_file_that_was_asked_for_again_says_which_of_its_batches_stand(platform: Platform, tmp_path: Path) -> None:
+    take(platform, vision(tmp_path, minutes(DAY, 1, 2, 3), DAY))
+    take(platform, vision(tmp_path, minutes(DAY, 1, 2, 3, 4, 5), DAY, "-longer"))
+    first, second = (batch_of(platform, n) for n in (0, 1))
+    assert undo_batch(platform.database, first, "of another instrument").others == ()
+    settle(platform)
+    third = batch_of(platform)
+    assert undo_batch(platform.database, second, "so is this").others == ((third, 3),)
+    assert undo_batch(platform.database, third, "and all of it").others == ()
+    assert platform.rows("select count(*) from raw_trades") == [(0,)]
+
+
 def test_a_correction_finds_the_day_of_its_trade_though_it_stands_no_more(platform: Platform, tmp_path: Path) -> None:
     take(
         platform,

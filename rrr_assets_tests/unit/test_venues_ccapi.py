@@ -70,6 +70,31 @@ def test_quotes(tmp_path: Path) -> None:
     assert (empty["bid_price"], empty["ask_price"], empty["ask_size"]) == (Decimal("2271.58"), None, None)
 
 
+@pytest.mark.parametrize(
+    ("venue", "symbol", "instrument"),
+    [
+        ("okx", "btc-usdt", "okex:BTCUSDT"),
+        ("okex", "btc-usdt", "okex:BTCUSDT"),
+        ("okx", "btc-usdt-swap", "okex-swap:BTCUSDTSWAP"),
+        ("okx", "btc-usd-210326", "okex-futures:BTCUSD210326"),
+        ("bybit", "btcusdt", "bybit-spot:BTCUSDT"),
+        ("bybit-derivatives", "btcusdt", "bybit:BTCUSDT"),
+        ("cryptocom", "btc-usdt", "crypto-com:BTCUSDT"),
+        ("gateio", "btc-usdt", "gate-io:BTCUSDT"),
+        ("gateio-perpetual-futures", "btc-usdt", "gate-io-futures:BTCUSDT"),
+        ("kraken-futures", "pi-xbtusd", "cryptofacilities:PIXBTUSD"),
+        ("huobi-usdt-swap", "btc-usdt", "huobi-dm-linear-swap:BTCUSDT"),
+        ("huobi-coin-swap", "btc-usd", "huobi-dm-swap:BTCUSD"),
+        ("binance-usds-futures", "btcusdt", "binance-usdm:BTCUSDT"),
+        ("bitstamp", "btc-usd", "bitstamp:BTCUSD"),
+    ],
+)
+def test_words_for_venues(tmp_path: Path, venue: str, symbol: str, instrument: str) -> None:
+    name = NAME.replace("gemini__eth-usd", f"{venue}__{symbol}")
+    facts, batches = read(write(tmp_path, HEADER, ROW, name=name))
+    assert (facts.instrument, [row["instrument"] for row in rows(batches)]) == (instrument, [instrument])
+
+
 def test_of_several_levels_the_best_is_taken(tmp_path: Path) -> None:
     header = "time_seconds,bid_price_bid_size|...,ask_price_ask_size|..."
     sorted_levels = "1625097600,2271.58_1.6477|2271.57_9|2270_0.5,2279.63_28.479526|2279.64_1"
@@ -130,6 +155,7 @@ def test_ordinals_count_refused_lines(tmp_path: Path) -> None:
         (NAME.replace("market-depth", "trade"), f"{HEADER}\n{ROW}\n", "named for trade, but holds quotes"),
         (NAME, "time_seconds,price,size,is_buyer_maker\n1625097600,1,1,1\n", "named for market-depth, but holds trades"),
         ("x.csv", f"{HEADER}\n{ROW}\n", "nothing says which instrument"),
+        (NAME.replace("gemini", "nowhere"), f"{HEADER}\n{ROW}\n", "of the venue nowhere, which is not known.*--format table"),
     ],
 )
 def test_a_bad_file_is_refused_whole(tmp_path: Path, name: str, text: str, reason: str) -> None:

@@ -158,6 +158,59 @@ def test_a_ticker_without_time_has_the_recorders(tmp_path: Path) -> None:
     assert (row["event_time"], row["received_at"]) == (at(1618677818_061895), at(1618677817_061895))
 
 
+def raw(data: Mapping[str, object]) -> str:
+    return json.dumps(data, separators=(",", ":"))
+
+
+@pytest.mark.parametrize("first", ["match", "subscriptions", "ticker"])
+def test_messages_without_a_receive_time_are_read(tmp_path: Path, first: str) -> None:
+    subscriptions = START.partition(": ")[2]
+    started = {"match": raw(match()), "subscriptions": subscriptions, "ticker": raw(ticker())}[first]
+    lines = [started, f"  {raw(match(trade_id=5))} ", raw(ticker(sequence=6)), line(match(trade_id=7)), "junk", raw(match())[:-9]]
+    path = write(tmp_path, *lines)
+    facts, rows, refused, passed_over = read(path)
+    assert (facts.stream, facts.time_unit, facts.others) == ("trades", "us", ("quotes",))
+    assert [(row["sequence"], row["received_at"]) for row in rows if row["line"] != 1] == [(5, None), (7, at(1618677817_061895))]
+    assert next(row for row in rows if row["line"] == 2)["event_time"] == datetime(2021, 4, 17, 16, 43, 37, 56746, UTC)
+    assert [(row["line"], row["reason"]) for row in refused] == [(5, "not_json"), (6, "not_json")]
+    assert len(rows) + len(refused) + passed_over == len(lines)
+    _, quotes, refused, _ = read(path, "quotes")
+    assert [(row["received_at"], row["time_source"]) for row in quotes if row["sequence"] == 6] == [(None, "venue")]
+    assert refused == []
+
+
+def test_a_ticker_without_any_time_is_refused(tmp_path: Path) -> None:
+    _, rows, refused, _ = read(write(tmp_path, raw(ticker()), raw(without(ticker(), "time"))))
+    assert [row["line"] for row in rows] == [1]
+    assert [(row["line"], row["reason"]) for row in refused] == [(2, "time")]
+
+
+def test_a_capture_without_receive_times_that_was_cut_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "capture"
+    path.write_text(f"{raw(match())}\n{raw(match())}")
+    assert len(read(path)[1]) == 2
+    path.write_text(f"{raw(match())}\n{raw(match())[:-9]}")
+    with pytest.raises(SourceRefused, match="truncated"):
+        read(path)
+
+
+def test_only_coinbase_needs_no_receive_time(tmp_path: Path) -> None:
+    lines = [
+        '{"stream":"btcusdt@trade","data":{"e":"trade","s":"BTCUSDT","t":1}}',
+        '{"channel":"ticker","type":"x","product_id":"BTC-USD"}',
+    ]
+    for text in lines:
+        assert not Capture().recognises(text)
+        assert not binance_ws.Capture().recognises(text)
+    path = write(tmp_path, "1680652800004107 " + lines[0], lines[0])
+    source = Source(path, path.name)
+    facts = binance_ws.Capture().inspect(source)
+    reasons = [
+        row["reason"] for batch in binance_ws.Capture().parse(source, facts) for row in batch.refused.to_pylist() if row["line"] == 2
+    ]
+    assert reasons == ["not_json"]
+
+
 def test_the_clock_is_measured_on_the_changes_of_the_book_too(tmp_path: Path) -> None:
     change = {"type": "l2update", "product_id": "BTC-USD", "changes": [], "time": "2021-04-17T16:43:37.5Z"}
     lines = [START, line(match(time="2021-04-17T16:43:30Z"), 1618677817), *[line(change, 1618677817)] * 3]

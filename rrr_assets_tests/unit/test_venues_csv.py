@@ -382,7 +382,7 @@ def test_a_damaged_member_is_refused(tmp_path: Path) -> None:
         ({"instrument": "binance:ETHUSDT"}, "given as binance:ETHUSDT"),
         ({"instrument": "binance-usdm:BTCUSDT"}, "columns are those of spot"),
         ({"instrument": "gemini:BTCUSDT"}, "this format comes from"),
-        ({"instrument": "BTCUSDT"}, "the venue is one of"),
+        ({"instrument": "BTCUSDT"}, "write venue:SYMBOL, such as binance:BTCUSDT"),
         ({"day": date(2024, 1, 3)}, "the day was given as 2024-01-03"),
         ({"name": "file.csv"}, "nothing says which instrument"),
     ],

@@ -113,6 +113,12 @@ def test_the_name_says_the_interval(tmp_path: Path, minutes: int, interval: str)
         ("XETHZEUR", "kraken:ETHEUR"),
         ("1INCHUSD.csv", "kraken:1INCHUSD"),
         ("/a/b/ADA.SETH.csv", "kraken:ADASETH"),
+        ("XBTUSDG.csv", "kraken:XBTUSDG"),
+        ("XBTUSDQ.csv", "kraken:XBTUSDQ"),
+        ("ETHUSDR.csv", "kraken:ETHUSDR"),
+        ("XBTEURQ.csv", "kraken:XBTEURQ"),
+        ("XBTEURR.csv", "kraken:XBTEURR"),
+        ("USDTAED.csv", "kraken:USDTAED"),
     ],
 )
 def test_names_of_pairs(tmp_path: Path, name: str, instrument: str) -> None:

@@ -1,11 +1,23 @@
-"""Names of instruments, intervals and files, and the registry of formats."""
+"""Names of instruments, intervals and files, the venues, and the registry of formats."""
 
-from datetime import date
+from datetime import date, timedelta
+from pathlib import Path
 
 import pytest
 
-from rrr_assets.venues import registry
-from rrr_assets.venues.names import instrument_name, interval_in_name, interval_of_seconds, parse_instrument, vision_name
+from rrr_assets.contracts.ledgers import CONTRACT_TYPES
+from rrr_assets.contracts.venues import VENUES, is_venue_name, venue_called
+from rrr_assets.venues import ccapi, registry, tardis
+from rrr_assets.venues.base import Source, SourceRefused
+from rrr_assets.venues.names import (
+    given_instrument,
+    instrument_name,
+    interval_in_name,
+    interval_of_seconds,
+    near_venues,
+    parse_instrument,
+    vision_name,
+)
 
 
 @pytest.mark.parametrize(
@@ -23,6 +35,9 @@ from rrr_assets.venues.names import instrument_name, interval_in_name, interval_
         ("kraken", "XTZUSD", "kraken:XTZUSD"),
         ("kraken", "XBT/USD", "kraken:XBTUSD"),
         ("binance", "XXBTZUSD", "binance:XXBTZUSD"),
+        ("bitstamp", "btc/usd", "bitstamp:BTCUSD"),
+        ("dydx-v4", "BTC-USD", "dydx-v4:BTCUSD"),
+        ("newvenue", "BTC_USD", "newvenue:BTCUSD"),
     ],
 )
 def test_instruments_have_one_name(venue: str, symbol: str, name: str) -> None:
@@ -31,10 +46,47 @@ def test_instruments_have_one_name(venue: str, symbol: str, name: str) -> None:
     assert parse_instrument(name) == name
 
 
-@pytest.mark.parametrize("text", ["", "BTCUSDT", "nasdaq:AAPL", "binance:", "binance:-", "binance:a b", "binance:BTC:USDT"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "BTCUSDT", "binance:", "binance:-", "binance:a b", "binance:BTC:USDT", "binance:\u5e01USDT"),
+        *(":BTCUSDT", "b:BTCUSDT", "1inch:BTCUSDT", "my_venue:BTCUSDT", "my venue:BTCUSDT", f"{'b' * 32}:BTCUSDT", "b\u00f6rse:BTCUSDT"),
+    ],
+)
 def test_what_is_no_instrument_is_said_so(text: str) -> None:
-    with pytest.raises(ValueError, match="binance"):
+    with pytest.raises(ValueError, match=r"binance:BTCUSDT|has no symbol that could be one"):
         parse_instrument(text)
+
+
+def test_every_venue_can_be_entered() -> None:
+    for name, venue in VENUES.items():
+        assert name == venue.name
+        assert is_venue_name(name)
+        assert venue.contract_type in CONTRACT_TYPES
+        assert 0 <= venue.price_scale <= 12
+        assert 0 <= venue.size_scale <= 18
+    # What a format may name is known with its kind.
+    assert set(tardis._VENUES.values()) | set(ccapi._VENUES.values()) <= set(VENUES)
+
+
+def test_a_venue_that_is_not_listed_is_spot_of_the_widest_scales() -> None:
+    assert venue_called("binance") is VENUES["binance"]
+    found = venue_called("newvenue")
+    assert (found.name, found.contract_type, found.price_scale, found.size_scale) == ("newvenue", "spot", 12, 18)
+    assert found.publication_delay == timedelta(seconds=1)
+
+
+def test_a_misspelled_venue_is_told_where_a_format_is_of_others(tmp_path: Path) -> None:
+    source = Source(tmp_path / "x", "x", "binnance:btc-usdt")
+    with pytest.raises(SourceRefused, match=r"comes from binance or binance-usdm.*Did you mean binance:BTCUSDT"):
+        given_instrument(source, ["binance", "binance-usdm"])
+    with pytest.raises(SourceRefused, match=r"or \d+ others\. Did you mean binance:BTCUSDT"):
+        given_instrument(source, VENUES)
+    with pytest.raises(SourceRefused, match=r"comes from kraken\. Correct"):
+        given_instrument(source, ["kraken"])
+    # A table may be of any.
+    assert given_instrument(source, None) == "binnance:BTCUSDT"
+    assert near_venues("bitstmap")[0] == "bitstamp"
 
 
 @pytest.mark.parametrize(

@@ -213,6 +213,16 @@ def test_minutes(tmp_path: Path) -> None:
     assert [(row["instrument"], row["vwap"]) for row in rows(batches)[1:]] == [(BTC, None)]
 
 
+@pytest.mark.parametrize("quotient", ["9.123456789012345e-06", "0.7756123456789", "42000.12345678901234", "1E-13"])
+def test_a_quotient_of_too_many_decimals_costs_no_bar(tmp_path: Path, quotient: str) -> None:
+    texts = [json.dumps(minute(vw="VW")).replace('"VW"', number) for number in (quotient, "9.123456e-06")]
+    _, batches = read(write(tmp_path, *texts))
+    first, second = rows(batches)
+    assert refused(batches) == []
+    assert (first["vwap"], second["vwap"]) == (None, Decimal("0.000009123456"))
+    assert {**first, "line": 2, "vwap": second["vwap"]} == second
+
+
 @pytest.mark.parametrize(
     ("bad", "reason"),
     [
@@ -222,7 +232,19 @@ def test_minutes(tmp_path: Path) -> None:
         (minute(h=0.77), "bar_bounds"),
         (minute(s="x"), "time"),
         (minute(v=-1), "not_positive"),
-        (minute(vw="0.7756123456789"), "scale"),
+        (minute(vw="x"), "not_a_number"),
+        (minute(vw="9.123456789012345e-06x"), "not_a_number"),
+        (minute(vw="1_000.1234567890123"), "not_a_number"),
+        (minute(vw="\u0661.1234567890123"), "not_a_number"),
+        (minute(vw=True), "not_a_number"),
+        (minute(vw=[]), "not_a_number"),
+        (minute(vw=-0.7756123456789), "scale"),
+        (minute(vw=-0.7756), "not_positive"),
+        (minute(vw=0), "not_positive"),
+        (minute(vw="0.0000000000000"), "not_positive"),
+        (minute(vw="1e30"), "scale"),
+        (minute(vw="1e-999999999"), "scale"),
+        (minute(o="0.7756123456789"), "scale"),
         (minute(o=[]), "not_a_number"),
         (minute(pair="?"), "columns"),
     ],

@@ -102,7 +102,7 @@ BAD_ROWS = {
     "binance:BTCUSDT,5,cancel,,,,,,,": "columns",
     "binance:BTCUSDT,5,cancel,  ,,,,,,": "columns",
     ",5,cancel,x,,,,,,": "columns",
-    "nowhere:BTCUSDT,5,cancel,x,,,,,,": "columns",
+    "no_where:BTCUSDT,5,cancel,x,,,,,,": "columns",
     "binance:BTCUSDT,,cancel,x,,,,,,": "missing_id",
     "binance:BTCUSDT,-5,cancel,x,,,,,,": "missing_id",
     "binance:BTCUSDT,5.0,cancel,x,,,,,,": "missing_id",
@@ -189,6 +189,12 @@ def test_what_is_given_is_held_to_the_file(tmp_path: Path) -> None:
     ]:
         with pytest.raises(SourceRefused, match=reason):
             read(path, **given_values)
+
+
+def test_a_trade_of_any_venue_can_be_corrected(tmp_path: Path) -> None:
+    path = write(tmp_path, f"{HEADER}\n{GOOD}\nnewvenue:BTCUSD,5,cancel,x,,,,,,\n")
+    assert [row["instrument"] for row in rows(read(path)[1])] == ["binance:BTCUSDT", "newvenue:BTCUSD"]
+    assert [row["line"] for row in rows(read(path, instrument="newvenue:btc-usd")[1])] == [3]
 
 
 def test_packing_does_not_matter(tmp_path: Path) -> None:

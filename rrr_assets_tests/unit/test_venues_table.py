@@ -198,6 +198,17 @@ def test_ordinals_count_refused_rows_of_the_instrument(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize("venue", ["bitstamp", "okex-swap", "newvenue"])
+def test_a_table_may_be_of_any_venue(tmp_path: Path, venue: str) -> None:
+    one = write(tmp_path, with_(TRADES, instrument=f"{venue}:btc/usd"), text_of(ROW), "one.csv")
+    many = write(tmp_path, with_(TRADES, instrument=f"{{venue: {venue}, symbol: note}}"), text_of(ROW.replace("hello", "BTC-USD")))
+    for path in (one, many):
+        for given_instrument in (None, f"{venue}:BTCUSD"):
+            assert [row["instrument"] for row in rows(read(path, instrument=given_instrument)[1])] == [f"{venue}:BTCUSD"]
+    with pytest.raises(SourceRefused, match=f"holds {venue}:BTCUSD, but the instrument was given as other:BTCUSD"):
+        read(one, instrument="other:BTCUSD")
+
+
 def test_one_instrument_is_taken(tmp_path: Path) -> None:
     path = write(tmp_path, with_(TRADES, instrument="{venue: kraken, symbol: note}"), text_of(ROW.replace("hello", "XBTUSD")))
     facts, batches = read(path, instrument=BTC)
@@ -360,7 +371,9 @@ def test_where_a_mapping_is_looked_for(tmp_path: Path) -> None:
         ),
         (with_(TRADES, columns="{price: px, size: ''}"), "columns.size: String should have at least 1"),
         (with_(TRADES, instrument="BTC"), "instrument.*'BTC' is no instrument"),
-        (with_(TRADES, instrument="{venue: nyse, symbol: s}"), "instrument.*venue.*'nyse' is no venue"),
+        (with_(TRADES, instrument="{venue: NYSE, symbol: s}"), "instrument.*venue.*'NYSE' is no venue"),
+        (with_(TRADES, instrument="{venue: my_venue, symbol: s}"), "instrument.*venue.*'my_venue' is no venue"),
+        (with_(TRADES, instrument="my_venue:BTCUSD"), "instrument.*'my_venue:BTCUSD' is no instrument"),
         (with_(TRADES, time="{column: ts, unit: hours}"), "time.unit: Input should be 's'"),
         (with_(TRADES, time="{column: ts, unit: s, zone: CET}"), "time.zone: Input should be 'UTC'"),
         (with_(TRADES, side="{column: side, buy: [b], sell: [b]}"), "side: .*stands twice"),

@@ -2,6 +2,7 @@
 
 import gzip
 import random
+import re
 import zipfile
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -116,15 +117,50 @@ def test_columns_are_found_by_the_names_in_the_header(tmp_path: Path) -> None:
         ("coinbase", "BTC-USD", "coinbase:BTCUSD"),
         ("gemini", "ETHUSD", "gemini:ETHUSD"),
         ("kraken", "XBT/USD", "kraken:XBTUSD"),
+        ("bitmex", "XBTUSD", "bitmex:XBTUSD"),
+        ("bitmex", "XBTUSDT", "bitmex:XBTUSDT"),
+        ("bitmex", "XBT_USDT", "bitmex:XBTUSDTSPOT"),
+        ("deribit", "BTC-PERPETUAL", "deribit:BTCPERPETUAL"),
+        ("deribit", "ETH_USDC-PERPETUAL", "deribit:ETHUSDCPERPETUAL"),
+        ("okex", "BTC-USDT", "okex:BTCUSDT"),
+        ("okex-swap", "BTC-USDT-SWAP", "okex-swap:BTCUSDTSWAP"),
+        ("bybit", "BTCUSDT", "bybit:BTCUSDT"),
+        ("huobi-dm", "BTC_CW", "huobi-dm:BTCCW"),
+        ("bitfinex-derivatives", "BTCF0:USTF0", "bitfinex-derivatives:BTCF0USTF0"),
+        ("bitstamp", "btcusd", "bitstamp:BTCUSD"),
+        ("ftx", "BTC-PERP", "ftx:BTCPERP"),
+        ("gate-io", "BTC_USDT", "gate-io:BTCUSDT"),
+        ("kucoin", "BTC-USDT", "kucoin:BTCUSDT"),
+        ("crypto-com", "BTC_USDT", "crypto-com:BTCUSDT"),
+        ("upbit", "KRW-BTC", "upbit:KRWBTC"),
+        ("phemex", "BTCUSD", "phemex:BTCUSD"),
+        ("cryptofacilities", "PI_XBTUSD", "cryptofacilities:PIXBTUSD"),
+        ("dydx-v4", "BTC-USD", "dydx-v4:BTCUSD"),
+        ("hyperliquid", "BTC", "hyperliquid:BTC"),
     ],
 )
 def test_words_for_exchanges_and_symbols(tmp_path: Path, exchange: str, symbol: str, instrument: str) -> None:
-    name = f"{exchange}_trades_2020-02-22_{symbol.replace('/', '-')}.csv.gz"
+    name = f"{exchange}_trades_2020-02-22_{re.sub('[/:]', '-', symbol)}.csv.gz"
     facts, batches = read(write(tmp_path, TRADES, TRADE.replace("binance-futures,BTCUSDT", f"{exchange},{symbol}")), name=name)
     assert (facts.instrument, facts.declared) == (instrument, None)
     assert [row["instrument"] for row in rows(batches)] == [instrument]
-    # Gemini numbers all its trades together: a jump in one instrument is no gap.
-    assert facts.space == ("ordinal" if exchange == "gemini" else "trade_id")
+    # Only of these is it known that they number each instrument's trades one by one: elsewhere a jump is no gap.
+    is_numbered = exchange in {"binance", "binance-futures", "binance-delivery", "coinbase", "kraken"}
+    assert facts.space == ("trade_id" if is_numbered else "ordinal")
+
+
+def test_the_spot_pairs_of_bitmex_are_not_its_perpetuals(tmp_path: Path) -> None:
+    spot, perpetual = (TRADE.replace("binance-futures,BTCUSDT", f"bitmex,{symbol}") for symbol in ("XBT_USDT", "XBTUSDT"))
+    path = write(tmp_path, TRADES, spot, perpetual)
+    assert [row["instrument"] for row in rows(read(path)[1])] == ["bitmex:XBTUSDTSPOT", "bitmex:XBTUSDT"]
+    assert [row["line"] for row in rows(read(path, instrument="bitmex:XBTUSDTSPOT")[1])] == [2]
+
+
+def test_book_tickers_are_quotes(tmp_path: Path) -> None:
+    path = write(tmp_path, QUOTES, QUOTE)
+    facts, batches = read(path, name=NAME.replace("trades", "book_ticker"))
+    assert (facts, rows(batches)) == (read(path, name=NAME.replace("trades", "quotes"))[0], rows(read(path)[1]))
+    assert (facts.stream, facts.instrument) == ("quotes", "binance-usdm:BTCUSDT")
 
 
 @pytest.mark.parametrize(
@@ -294,7 +330,9 @@ def test_of_one_instrument_only_its_own_trades_say_whether_there_are_numbers(tmp
         ("x.csv", [TRADE], "not tardis"),
         ("x.csv", [TRADES + ",id", TRADE + ",1"], "another data type"),
         ("x.csv", ["exchange,symbol,timestamp,local_timestamp,is_snapshot,side,price,amount", TRADE], "another data type"),
-        ("x.csv", [TRADES, TRADE.replace("binance-futures", "deribit")], "exchange deribit, which is not known.*contracts/venues"),
+        ("x.csv", [TRADES, TRADE.replace("binance-futures", "okex-options")], "exchange okex-options, which is not known.*--format table"),
+        ("binance-futures_book_ticker_2020-02-22_BTCUSDT.csv.gz", [TRADES, TRADE], "named for book_ticker, but has the columns of trades"),
+        ("binance-futures_derivative_ticker_2020-02-22_BTCUSDT.csv.gz", [QUOTES, QUOTE], "named for derivative_ticker"),
         ("binance_trades_2020-02-22_BTCUSDT.csv.gz", [TRADES, TRADE], "named for binance, but its rows are of binance-futures"),
         ("binance-futures_liquidations_2020-02-22_BTCUSDT.csv.gz", [TRADES, TRADE], "named for liquidations"),
         ("binance-futures_trades_2020-02-22_BTCUSDT.csv.gz", [QUOTES, QUOTE], "named for trades, but has the columns of quotes"),

@@ -13,6 +13,12 @@ select 'bars_1h', '1h', null, count(*) from bars_1h as b where b.bar_start >= %(
 union all
 select 'bars_1d', '1d', null, count(*) from bars_1d as b where b.bar_start >= %(from_time)s and b.bar_start < %(to_time)s
 union all
+select 'bars_tick', null, null, count(*) from bars_tick as b where b.bar_start >= %(from_time)s and b.bar_start < %(to_time)s
+union all
+select 'bars_volume', null, null, count(*) from bars_volume as b where b.bar_start >= %(from_time)s and b.bar_start < %(to_time)s
+union all
+select 'bars_dollar', null, null, count(*) from bars_dollar as b where b.bar_start >= %(from_time)s and b.bar_start < %(to_time)s
+union all
 select 'bar_conformance', c.interval, c.status, count(*)
 from bar_conformance as c
 where c.bar_start >= %(from_time)s and c.bar_start < %(to_time)s

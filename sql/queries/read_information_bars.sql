@@ -1,4 +1,17 @@
--- Bars of one instrument by one rule that start in a window, as the contract has them.
+-- Bars of one instrument by one rule that start in a window, as the contract has them. What is not cut again yet since the trades or the
+-- rules of its day changed does not call itself complete.
+with behind as (
+    select d.day
+    from invalidation_days as d
+    left join bar_sources as s on d.instrument = s.instrument
+    left join invalidations_applied as a
+        on d.relation = a.relation and d.instrument = a.instrument and d.day = a.day and a.consumer = %(consumer)s
+    where
+        d.instrument = %(instrument)s and d.relation in (coalesce(s.relation, 'raw_trades'), %(rules)s)
+        and d.day >= (%(since)s::timestamptz at time zone 'UTC')::date and d.day <= (%(until)s::timestamptz at time zone 'UTC')::date
+        and d.last_id > coalesce(a.applied_through, 0)
+)
+
 select
     instrument,
     day,
@@ -20,7 +33,7 @@ select
     first_sequence,
     last_sequence,
     is_full,
-    is_complete,
+    is_complete and day not in (select b.day from behind as b) as is_complete,
     known_at
 from {bars}
 where
