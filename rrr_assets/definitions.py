@@ -8,13 +8,16 @@ from typing import Any
 
 import dagster as dg
 
+from rrr_assets.archive.assets import ARCHIVED_ASSETS
 from rrr_assets.bars.assets import bars_asset
 from rrr_assets.bars.information import information_bars_asset
 from rrr_assets.bars.sensors import invalidation_sensor
+from rrr_assets.contracts.archive import ARCHIVED_GROUPS
 from rrr_assets.contracts.bars import BARS
 from rrr_assets.contracts.information_bars import INFORMATION_BARS
 from rrr_assets.quality.assets import bar_conformance
 from rrr_assets.quality.live import LIVE_BARS_CHECKS, LIVE_BARS_JOB, LIVE_BARS_SCHEDULE
+from rrr_assets.resources.lake import Lake
 from rrr_assets.resources.warehouse import Warehouse
 from rrr_assets.ticks.assets import landing_files, raw_agg_trades, raw_depth, raw_quotes, raw_trades, venue_bars
 from rrr_assets.ticks.schedules import daily_close
@@ -37,13 +40,21 @@ def build_defs(overrides: Mapping[str, Any] | None = None) -> dg.Definitions:
         dg.AssetSelection.assets(*bars, bar_conformance) - live,
         description="Bars and verdicts of the days, from the trades that are stored.",
     )
+    archive_jobs = [
+        dg.define_asset_job(
+            f"archive_{grain}s",
+            dg.AssetSelection.assets(*(group.name for group in ARCHIVED_GROUPS.values() if group.grain == grain)),
+            description=f"What the database holds of some {grain}s, into the archive, and proven there.",
+        )
+        for grain in ("day", "month")
+    ]
     return dg.Definitions(
-        assets=[landing_files, *ticks, *bars, bar_conformance],
+        assets=[landing_files, *ticks, *bars, bar_conformance, *ARCHIVED_ASSETS],
         asset_checks=LIVE_BARS_CHECKS,
-        jobs=[main_job, refresh_job, accept_landing_files, LIVE_BARS_JOB],
+        jobs=[main_job, refresh_job, *archive_jobs, accept_landing_files, LIVE_BARS_JOB],
         schedules=[daily_close(main_job), LIVE_BARS_SCHEDULE],
         sensors=[landing_sensor(main_job), invalidation_sensor(refresh_job)],
-        resources={"warehouse": Warehouse(), **(overrides or {})},
+        resources={"warehouse": Warehouse(), "lake": Lake(), **(overrides or {})},
         # The work is vectorised and inside engines: a process per step would cost seconds and gain nothing.
         executor=dg.in_process_executor,
     )

@@ -28,7 +28,7 @@ from rrr_assets.calc.numbers import most_whole_digits
 from rrr_assets.contracts.bars import BARS, INTERVALS
 from rrr_assets.contracts.base import Table
 from rrr_assets.contracts.information_bars import BAR_RULES, INFORMATION_BARS, KINDS
-from rrr_assets.contracts.ledgers import BAR_CONFORMANCE, COVERAGE, INGEST_BATCHES, INSTRUMENTS, QUARANTINE, STATUSES
+from rrr_assets.contracts.ledgers import ARCHIVE_PROOFS, BAR_CONFORMANCE, COVERAGE, INGEST_BATCHES, INSTRUMENTS, QUARANTINE, STATUSES
 from rrr_assets.contracts.parsed import UTC_MICROSECONDS
 from rrr_assets.contracts.ticks import RAW_DEPTH, RAW_QUOTES, RAW_TRADES, VENUE_BARS
 from rrr_assets.venues.names import INTERVAL_SECONDS, MONTH, parse_instrument
@@ -266,6 +266,15 @@ def batches(
         UnknownInstrument, ReadRefused, ValueError: as `bars`.
     """
     return _of_window("read_batches", INGEST_BATCHES, instrument, start, end, database, also=("file_name", "undone_by"))
+
+
+def archive(start: datetime | None = None, end: datetime | None = None, *, database: Database | None = None) -> pa.Table:
+    """The last proof of each archived partition that may touch [start, end), as contracts.ledgers.ARCHIVE_PROOFS has them.
+
+    Raises:
+        ReadRefused, ValueError: as `bars`.
+    """
+    return _of_window("read_archive", ARCHIVE_PROOFS, None, start, end, database)
 
 
 def venue_bars(instrument: str, interval: str, start: datetime, end: datetime, *, database: Database | None = None) -> pa.Table:

@@ -4,8 +4,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from rrr_assets.cli.arguments import parse_day
+from rrr_assets.cli.progress import Bars, progress_bars
 
 if TYPE_CHECKING:
     from rrr_assets.cli.runs import RunTold
@@ -77,7 +77,7 @@ def refresh(as_json: Annotated[bool, typer.Option("--json", help="Answer as JSON
 
     days = list(days_behind(ready_database(), _MOST_DAYS, timedelta(0)))
     failures: list[str] = []
-    with _progress(show=not as_json and sys.stderr.isatty()) as progress, dagster_instance() as instance:
+    with progress_bars(show=not as_json and sys.stderr.isatty()) as progress, dagster_instance() as instance:
         failures += [told.failure for told in refresh_days(instance, days, progress.asset) if told.failure]
     if as_json:
         sys.stdout.write(json.dumps({"days": [day.isoformat() for day in days], "failures": failures}) + "\n")
@@ -152,7 +152,7 @@ def take_in(wanted: Sequence[Wanted], *, show: bool) -> TakenIn:
 
     database = ready_database()
     done = TakenIn()
-    with _progress(show) as progress:
+    with progress_bars(show=show) as progress:
         begun = time.perf_counter()
         accepted = _accept(database, wanted, done, progress)
         done.accept_seconds = time.perf_counter() - begun
@@ -196,7 +196,7 @@ def _files(paths: Sequence[Path]) -> list[Path]:
     return [path for path in found if path.suffix != ".CHECKSUM" and not is_mapping(path)]
 
 
-def _accept(database: "Database", wanted: Sequence[Wanted], done: TakenIn, progress: "_Bars") -> "list[Accepted]":
+def _accept(database: "Database", wanted: Sequence[Wanted], done: TakenIn, progress: "Bars") -> "list[Accepted]":
     from rrr_assets.calc.outcomes import NoSpaceLeft
     from rrr_assets.ticks import landing
     from rrr_assets.venues.base import SourceRefused
@@ -260,37 +260,6 @@ def _days(days: Sequence[date]) -> str:
     from rrr_assets.resources.partitions import contiguous
 
     return ", ".join(first.isoformat() if first == last else f"{first} to {last}" for first, last in contiguous(days))
-
-
-class _Bars:
-    """Progress bars, one per step; silent where nobody looks."""
-
-    def __init__(self, progress: Any | None) -> None:
-        self._progress = progress
-        self._tasks: dict[str, Any] = {}
-
-    def step(self, name: str, done: int, total: int) -> None:
-        if self._progress is None:
-            return
-        if name not in self._tasks:
-            self._tasks[name] = self._progress.add_task(name, total=total)
-        self._progress.update(self._tasks[name], completed=done, total=total)
-
-    def asset(self, asset: str, done: int, total: int) -> None:
-        self.step(f"{asset} (days)", done, total)
-
-
-@contextmanager
-def _progress(show: bool) -> Iterator[_Bars]:
-    if not show:
-        yield _Bars(None)
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
-    columns = (TextColumn("{task.description:28}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True)) as progress:
-        yield _Bars(progress)
 
 
 def run(

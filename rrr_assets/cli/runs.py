@@ -4,7 +4,7 @@ Belongs here: one run per contiguous range of days, its progress, what became of
 """
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
@@ -14,6 +14,8 @@ from rrr_assets.warehouse.home import Home, HomeUnusable, hold_lock
 
 if TYPE_CHECKING:
     from dagster import DagsterInstance, EventLogEntry
+
+    from rrr_assets.contracts.archive import ArchivedGroup
 
 _QUIET: Final = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
@@ -57,44 +59,60 @@ def materialize(
 ) -> Iterator[RunTold]:
     """Materialise what some streams feed for some days, in one run per contiguous range, telling each as it ends."""
     from rrr_assets.resources.partitions import contiguous
-    from rrr_assets.resources.requests import assets_of
+    from rrr_assets.resources.requests import assets_of, changed_only
 
     for first, last in contiguous(days):
         chosen = tuple(day for day in sorted(set(days)) if first <= day <= last)
-        yield _run(instance, chosen, progress, assets_of(streams))
+        assets = assets_of(streams)
+        yield _run(instance, chosen, progress, assets, run_config=changed_only(assets))
 
 
 def refresh(instance: "DagsterInstance", days: Sequence[date], progress: Progress = unseen) -> Iterator[RunTold]:
     """Bring bars and verdicts of some days up to date, in one run per contiguous range, telling each as it ends."""
     from rrr_assets.resources.partitions import contiguous
-    from rrr_assets.resources.requests import REFRESHED
+    from rrr_assets.resources.requests import REFRESHED, changed_only
 
     for first, last in contiguous(days):
-        yield _run(instance, tuple(day for day in sorted(set(days)) if first <= day <= last), progress, REFRESHED)
+        chosen = tuple(day for day in sorted(set(days)) if first <= day <= last)
+        yield _run(instance, chosen, progress, REFRESHED, run_config=changed_only(REFRESHED))
 
 
-def _run(instance: "DagsterInstance", days: tuple[date, ...], progress: Progress, assets: Sequence[str]) -> RunTold:
+def archive(
+    instance: "DagsterInstance", groups: "Sequence[ArchivedGroup]", days: Sequence[date], progress: Progress = unseen
+) -> Iterator[RunTold]:
+    """Archive some groups of tables of some days, in a run for those by day and one for those by month, telling each as it ends."""
+    for grain in ("day", "month"):
+        chosen = [group for group in groups if group.grain == grain]
+        if chosen:
+            partitions = tuple(sorted({chosen[0].tables[0].partition_of(day) for day in days}))
+            yield _run(instance, partitions, progress, [group.name for group in chosen], job_name=f"archive_{grain}s")
+
+
+def _run(
+    instance: "DagsterInstance", days: tuple[date, ...], progress: Progress, assets: Sequence[str], *, job_name: str = "venues_to_bars",
+    run_config: Mapping[str, Any] | None = None,
+) -> RunTold:  # fmt: skip
     from dagster import AssetKey
     from dagster._core.utils import make_new_run_id
 
     from rrr_assets.definitions import defs
     from rrr_assets.resources.launcher import RUN_LOCK_TAG
     from rrr_assets.resources.partitions import range_tags
-    from rrr_assets.resources.requests import changed_only, checks_of
+    from rrr_assets.resources.requests import checks_of
 
     run_id = make_new_run_id()
     told = RunTold(run_id, days)
     lock = Home.current().logs / f"run-{run_id}.lock"
     with hold_lock(lock):
         instance.add_event_listener(run_id, _listener(told, progress))
-        job = defs.resolve_job_def("venues_to_bars").get_subset(
+        job = defs.resolve_job_def(job_name).get_subset(
             asset_selection=frozenset(AssetKey(name) for name in assets), asset_check_selection=frozenset(checks_of(assets))
         )
         result = job.execute_in_process(
             instance=instance,
             run_id=run_id,
             tags={**range_tags(days[0], days[-1]), RUN_LOCK_TAG: lock.name, "dagster/max_retries": "0", "rrr/kind": "command line"},
-            run_config={**_QUIET, **changed_only(assets)},
+            run_config={**_QUIET, **(run_config or {})},
             raise_on_error=False,
         )
     lock.unlink(missing_ok=True)

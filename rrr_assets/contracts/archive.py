@@ -136,3 +136,43 @@ ARCHIVED: Final[dict[str, Archived]] = {
     )
 }
 """Every archived table by its name."""
+
+
+@dataclass(frozen=True, slots=True)
+class ArchivedGroup:
+    """Tables that are archived together, as one asset: rows and what they were before. All have one grain."""
+
+    name: str
+    description: str
+    tables: tuple[Archived, ...]
+
+    @property
+    def grain(self) -> Grain:
+        """Whether its partitions are days or months."""
+        return self.tables[0].grain
+
+    @property
+    def owner(self) -> str:
+        """Who answers for it."""
+        return self.tables[0].table.owner
+
+
+def _group(name: str, of: str, *tables: str) -> ArchivedGroup:
+    grain = ARCHIVED[tables[0]].grain
+    described = f"{of} of a {grain} as Iceberg tables in the object store, read back and proven equal to the database, value by value."
+    return ArchivedGroup(name, described, tuple(ARCHIVED[table] for table in tables))
+
+
+ARCHIVED_GROUPS: Final[dict[str, ArchivedGroup]] = {
+    group.name: group
+    for group in (
+        _group("archived_trades", "The trades", "raw_trades", "trade_revisions"),
+        _group("archived_agg_trades", "The aggregated trades", "raw_agg_trades", "agg_trade_revisions"),
+        _group("archived_quotes", "The quotes", "raw_quotes", "quote_revisions"),
+        _group("archived_depth", "The changes of order books", "raw_depth", "depth_revisions"),
+        _group("archived_bars", "Our bars", *(table.name for table in BARS.values()), "bar_revisions"),
+        _group("archived_venue_bars", "The venues' own bars", "venue_bars"),
+        _group("archived_information_bars", "The bars by what was traded", *(table.name for table in INFORMATION_BARS.values())),
+    )
+}
+"""Every asset of the archive by its name."""

@@ -256,6 +256,43 @@ BAR_CONFORMANCE: Final = Table(
     time_column="bar_start",
 )
 
+ARCHIVE_PROOFS: Final = Table(
+    name="archive_proofs",
+    description=(
+        "One row each time a partition of the archive was read back from the store and found equal to its source, value by value. "
+        "Append-only."
+    ),
+    columns=(
+        Column("proof_id", Type.BIGINT, "Order of the proofs."),
+        Column("relation", Type.TEXT, "The table that was archived."),
+        Column("partition_start", Type.DATE, "First day of the partition: the day, or the first of its month.", unit="UTC day"),
+        Column("snapshot_id", Type.BIGINT, "The Iceberg snapshot with these files."),
+        Column("files", Type.JSON, "The partition's files, with the size and the SHA-256 of each."),
+        Column("row_count", Type.BIGINT, "Rows, in the source and as read back.", unit="rows"),
+        Column("size_bytes", Type.BIGINT, "Of all files.", unit="bytes"),
+        Column("content", Type.TEXT, "Hash of the values in the order of the table, whatever wrote them down."),
+        Column("sums", Type.JSON, "Exact sums by column, as plain text."),
+        Column("bounds", Type.JSON, "Least and greatest value by column, as plain text."),
+        Column(
+            "bars",
+            Type.TEXT,
+            "Hash of the 1-minute bars made from what was read back; null where no bars are made of the table.",
+            nullable=True,
+        ),
+        Column(
+            "log_mark",
+            Type.BIGINT,
+            "Last entry of the invalidation log for the partition that the source reflected; a later one makes the proof stale.",
+        ),
+        Column("known_at", Type.TIME, "What was known at this time is in it.", unit="UTC"),
+        Column("proven_at", Type.TIME, "When.", unit="UTC"),
+        Column("proven_by", Type.TEXT, "Who: the user of the operating system and the host."),
+        Column("run_id", Type.TEXT, "The Dagster run, where one did it.", nullable=True),
+    ),
+    key=("proof_id",),
+    owner=_OWNER,
+)
+
 LEDGERS: Final = (
     INSTRUMENTS,
     TRADE_CONDITIONS,
@@ -268,4 +305,5 @@ LEDGERS: Final = (
     INVALIDATION_DAYS,
     INVALIDATIONS_APPLIED,
     BAR_CONFORMANCE,
+    ARCHIVE_PROOFS,
 )

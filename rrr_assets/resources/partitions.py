@@ -1,4 +1,4 @@
-"""The one partitioning of the platform: UTC days. Instruments are rows, not partitions."""
+"""The partitionings of the platform: UTC days, and months for what is archived by month. Instruments are rows, not partitions."""
 
 from collections.abc import Iterable
 from datetime import date, timedelta
@@ -12,12 +12,15 @@ FIRST_DAY: Final = date(2009, 1, 1)
 # clock may run ahead. An end_offset of 1 would end with today.
 DAYS: Final = dg.DailyPartitionsDefinition(start_date=FIRST_DAY.isoformat(), timezone="UTC", end_offset=2)
 
+# By the first day of each.
+MONTHS: Final = dg.MonthlyPartitionsDefinition(start_date=FIRST_DAY.isoformat(), timezone="UTC", end_offset=1)
+
 RANGE_START: Final = "dagster/asset_partition_range_start"
 RANGE_END: Final = "dagster/asset_partition_range_end"
 
 
 def days_of(context: dg.AssetExecutionContext) -> list[date]:
-    """The days of a run, one or a range."""
+    """The days of a run, one or a range; of months the first days."""
     return [date.fromisoformat(key) for key in context.partition_keys]
 
 

@@ -1,0 +1,41 @@
+"""The lake as the assets see it: the archive's tables in the store of this process' environment.
+
+Belongs here: the one resource between Dagster and the archive. Does not: how partitions are written and proven (lake/).
+Heavy imports wait until a method is called, because every run and every code server loads this module.
+"""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import TYPE_CHECKING
+
+import dagster as dg
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from rrr_assets.contracts.archive import Archived
+    from rrr_assets.lake.proving import PartitionArchived
+    from rrr_assets.warehouse.connect import Database
+
+
+class Lake(dg.ConfigurableResource):  # type: ignore[type-arg]  # it yields itself
+    """The object store that RRR_ARCHIVE_URL names, and the catalogue in the database."""
+
+    def archive(
+        self, database: Database, tables: Sequence[Archived], partitions: Sequence[date], run_id: str
+    ) -> Iterator[tuple[date, list[PartitionArchived]]]:
+        """Archive some tables partition by partition, yielding each partition when all its tables are proven.
+
+        Raises:
+            SourceDropped: the database holds a partition no more.
+            ProofFailed: what was read back from the store is not what was written.
+            StoreUnusable: RRR_ARCHIVE_URL names no store.
+        """
+        from rrr_assets.lake.catalogue import Catalogue
+        from rrr_assets.lake.proving import archive_partition
+        from rrr_assets.lake.store import Store
+
+        with Catalogue(database, Store.current()) as catalogue:
+            for partition in partitions:
+                yield partition, [archive_partition(database, catalogue, table, partition, run_id) for table in tables]
