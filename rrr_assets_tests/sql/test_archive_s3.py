@@ -1,0 +1,108 @@
+"""The archive in a bucket: the same as in a folder, against a server that speaks S3; and what is said where it does not answer."""
+
+import socket
+from collections.abc import Iterator
+from datetime import date
+from pathlib import Path
+
+import boto3
+import duckdb
+import polars as pl
+import pytest
+from moto.server import ThreadedMotoServer
+
+from rrr_assets.contracts.archive import ARCHIVED
+from rrr_assets.lake import files
+from rrr_assets.lake.catalogue import Catalogue
+from rrr_assets.lake.proving import PartitionArchived, archive_partition
+from rrr_assets.lake.store import Store, StoreUnusable
+from rrr_assets.warehouse.connect import Database, Role
+from rrr_assets_tests.loading import DAY, emptied, take, tape, vision
+from rrr_assets_tests.platform import Platform
+
+TRADES = ARCHIVED["raw_trades"]
+BUCKET = "archive-of-tests"
+
+
+@pytest.fixture(scope="module")
+def endpoint() -> Iterator[str]:
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture
+def platform(database: Database, endpoint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Platform:
+    told = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_REGION": "us-east-1", "AWS_ENDPOINT_URL": endpoint}
+    for name, value in told.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("RRR_ARCHIVE_URL", f"s3://{BUCKET}/desk/archive/")
+    s3 = boto3.resource("s3", region_name="us-east-1", endpoint_url=endpoint)
+    bucket = s3.create_bucket(Bucket=BUCKET)
+    bucket.objects.all().delete()
+    made = emptied(database, tmp_path)
+    with database.connect(Role.OWNER, autocommit=True) as connection:
+        connection.execute("truncate iceberg.iceberg_tables, iceberg.iceberg_namespace_properties")
+    return made
+
+
+def archive(platform: Platform, partition: date = DAY) -> PartitionArchived:
+    with Catalogue(platform.database, Store.current()) as lake:
+        return archive_partition(platform.database, lake, TRADES, partition)
+
+
+def keys(endpoint: str) -> list[str]:
+    return [each.key for each in boto3.resource("s3", region_name="us-east-1", endpoint_url=endpoint).Bucket(BUCKET).objects.all()]
+
+
+def test_a_day_is_archived_in_a_bucket_and_read_back(platform: Platform, endpoint: str, tmp_path: Path) -> None:
+    take(platform, vision(tmp_path, tape(DAY, 500), DAY))
+    done = archive(platform)
+    assert done.proof is not None
+    [file] = done.proof.files
+    assert file.url.startswith(f"s3://{BUCKET}/desk/archive/rrr/raw_trades/data/archived_day={DAY}/")
+    assert file.url.removeprefix(f"s3://{BUCKET}/") in keys(endpoint)
+    with Catalogue(platform.database, Store.current()) as lake:
+        assert [(each.url, each.rows, each.size_bytes) for each in lake.files(TRADES, DAY)] == [(file.url, 500, file.size_bytes)]
+        assert sum(len(batch) for batch in files.read(lake.store, file.url, TRADES)) == 500
+    assert not archive(platform).is_new
+
+
+def test_other_engines_read_it_there(platform: Platform, endpoint: str, tmp_path: Path) -> None:
+    take(platform, vision(tmp_path, tape(DAY, 200), DAY))
+    done = archive(platform)
+    assert done.proof is not None
+    [file] = done.proof.files
+    options = {"aws_endpoint_url": endpoint, "aws_allow_http": "true", "aws_access_key_id": "test", "aws_secret_access_key": "test"}
+    frame = pl.scan_parquet(file.url, storage_options={**options, "aws_region": "us-east-1"}).select(pl.len(), pl.col("size_units").sum())
+    [(units,)] = platform.rows("select (sum(size) * 10)::bigint from raw_trades")
+    assert frame.collect().row(0) == (200, units)
+    # DuckDB reads S3 by an extension that is fetched from elsewhere: of Arrow's datasets it needs none.
+    import pyarrow.dataset as ds
+
+    store = Store.current()
+    trades = ds.dataset(store.path(file.url), filesystem=store.filesystem)
+    assert trades.count_rows() == 200
+    assert duckdb.sql("select count(*), sum(size_units) from trades").fetchall() == [(200, units)]
+
+
+def test_a_store_that_does_not_answer_leaves_the_database_as_it_is(
+    platform: Platform, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    take(platform, vision(tmp_path, tape(DAY, 50), DAY))
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{unused.getsockname()[1]}")
+    with pytest.raises(OSError, match=r"(?i)connect"):
+        archive(platform)
+    assert platform.rows("select count(*) from archive_proofs") == [(0,)]
+    assert platform.rows("select count(*) from raw_trades") == [(50,)]
+
+
+@pytest.mark.parametrize("url", ["ftp://host/path", "s3://", "file://elsewhere/path", "postgresql://x/y"])
+def test_a_store_of_another_kind_is_refused(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    monkeypatch.setenv("RRR_ARCHIVE_URL", url)
+    with pytest.raises(StoreUnusable, match="neither a folder nor of the form s3://bucket/prefix"):
+        Store.current()
