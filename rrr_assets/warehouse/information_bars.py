@@ -26,6 +26,9 @@ from rrr_assets.warehouse.sqlfiles import query
 
 _ONE_DAY: Final = timedelta(days=1)
 _ONE_MICROSECOND: Final = timedelta(microseconds=1)
+_NO_LOOPS: Final = "set local enable_nestloop = off; set local jit = off"
+"""Of a table that was filled just now the planner knows nothing, and would look through all that changed, or all trades, once per bar. To
+older servers a cross join then looks so costly that they would compile the statement first."""
 _RULES_LOCK: Final = "bar_rules"
 _TRADES_IN: Final[dict[str, LiteralString]] = {"trades": "1", "agg_trades": "(r.last_trade_id - r.first_trade_id + 1)"}
 """How many trades a row of each stream is that bars can be made from."""
@@ -117,7 +120,8 @@ def check_day(database: Database, kind: str, day: date) -> list[RuleResult]:
     """Look at a day's bars of one kind by all their rules in one query; one result per rule, in its order."""
     start = datetime(day.year, day.month, day.day, tzinfo=UTC)
     statement = sql.SQL(query("check_information_bars")).format(bars=sql.Identifier(f"bars_{kind}"))
-    with database.kept(Role.WRITER) as connection:
+    with database.kept(Role.WRITER) as connection, connection.transaction():
+        connection.execute(_NO_LOOPS)
         holding = rules_in_force(connection, [kind], [name for name, *_ in _held(connection, day)])
         pairs = [(name, rule.name) for (name, _), rules in holding.items() for rule in rules]
         values = {"kind": kind, "day": day, "from_time": start, "to_time": start + _ONE_DAY}
@@ -140,9 +144,7 @@ def _refresh_day(
     pending = read_pending(connection, consumer, FOLLOWED[consumer], _ONE_DAY, day, names, [])
     rules = rules_in_force(connection, [kind], names)
     to_do = set(names if whole_days else pending)
-    # Of a table that was filled just now the planner knows nothing, and would look through all that changed once per bar. To older
-    # servers a cross join then looks so costly that they would compile the statement first.
-    connection.execute("set local enable_nestloop = off; set local jit = off")
+    connection.execute(_NO_LOOPS)
     dropped: list[str] = []
     changed = windows = 0
     for name, stream, space, is_dropped in _held(connection, day):
