@@ -82,6 +82,13 @@ def _reading(_: bool) -> list[Figure]:
         return reading.measure(home, ROWS)
 
 
+def _archive(_: bool) -> list[Figure]:
+    from rrr_assets_tests.bench import archive
+
+    with ground.own_home() as home:
+        return archive.measure(home, ROWS)
+
+
 def _scale(is_asked_for: bool) -> list[Figure]:
     from rrr_assets_tests.bench import scale
 
@@ -94,6 +101,7 @@ PARTS: dict[str, Callable[[bool], list[Figure]]] = {
     "ingest_timescaledb": _ingest_timescaledb,
     "bars": _bars,
     "reading": _reading,
+    "archive": _archive,
     "memory": _memory,
     "graph": _graph,
     "loading": _loading,
