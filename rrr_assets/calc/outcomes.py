@@ -27,6 +27,10 @@ class NoSpaceLeft(PermanentFailure):
     """A disk is too full to go on; nothing was half written."""
 
 
+class StoreUnreachable(Exception):
+    """The object store did not answer, or answered with a fault of its own. It may pass: tried again after a wait."""
+
+
 @dataclass(frozen=True, slots=True)
 class FileTakenIn:
     """What one file gave to one day. Counts are of rows: rows_read = stored + revised + duplicates + quarantined."""

@@ -92,8 +92,8 @@ def archive_partition(
         SourceDropped: the database holds it no more.
         ProofFailed: what was read back differs from what was written.
     """
-    with _alone(database, archived, partition), _picture(database) as connection:
-        mark, known_at = _mark(connection, archived, partition)
+    with _alone(database, archived, partition) as known_at, _picture(database) as connection:
+        mark = partition_mark(connection, archived, partition)
         held = catalogue.files(archived, partition) if catalogue.exists(archived) else []
         before = latest_proof(connection, archived, partition)
         is_registered = before is not None and [file.url for file in before.files] == [file.url for file in held]
@@ -158,7 +158,9 @@ def source_rows(connection: Connection, archived: Archived, partition: date) -> 
 
 def partition_mark(connection: Connection, archived: Archived, partition: date) -> int:
     """The last entry of the invalidation log that concerns a partition: its proof is fresh while it reflects this one."""
-    return _mark(connection, archived, partition)[0]
+    values = {"relations": list(archived.follows), "from_day": partition, "to_day": archived.end_of(partition)}
+    ((mark,),) = connection.execute(query("archive_mark"), values).fetchall()
+    return int(mark)
 
 
 class _Watched:
@@ -225,11 +227,15 @@ class _BarsHash:
 
 
 @contextmanager
-def _alone(database: Database, archived: Archived, partition: date) -> Iterator[None]:
-    """Hold the partition's lock: of two who archive it, the second waits, and then finds it done."""
+def _alone(database: Database, archived: Archived, partition: date) -> Iterator[datetime]:
+    """Hold the partition's lock: of two who archive it, the second waits, and then finds it done.
+
+    Yields the knowledge horizon: all that was known before it is in any picture that is taken from now on.
+    """
     with database.connect(Role.WRITER) as connection:
         lock_days(connection, f"archive {archived.name}", ["*"], [partition])
-        yield
+        ((horizon,),) = connection.execute("select knowledge_horizon()").fetchall()
+        yield horizon
 
 
 @contextmanager
@@ -239,12 +245,6 @@ def _picture(database: Database) -> Iterator[Connection]:
         connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
         connection.read_only = True
         yield connection
-
-
-def _mark(connection: Connection, archived: Archived, partition: date) -> tuple[int, datetime]:
-    values = {"relations": list(archived.follows), "from_day": partition, "to_day": archived.end_of(partition)}
-    ((mark, known_at),) = connection.execute(query("archive_mark"), values).fetchall()
-    return mark, known_at
 
 
 def _refuse_dropped(connection: Connection, archived: Archived, partition: date) -> None:

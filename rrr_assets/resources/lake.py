@@ -6,10 +6,13 @@ Heavy imports wait until a method is called, because every run and every code se
 
 from __future__ import annotations
 
+import errno
 from datetime import date
 from typing import TYPE_CHECKING
 
 import dagster as dg
+
+from rrr_assets.calc.outcomes import NoSpaceLeft, StoreUnreachable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -31,11 +34,21 @@ class Lake(dg.ConfigurableResource):  # type: ignore[type-arg]  # it yields itse
             SourceDropped: the database holds a partition no more.
             ProofFailed: what was read back from the store is not what was written.
             StoreUnusable: RRR_ARCHIVE_URL names no store.
+            StoreUnreachable: the store did not answer, or not well.
+            NoSpaceLeft: the store is a folder whose disk is full.
         """
         from rrr_assets.lake.catalogue import Catalogue
         from rrr_assets.lake.proving import archive_partition
         from rrr_assets.lake.store import Store
 
-        with Catalogue(database, Store.current()) as catalogue:
-            for partition in partitions:
-                yield partition, [archive_partition(database, catalogue, table, partition, run_id) for table in tables]
+        store = Store.current()
+        try:
+            with Catalogue(database, store) as catalogue:
+                for partition in partitions:
+                    yield partition, [archive_partition(database, catalogue, table, partition, run_id) for table in tables]
+        except OSError as error:
+            if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+                raise NoSpaceLeft(
+                    f"the disk of {store.url} is full: the partition was not archived. Free space, and archive it again"
+                ) from error
+            raise StoreUnreachable(f"{store.url} did not answer well: {error}") from error

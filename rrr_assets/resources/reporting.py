@@ -115,7 +115,7 @@ def failures_told(context: dg.AssetExecutionContext, days: Sequence[date], repor
     """
     import psycopg
 
-    from rrr_assets.calc.outcomes import PermanentFailure
+    from rrr_assets.calc.outcomes import PermanentFailure, StoreUnreachable
     from rrr_assets.venues.base import SourceRefused
     from rrr_assets.warehouse.connect import DatabaseUnusable
 
@@ -123,11 +123,13 @@ def failures_told(context: dg.AssetExecutionContext, days: Sequence[date], repor
     try:
         yield
         is_told = True
-    except (PermanentFailure, SourceRefused, DatabaseUnusable, psycopg.OperationalError, psycopg.InterfaceError) as error:
+    except (
+        PermanentFailure, SourceRefused, DatabaseUnusable, StoreUnreachable, psycopg.OperationalError, psycopg.InterfaceError,
+    ) as error:  # fmt: skip
         is_told = True
         told = _remaining(str(error), days, reports)
         cause = error.__cause__ if isinstance(error, DatabaseUnusable) else error
-        if isinstance(cause, psycopg.OperationalError | psycopg.InterfaceError):
+        if isinstance(cause, psycopg.OperationalError | psycopg.InterfaceError | StoreUnreachable):
             context.log.warning(told)
             raise dg.RetryRequested(max_retries=_RETRIES, seconds_to_wait=_WAIT_SECONDS) from error
         raise dg.Failure(told, allow_retries=False) from error

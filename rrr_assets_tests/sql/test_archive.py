@@ -21,6 +21,7 @@ from rrr_assets.lake.catalogue import Catalogue, PartitionFile
 from rrr_assets.lake.proving import PartitionArchived, ProofFailed, archive_partition, latest_proof
 from rrr_assets.lake.store import Store
 from rrr_assets.simulator import simulate
+from rrr_assets.warehouse.books import enter
 from rrr_assets.warehouse.connect import Database, Role
 from rrr_assets_tests.loading import DAY, NEXT, Told, emptied, midnight, take, tape, vision
 from rrr_assets_tests.platform import Platform
@@ -213,8 +214,16 @@ def test_of_two_at_once_one_archives_and_the_other_finds_it_done(platform: Platf
 
 def test_a_proof_says_what_was_known(platform: Platform, tmp_path: Path) -> None:
     take(platform, vision(tmp_path, tape(DAY, 10), DAY))
-    before = datetime.now(UTC)
+    [(loaded,)] = platform.rows("select max(known_at) from raw_trades")
     proof = archive(platform).proof
     assert proof is not None
-    assert before <= proof.known_at <= datetime.now(UTC)
+    assert loaded < proof.known_at <= datetime.now(UTC)
     assert proof.bars is not None
+    # What a batch in flight will have known is not claimed.
+    with platform.database.connect(Role.WRITER) as connection, connection.transaction():
+        enter(connection)
+        ((begun,),) = connection.execute("select transaction_timestamp()").fetchall()
+        take(platform, vision(tmp_path, [Told(5, midnight(DAY) + 1)], DAY, "-late"))
+        proof = archive(platform).proof
+        assert proof is not None
+        assert proof.known_at <= begun
