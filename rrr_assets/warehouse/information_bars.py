@@ -182,6 +182,10 @@ def _refresh_instrument(
         "instrument": name, "stream": stream, "space": space, "day": day, "from_time": start, "to_time": start + _ONE_DAY, "kind": kind,
         "rules": [rule.name for rule in rules], "thresholds": [rule.threshold for rule in rules], "known_at": known_at,
     }  # fmt: skip
+    if not rules:
+        # Nothing is cut: the trades need not be looked at.
+        clear = sql.SQL(query("information_bars_clear")).format(target=sql.Identifier(f"bars_{kind}"))
+        return connection.execute(clear, values).fetchall()
     statement = sql.SQL(query("information_bars_refresh")).format(
         target=sql.Identifier(f"bars_{kind}"), ticks=sql.Identifier(f"raw_{stream}"), number=sql.SQL(_TRADES_IN[stream])
     )

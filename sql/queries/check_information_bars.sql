@@ -7,7 +7,13 @@ with sources as (
         c.space
     from coverage as c
     left join bar_sources as s on c.instrument = s.instrument
-    where c.day = %(day)s and c.stream = coalesce(s.stream, 'trades') and not c.is_dropped
+    where
+        c.day = %(day)s and c.stream = coalesce(s.stream, 'trades') and not c.is_dropped
+        -- Of an instrument that no rule holds for the trades need not be looked at, unless it has bars all the same.
+        and (
+            c.instrument = any(%(instruments)s)
+            or exists (select 1 from {bars} as b where b.instrument = c.instrument and b.day = %(day)s)
+        )
 ),
 
 ticks as (
