@@ -128,7 +128,7 @@ ARCHIVED: Final[dict[str, Archived]] = {
         Archived(
             BAR_REVISIONS, "month", ("instrument", "interval", "bar_start", "revision_id"), tuple(table.name for table in BARS.values())
         ),
-        Archived(VENUE_BARS, "month", ("instrument", "interval", "bar_start"), (VENUE_BARS.name,)),
+        Archived(VENUE_BARS, "month", ("instrument", "interval", "bar_start"), (VENUE_BARS.name,), "venue_bars"),
         *(
             Archived(table, "month", ("instrument", "rule", "day", "bar_index"), FOLLOWED[table.name])
             for table in INFORMATION_BARS.values()

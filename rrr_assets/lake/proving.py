@@ -163,6 +163,19 @@ def partition_mark(connection: Connection, archived: Archived, partition: date) 
     return int(mark)
 
 
+def rows_waiting(database: Database, tables: Iterable[Archived], partition: date) -> int:
+    """How many rows of a partition wait in quarantine: what is archived lacks them."""
+    chosen = list(tables)
+    values = {
+        "streams": [table.stream for table in chosen if table.stream is not None],
+        "from_day": partition,
+        "to_day": chosen[0].end_of(partition),
+    }
+    with database.kept(Role.WRITER) as connection:
+        ((waiting,),) = connection.execute(query("archive_waiting"), values).fetchall()
+    return int(waiting)
+
+
 class _Watched:
     """Rows on their way, with what they are told when they have gone by: their digest, and the bars that they make."""
 
@@ -248,7 +261,7 @@ def _picture(database: Database) -> Iterator[Connection]:
 
 
 def _refuse_dropped(connection: Connection, archived: Archived, partition: date) -> None:
-    if archived.stream is None:
+    if archived.stream is None or not archived.is_packed:
         return
     values = {"stream": archived.stream, "from_day": partition, "to_day": archived.end_of(partition)}
     dropped = [name for (name,) in connection.execute(query("archive_dropped"), values).fetchall()]

@@ -7,7 +7,7 @@ AWS_REGION, AWS_ENDPOINT_URL, ...) or the machine's role, and stand in no settin
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
@@ -79,12 +79,11 @@ class Store:
         folder = path.rpartition("/")[0]
         if self.is_local:
             self.filesystem.create_dir(folder)
-        try:
+        with ExitStack() as failed:
+            failed.callback(self.discard, url)
             with self.filesystem.open_output_stream(path) as out:
                 yield out
-        except BaseException:
-            self.discard(url)
-            raise
+            failed.pop_all()
         if self.is_local:
             with Path(path).open("rb") as written:
                 os.fsync(written.fileno())

@@ -27,8 +27,10 @@ class Lake(dg.ConfigurableResource):  # type: ignore[type-arg]  # it yields itse
 
     def archive(
         self, database: Database, tables: Sequence[Archived], partitions: Sequence[date], run_id: str
-    ) -> Iterator[tuple[date, list[PartitionArchived]]]:
+    ) -> Iterator[tuple[date, list[PartitionArchived], int]]:
         """Archive some tables partition by partition, yielding each partition when all its tables are proven.
+
+        With it comes how many rows of it wait in quarantine.
 
         Raises:
             SourceDropped: the database holds a partition no more.
@@ -38,14 +40,15 @@ class Lake(dg.ConfigurableResource):  # type: ignore[type-arg]  # it yields itse
             NoSpaceLeft: the store is a folder whose disk is full.
         """
         from rrr_assets.lake.catalogue import Catalogue
-        from rrr_assets.lake.proving import archive_partition
+        from rrr_assets.lake.proving import archive_partition, rows_waiting
         from rrr_assets.lake.store import Store
 
         store = Store.current()
         try:
             with Catalogue(database, store) as catalogue:
                 for partition in partitions:
-                    yield partition, [archive_partition(database, catalogue, table, partition, run_id) for table in tables]
+                    done = [archive_partition(database, catalogue, table, partition, run_id) for table in tables]
+                    yield partition, done, rows_waiting(database, tables, partition)
         except OSError as error:
             if error.errno in {errno.ENOSPC, errno.EDQUOT}:
                 raise NoSpaceLeft(

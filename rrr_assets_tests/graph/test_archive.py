@@ -74,11 +74,11 @@ def test_what_is_archived_is_left_as_it_is_until_it_changes(instance: dg.Dagster
     late = vision(tmp_path, [Told(7, midnight(DAYS[0]) + 1)], DAYS[0], "-late")
     told("ingest", late, "--format", "binance-vision-trades")
     told("archive", "make", *WINDOW)
-    changed = {
-        (was["relation"], was["partition_start"])
-        for was, now in zip(before, told("archive", "list", *WINDOW), strict=True)
-        if was["proof_id"] != now["proof_id"]
-    }
+    was, now = (
+        {(each["relation"], each["partition_start"]): each["proof_id"] for each in listed}
+        for listed in (before, told("archive", "list", *WINDOW))
+    )
+    changed = {place for place in now if now[place] != was.get(place)}
     assert changed >= {("raw_trades", "2024-07-01"), ("bars_1m", "2024-07-01")}
     assert ("raw_trades", "2024-07-02") not in changed
     assert rows("select count(*) from raw_trades") == [(1201,)]

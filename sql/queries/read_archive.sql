@@ -24,4 +24,4 @@ where
         or (p.partition_start + interval '1 month') at time zone 'UTC' > %(since)s
     )
     and (%(until)s::timestamptz is null or p.partition_start::timestamp at time zone 'UTC' < %(until)s)
-order by p.relation, p.partition_start, p.proof_id desc;
+order by p.relation asc, p.partition_start asc, p.proof_id desc;
