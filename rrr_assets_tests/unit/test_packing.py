@@ -21,6 +21,9 @@ from rrr_assets.calc.packing import Packer, unpack
 from rrr_assets.contracts.archive import ARCHIVED, Archived
 
 DAY = date(2025, 3, 1)
+FEW = settings(max_examples=max(8, settings.default.max_examples // 12))
+"""Each example is of many columns, and there is a test of each table."""
+
 EVERY_TABLE = pytest.mark.parametrize("archived", ARCHIVED.values(), ids=ARCHIVED.keys())
 TIMES = st.integers(0, 86_399_999_999).map(lambda us: datetime(2025, 3, 1, tzinfo=UTC) + timedelta(microseconds=us))
 
@@ -80,7 +83,7 @@ def digest(batch: pa.RecordBatch, *cuts: int) -> Digest:
 
 @EVERY_TABLE
 @given(data=st.data())
-@settings(max_examples=30)
+@FEW
 def test_what_is_packed_and_written_comes_back_to_the_digit(archived: Archived, data: st.DataObject) -> None:
     rows = data.draw(batches(archived))
     cut = data.draw(st.integers(0, len(rows)))
@@ -96,7 +99,7 @@ def test_what_is_packed_and_written_comes_back_to_the_digit(archived: Archived, 
 
 @EVERY_TABLE
 @given(data=st.data())
-@settings(max_examples=30)
+@FEW
 def test_a_digest_is_of_values_and_not_of_batches(archived: Archived, data: st.DataObject) -> None:
     rows = data.draw(batches(archived))
     cuts = data.draw(st.lists(st.integers(0, 12), max_size=3))
@@ -109,7 +112,7 @@ def test_a_digest_is_of_values_and_not_of_batches(archived: Archived, data: st.D
 
 @EVERY_TABLE
 @given(data=st.data())
-@settings(max_examples=30)
+@FEW
 def test_a_digest_sees_any_change_of_one_value(archived: Archived, data: st.DataObject) -> None:
     rows = data.draw(batches(archived).filter(len))
     place, row = data.draw(st.sampled_from(list(enumerate(rows.schema)))), data.draw(st.integers(0, len(rows) - 1))
