@@ -136,7 +136,7 @@ def test_the_graph_shows_every_asset(address: str, browser: "Chrome") -> None:
     assert "newsletter" not in text
     ActionChains(browser).key_down(Keys.ALT).send_keys("e").key_up(Keys.ALT).perform()  # the page's own key for opening all groups
     # Opened, the groups are larger than the window, and what lies outside is not drawn.
-    await_texts(browser, ["landing_files", "bars_tick"], "ui-graph-opened")
+    await_texts(browser, ["raw_trades", "bars_tick"], "ui-graph-opened")
     for _ in range(3):
         browser.find_element(By.CSS_SELECTOR, "[aria-label='zoom_out']").click()
         time.sleep(0.5)
