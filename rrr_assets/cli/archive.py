@@ -39,7 +39,7 @@ def archive(
 def list_archive(
     start: MaybeStart = None, end: MaybeEnd = None, chosen: FormatOption = None, as_json: JsonFlag = False, out: Out = None
 ) -> None:
-    """Print the last proof of every archived partition, and whether the database holds something newer."""
+    """Print the last proof of every archived partition."""
     from rrr_assets import read
     from rrr_assets.cli.output import emit
 

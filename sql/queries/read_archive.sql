@@ -1,4 +1,4 @@
--- The last proof of each archived partition whose days touch a window, and whether its source has changed since.
+-- The last proof of each archived partition whose days touch a window.
 select distinct on (p.relation, p.partition_start)
     p.proof_id,
     p.relation,
