@@ -23,7 +23,7 @@ Written from `rrr_assets/contracts/` by `python -m rrr_assets.contracts.document
 The same words are the comments of tables and columns in the database.
 
 Types are PostgreSQL's; money is `numeric` without precision, because a declared scale rounds what is inserted without a word. What a
-public read returns is beside it in Arrow's words. Retention is what the contract asks for; nothing drops rows yet. Times are UTC.
+public read returns is beside it in Arrow's words. Retention is what the contract asks for. Times are UTC.
 """
 
 _GROUPS: Final = (

@@ -3,6 +3,7 @@
 from typing import Final
 
 from rrr_assets.contracts.base import Column, Table, Type
+from rrr_assets.contracts.retention import HOLDS, PARTITION_TIERS, RETENTION_LOG
 from rrr_assets.contracts.ticks import INSTRUMENT
 
 CONTRACT_TYPES: Final = ("spot", "linear", "inverse")
@@ -306,4 +307,7 @@ LEDGERS: Final = (
     INVALIDATIONS_APPLIED,
     BAR_CONFORMANCE,
     ARCHIVE_PROOFS,
+    PARTITION_TIERS,
+    HOLDS,
+    RETENTION_LOG,
 )
