@@ -22,7 +22,7 @@ from psycopg.types.json import Jsonb
 
 from rrr_assets.calc.canonical import Digest, Digester
 from rrr_assets.calc.outcomes import PermanentFailure
-from rrr_assets.contracts.archive import Archived
+from rrr_assets.contracts.archive import ARCHIVED, Archived
 from rrr_assets.contracts.base import Type
 from rrr_assets.lake import files
 from rrr_assets.lake.catalogue import Catalogue
@@ -197,7 +197,9 @@ def source_digest(connection: Connection, archived: Archived, partition: date) -
 
 
 def bars_hash(connection: Connection, day: date) -> str | None:
-    """The hash of the 1-minute bars that are stored of a day, as that of a proof; None where some are not made of trades."""
+    """The hash of the 1-minute bars that are stored of a day, as that of a proof; None where some are not made of trades, or dropped."""
+    if any(tier.tier != "warm" for tier in tiers_of(connection, [("bars_1m", ARCHIVED["bars_1m"].partition_of(day))])):
+        return None
     values = {
         "day": day,
         "from_time": datetime.combine(day, time(), UTC),

@@ -3,7 +3,7 @@
 Belongs here: what is due by the contracts, what stands against it, and each move as one step that is whole or not there. Does not: who
 may (resources/permission), the way back (restoring.py), proofs (proving.py).
 A drop refuses unless all that it would lose is proven kept: it says which of the proof, the files, the rollups, the verdicts and the holds
-stands against it. The database refuses once more by itself (sql/migrations/0026_kept.sql).
+stands against it. The database refuses once more by itself (sql/migrations/0022_kept.sql).
 """
 
 from collections.abc import Iterator, Sequence

@@ -1,7 +1,10 @@
 -- How a partition moves from tier to tier on TimescaleDB. The warm tier is the columnstore. Rows that come late are written there like
 -- any others, and are made columns when the partition is warmed again: so nothing has to be thawed.
+-- A database that was moved over from plain PostgreSQL has functions of these names already, and what was warm there is no column yet.
 
-create function warm_partition(relation text, from_day date, until_day date) returns void
+delete from partition_tiers where tier = 'warm';
+
+create or replace function warm_partition(relation text, from_day date, until_day date) returns void
 language plpgsql
 security definer
 set search_path = public, pg_temp
@@ -26,7 +29,7 @@ end;
 $$;
 comment on function warm_partition(text, date, date) is 'Turns the chunks that end in a partition into columns; nothing where a table has no chunks.';
 
-create function thaw_partition(relation text, from_day date, until_day date) returns void
+create or replace function thaw_partition(relation text, from_day date, until_day date) returns void
 language plpgsql
 set search_path = public, pg_temp
 as $$
@@ -36,7 +39,7 @@ end;
 $$;
 comment on function thaw_partition(text, date, date) is 'Lets a partition be written again: rows in columns are written like others, so there is nothing to do.';
 
-create function remove_partition(relation text, from_day date, until_day date) returns bigint
+create or replace function remove_partition(relation text, from_day date, until_day date) returns bigint
 language plpgsql
 security definer
 set search_path = public, pg_temp
@@ -60,7 +63,7 @@ $$;
 comment on function remove_partition(text, date, date) is
 'Removes a partition that is proven kept from the database, and says how many rows it had. Refuses where it is not, or is held.';
 
-create function partition_bytes(relation text, from_day date, until_day date, row_count bigint) returns bigint
+create or replace function partition_bytes(relation text, from_day date, until_day date, row_count bigint) returns bigint
 language plpgsql
 stable
 security definer

@@ -82,13 +82,13 @@ $$;
 comment on function refuse_unproven(text, date, date) is
 'Refuses where a partition is held, or changed since it was proven. Else the rows that it must have: none where there is no proof.';
 
-create function refuse_other_count(relation text, from_day date, found bigint, expected bigint) returns void
+create function refuse_other_count(relation text, from_day date, row_count bigint, proven bigint) returns void
 language plpgsql
 set search_path = public, pg_temp
 as $$
 begin
-    if found <> expected then
-        raise exception '% of % has % rows, and % are proven kept', relation, from_day, found, expected
+    if row_count <> proven then
+        raise exception '% of % has % rows, and % are proven kept', relation, from_day, row_count, proven
             using errcode = 'object_not_in_prerequisite_state';
     end if;
 end;
