@@ -98,6 +98,9 @@ def archive_partition(
         is_registered = before is not None and [file.url for file in before.files] == [file.url for file in held]
         if before is not None and is_registered and before.log_mark == mark and _holds(connection, archived, partition, before):
             return PartitionArchived(archived.name, partition, before, is_new=False)
+        if before is not None and _is_elsewhere(connection, archived, partition):
+            # What is not in the database cannot have changed there; the log may tell of what is known about it.
+            return PartitionArchived(archived.name, partition, before, is_new=False)
         _refuse_dropped(connection, archived, partition)
         uncounted: dict[str, list[str]] = dict(connection.execute(query("bars_uncounted")).fetchall())
         source = _Watched(archived, source_rows(connection, archived, partition), uncounted)
@@ -323,10 +326,12 @@ def _holds(connection: Connection, archived: Archived, partition: date, proof: P
     return bool(archived.follows) or source_digest(connection, archived, partition) == proof.digest
 
 
+def _is_elsewhere(connection: Connection, archived: Archived, partition: date) -> bool:
+    """Whether a partition was dropped: what came back of it for some instruments is there to be read."""
+    return any(tier.tier != "warm" for tier in tiers_of(connection, [(archived.name, partition)]))
+
+
 def _refuse_dropped(connection: Connection, archived: Archived, partition: date) -> None:
-    """What a partition that was dropped left behind, or had brought back for some instruments, is not all of it."""
-    if [tier for tier in tiers_of(connection, [(archived.name, partition)]) if tier.tier != "warm"]:
-        raise SourceDropped(f"{archived.name} of {partition} is not in the database any more. Restore it first: `rrr restore`")
     if archived.stream is None or not archived.is_packed:
         return
     values = {"stream": archived.stream, "from_day": partition, "to_day": archived.end_of(partition)}

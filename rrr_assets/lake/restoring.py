@@ -22,7 +22,7 @@ from rrr_assets.calc.outcomes import DayDropped, PermanentFailure
 from rrr_assets.contracts.archive import ARCHIVED, ARCHIVED_GROUPS, Archived, ArchivedGroup
 from rrr_assets.lake import files
 from rrr_assets.lake.proving import Connection, Proof, ProofFailed, latest_proof, proof_of_number, source_rows
-from rrr_assets.lake.store import Store
+from rrr_assets.lake.store import Store, failures_told
 from rrr_assets.warehouse.connect import Database, Role
 from rrr_assets.warehouse.faultpoints import reach
 from rrr_assets.warehouse.intake import copy_batches
@@ -104,9 +104,9 @@ def bringing_back(database: Database, run_id: str | None = None) -> BringBack:
     """What brings a partition back that is to be written."""
 
     def bring_back(gone: DayDropped) -> None:
-        restore(
-            database, Store.current(), group_of(gone.relation), gone.partition, until=None, is_to_be_written=True, run_id=run_id
-        )  # fmt: skip
+        store = Store.current()
+        with failures_told(f"{gone.relation} of {gone.partition} did not come back"):
+            restore(database, store, group_of(gone.relation), gone.partition, until=None, is_to_be_written=True, run_id=run_id)
 
     return bring_back
 
@@ -181,6 +181,13 @@ def drill(database: Database, store: Store, archived: Archived, partition: date,
             reasons=["drill"], run_id=run_id,
         )  # fmt: skip
     return Restored(archived.name, partition, None, came.rows, proof.proof_id, came.content, is_new=True)
+
+
+def drawn(database: Database, relation: str | None = None, partition: date | None = None) -> list[tuple[Archived, date]]:
+    """An archived partition by lot, of those that are meant; none where there is none."""
+    with database.connect(Role.WRITER) as connection:
+        row = connection.execute(query("archive_draw"), {"relation": relation, "partition_start": partition}).fetchone()
+    return [] if row is None else [(ARCHIVED[row[0]], row[1])]
 
 
 def _restore_table(

@@ -17,6 +17,7 @@ from psycopg import sql
 from rrr_assets.contracts.archive import ARCHIVED_GROUPS, Archived, ArchivedGroup
 from rrr_assets.contracts.bars import BARS
 from rrr_assets.contracts.information_bars import FOLLOWED
+from rrr_assets.contracts.retention import Change
 from rrr_assets.lake import files
 from rrr_assets.lake.catalogue import Catalogue
 from rrr_assets.lake.proving import Connection, Proof, bars_hash, latest_proof, partition_mark, source_digest
@@ -28,6 +29,9 @@ from rrr_assets.warehouse.sqlfiles import query
 from rrr_assets.warehouse.tiers import Tier, lock_alone, log, tiers_of, write_tier
 
 Move = Literal["warm", "drop", "drop_again", "delete"]
+
+CHANGES: Final[dict[Move, Change]] = {"warm": "warm", "drop": "drop", "drop_again": "drop", "delete": "delete"}
+"""What each move needs permission for."""
 
 _FOLLOWING: Final[dict[str, tuple[str, ...]]] = {
     **{f"bars_{interval}": tuple(sorted({source, *TICKS})) for interval, source in SOURCES.items()},
@@ -86,6 +90,19 @@ def due(database: Database, today: date, groups: Sequence[str] | None = None) ->
     return sorted(found, key=lambda each: (each.partition, each.group))
 
 
+def to_archive(database: Database, today: date) -> list[tuple[str, date]]:
+    """(asset, partition) of what is older than the hot tier and in the database, but not in the archive as it is now; oldest first."""
+    found: list[tuple[str, date]] = []
+    with database.connect(Role.WRITER) as connection:
+        for group in ARCHIVED_GROUPS.values():
+            keep = group.tables[0].table.retention
+            for partition, (tier, _, _) in _partitions(connection, group).items():
+                if tier in {None, "warm"} and _is_past((today - group.tables[0].end_of(partition)).days, keep.hot_days):
+                    is_proven = all(_is_fresh(connection, archived, partition) for archived in group.tables)
+                    found += [] if is_proven else [(group.name, partition)]
+    return sorted(found, key=lambda each: (each[1], each[0]))
+
+
 def judged(database: Database, store: Store, moves: Sequence[Due]) -> Iterator[Due]:
     """Moves that are due with what stands against each, as of now: nothing is changed."""
     with database.connect(Role.WRITER, autocommit=True) as connection:
@@ -140,18 +157,9 @@ def _in_database(database: Database, store: Store, group: ArchivedGroup, move: D
 def _due_of(connection: Connection, group: ArchivedGroup, today: date) -> list[Due]:
     first = group.tables[0]
     keep = first.table.retention
-    relations = sorted({table.name for table in group.tables})
-    values = {"relations": relations, "grains": [group.grain] * len(relations)}
     now = datetime.combine(today, time(), UTC)
     found: dict[date, Due] = {}
-    # A group is as far as the least far of its tables: a table of which there is nothing has no row.
-    tiers: dict[date, tuple[str | None, datetime | None, int]] = {}
-    for relation, partition, tier, restored_until, restored in connection.execute(query("retention_partitions"), values).fetchall():
-        if relation == first.name or partition not in tiers:
-            tiers[partition] = (tier, restored_until, restored)
-    for partition in _unlogged(connection, group):
-        tiers.setdefault(partition, (None, None, 0))
-    for partition, (tier, restored_until, restored) in tiers.items():
+    for partition, (tier, restored_until, restored) in _partitions(connection, group).items():
         age = (today - first.end_of(partition)).days
         is_kept = restored_until is not None and restored_until > now
         if (tier == "cold" and _is_past(age, keep.delete_after_days)) and not is_kept:
@@ -163,6 +171,31 @@ def _due_of(connection: Connection, group: ArchivedGroup, today: date) -> list[D
         elif tier is None and _is_past(age, keep.hot_days):
             found[partition] = Due(group.name, partition, "warm")
     return list(found.values())
+
+
+def _partitions(connection: Connection, group: ArchivedGroup) -> dict[date, tuple[str | None, datetime | None, int]]:
+    """Every partition of a group: its tier, how long what came back is kept, and for how many instruments it did."""
+    first = group.tables[0]
+    relations = sorted({table.name for table in group.tables})
+    values = {"relations": relations, "grains": [group.grain] * len(relations)}
+    tiers: dict[date, tuple[str | None, datetime | None, int]] = {}
+    for relation, partition, tier, restored_until, restored in connection.execute(query("retention_partitions"), values).fetchall():
+        # All tables of a group move together: the first one speaks for them.
+        if relation == first.name or partition not in tiers:
+            tiers[partition] = (tier, restored_until, restored)
+    for partition in _unlogged(connection, group):
+        tiers.setdefault(partition, (None, None, 0))
+    return tiers
+
+
+def _is_fresh(connection: Connection, archived: Archived, partition: date) -> bool:
+    """Whether a table's partition is proven as it is now; so is one without rows."""
+    proof = latest_proof(connection, archived, partition)
+    if proof is None:
+        return not _has_rows(connection, archived, partition)
+    if archived.follows:
+        return proof.log_mark == partition_mark(connection, archived, partition)
+    return source_digest(connection, archived, partition) == proof.digest
 
 
 def _is_past(age: int, days: int | None) -> bool:
