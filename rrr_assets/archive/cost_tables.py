@@ -1,0 +1,339 @@
+"""The cost report as tables: for people to look at, and exact for programs.
+
+Belongs here: which columns stand in which table, and the words of sums. Does not: what anything costs (calc/costs.py), drawing.
+A table for people has texts: bytes in the unit that fits, money to the cent, `<0.01` where a cent is too much.
+"""
+
+from collections.abc import Callable, Sequence
+from decimal import ROUND_HALF_UP, Decimal, localcontext
+from typing import Any, Final, Literal
+
+import pyarrow as pa
+
+from rrr_assets.calc.costs import KEPT, RULES, TIERS, Forecast, Line, Report, Saving, by, cents, total
+from rrr_assets.calc.numbers import EXACT, plain
+
+By = Literal["table", "tier", "day"]
+
+WORDS: Final = ("table", "tier", "tiers", "day or month", "bytes are", "volume", "machine")
+"""Columns of words; the others of a table for people are numbers."""
+
+_UNITS: Final = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
+_MONEY: Final = pa.decimal128(38, 12)
+_IN_ARCHIVE: Final = ("cold", "copy")
+_KEY: Final[dict[By, Callable[[Line], object]]] = {
+    "table": lambda line: line.relation,
+    "tier": lambda line: line.tier,
+    "day": lambda line: line.partition_start,
+}
+_NAME: Final[dict[By, str]] = {"table": "table", "tier": "tier", "day": "partition_start"}
+
+
+def size_text(size_bytes: int) -> str:
+    """Bytes for a person: three digits and a unit of 1,024.
+
+    >>> size_text(0), size_text(1023), size_text(1536), size_text(123456789)
+    ('0 B', '1023 B', '1.50 KiB', '118 MiB')
+    """
+    unit = 0
+    while unit < len(_UNITS) - 1 and size_bytes >= 1024 ** (unit + 1):
+        unit += 1
+    if unit == 0:
+        return f"{size_bytes} B"
+    scaled = Decimal(size_bytes) / 1024**unit
+    decimals = 2 if scaled < 10 else 1 if scaled < 100 else 0
+    return f"{scaled.quantize(Decimal(1).scaleb(-decimals), ROUND_HALF_UP)} {_UNITS[unit]}"
+
+
+def usd_text(amount: Decimal) -> str:
+    """Money for a person.
+
+    >>> usd_text(Decimal("1234.567")), usd_text(Decimal("0.0001")), usd_text(Decimal(0)), usd_text(Decimal("-0.001"))
+    ('1,234.57', '<0.01', '0', '>-0.01')
+    """
+    rounded = cents(amount)
+    if rounded:
+        return f"{rounded:,}"
+    return "0" if not amount else "<0.01" if amount > 0 else ">-0.01"
+
+
+def rate_text(amount: Decimal | None) -> str:
+    """Bytes a row, or a ratio, for a person."""
+    return "" if amount is None else f"{amount.quantize(Decimal('0.1'), ROUND_HALF_UP):,}"
+
+
+def breakdown(report: Report, chosen: By) -> pa.Table:
+    """Exact numbers of the bill by table, by tier or by partition, the dearest first; by partition in the order of time.
+
+    `row_count` is of hot, warm and cold rows, each once, or by tier of that tier; null where nobody counts. By table and by partition
+    `disk_bytes` and `archive_bytes` stand apart, and `index_bytes` is part of the first.
+    """
+    groups = list(by(report.lines, _KEY[chosen]).items())
+    if chosen == "day":
+        groups.sort(key=lambda group: str(group[0] or ""))
+    elif chosen == "tier":
+        groups.sort(key=lambda group: TIERS.index(str(group[0])))
+    else:
+        groups.sort(key=lambda group: (-total(line.monthly_usd for line in group[1]), str(group[0])))
+    columns: dict[str, pa.Array] = {
+        _NAME[chosen]: pa.array([key for key, _ in groups], pa.date32() if chosen == "day" else pa.string()),
+    }
+    if chosen == "table":
+        columns["tiers"] = pa.array([", ".join(tier for tier in TIERS if any(line.tier == tier for line in mine)) for _, mine in groups])
+    columns["row_count"] = pa.array([_count(mine, chosen) for _, mine in groups], pa.int64())
+    if chosen == "tier":
+        columns["size_bytes"] = pa.array([sum(line.size_bytes for line in mine) for _, mine in groups], pa.int64())
+    else:
+        columns["disk_bytes"] = pa.array([_bytes(mine, is_archive=False) for _, mine in groups], pa.int64())
+        columns["archive_bytes"] = pa.array([_bytes(mine, is_archive=True) for _, mine in groups], pa.int64())
+    columns["index_bytes"] = pa.array([sum(line.index_bytes for line in mine) for _, mine in groups], pa.int64())
+    columns["monthly_usd"] = pa.array([kept_usd(total(line.monthly_usd for line in mine)) for _, mine in groups], _MONEY)
+    columns["basis"] = pa.array([_basis(mine) for _, mine in groups])
+    return pa.table(columns)
+
+
+def shown(found: pa.Table) -> pa.Table:
+    """A breakdown for people, with its sum below."""
+    names = [name for name in found.column_names if name != "index_bytes"]
+    rows = [[_cell(name, each[name]) for name in names] for each in found.to_pylist()]
+    sums = {name: sum((value for value in found[name].to_pylist() if value is not None), 0) for name in names if _is_summed(name)}
+    rows.append(["together" if not place else _cell(name, sums.get(name)) for place, name in enumerate(names)])
+    return texts([_HEADS.get(name, name) for name in names], rows)
+
+
+_HEADS: Final = {
+    "partition_start": "day or month", "row_count": "rows", "disk_bytes": "on disk", "archive_bytes": "archive", "size_bytes": "bytes",
+    "monthly_usd": "USD a month", "basis": "bytes are",
+}  # fmt: skip
+
+
+def _is_summed(name: str) -> bool:
+    return name in {"row_count", "disk_bytes", "archive_bytes", "size_bytes", "monthly_usd"}
+
+
+def _cell(name: str, value: Any) -> str:
+    if value is None:
+        return "(no day)" if name == "partition_start" else ""
+    if name.endswith("_bytes"):
+        return size_text(int(value)) if value else ""
+    if name == "monthly_usd":
+        return usd_text(Decimal(value))
+    return f"{value:,}" if name == "row_count" else str(value)
+
+
+def _count(mine: Sequence[Line], chosen: By) -> int | None:
+    told = [line.rows for line in mine if line.rows is not None and (chosen == "tier" or line.tier in KEPT)]
+    return sum(told) if told else None
+
+
+def _bytes(mine: Sequence[Line], *, is_archive: bool) -> int:
+    return sum(line.size_bytes for line in mine if line.is_in_store == is_archive)
+
+
+def _basis(mine: Sequence[Line]) -> str:
+    told = {line.basis for line in mine}
+    return "estimated" if "estimated" in told else "by rows" if "by rows" in told else "measured"
+
+
+def kept_usd(amount: Decimal) -> Decimal:
+    """Money as a program gets it: to twelve decimals."""
+    with localcontext(EXACT):
+        return amount.quantize(Decimal("1e-12"), ROUND_HALF_UP)
+
+
+# --- the other tables of the report -----------------------------------------------------------------------------
+
+
+def texts(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> pa.Table:
+    """A table of texts."""
+    columns = list(zip(*rows, strict=True)) if rows else [() for _ in heads]
+    return pa.Table.from_arrays([pa.array(list(column), pa.string()) for column in columns], names=list(heads))
+
+
+def densities(report: Report) -> pa.Table:
+    """Bytes a row of each table in each tier, and how many times smaller than in the hot tier."""
+    rows = [
+        [
+            each.relation,
+            rate_text(each.hot),
+            rate_text(each.warm),
+            rate_text(each.cold),
+            _times(each.ratio("warm")),
+            _times(each.ratio("cold")),
+        ]
+        for each in report.densities
+    ]
+    return texts(["table", "hot B/row", "warm B/row", "archive B/row", "warm", "archive"], rows)
+
+
+def _times(ratio: Decimal | None) -> str:
+    return "" if ratio is None else f"{rate_text(ratio)}x"
+
+
+def savings(report: Report) -> pa.Table:
+    """What each rule saves a month for each table, once it has run its course."""
+    chosen = sorted(report.savings, key=lambda each: -each.all_hot)
+    rows = [[each.relation, _years(each.days), *map(usd_text, _amounts(each))] for each in chosen]
+    sums = [total(column) for column in zip(*map(_amounts, chosen), strict=True)]
+    if rows:
+        rows.append(["together", "", *(usd_text(amount) for amount in sums)])
+    return texts(["table", "years", "now", "all hot", "warm saves", "cold saves", "delete saves", "with rules"], rows)
+
+
+def _amounts(each: Saving) -> tuple[Decimal, ...]:
+    return (each.now, each.all_hot, *(each.by_rule[rule] for rule in RULES), each.with_delete)
+
+
+def _years(days: int) -> str:
+    return plain((Decimal(days) / 365).quantize(Decimal("0.1")))
+
+
+def forecasts(report: Report, offer: str) -> pa.Table:
+    """A month at each volume after each number of years, by one offer."""
+    return texts(
+        ["volume", "years", "disk", "archive", "machine", "USD a month", "no rules"],
+        [
+            [
+                f"{each.factor}x",
+                str(each.years),
+                f"{each.disk_gib:,} GiB",
+                size_text(sum(each.bytes_of[tier] for tier in _IN_ARCHIVE)),
+                _machine(each),
+                usd_text(each.monthly_usd),
+                usd_text(each.without_rules_usd),
+            ]
+            for each in report.forecasts
+            if each.offer == offer
+        ],
+    )
+
+
+def _machine(each: Forecast) -> str:
+    told = each.machine if each.machines == 1 else f"{each.machines} x {each.machine}"
+    return told if each.fits else f"{told} (more than one holds)"
+
+
+def verdict_texts(report: Report) -> list[str]:
+    """Each target, and whether it is met."""
+    return [
+        f"{each.name}: {'met' if each.is_met else 'NOT met'}, {usd_text(each.monthly_usd)} of {usd_text(each.target_usd)} USD a month at "
+        f"{each.factor}x after {each.years} years"
+        for each in report.verdicts
+    ]
+
+
+def headline(report: Report) -> str:
+    """The bill in a sentence."""
+    prices = report.prices
+    is_so = "within" if report.is_within_budget else "OVER"
+    return (
+        f"{usd_text(report.monthly_usd)} USD a month, {is_so} the budget of {usd_text(prices.monthly_budget_usd)}. "
+        f"List prices of {prices.offer.name} in {prices.region}, {prices.as_of}: check them against your bill"
+    )
+
+
+def remarks(report: Report) -> list[str]:
+    """What a reader must know beside the numbers."""
+    told = []
+    if report.measured.not_measured:
+        told.append(f"Not measured, for this user may not ask: {', '.join(report.measured.not_measured)}.")
+    if stand_ins := [flow.relation for flow in report.flows if not {"hot", "cold"} <= flow.density.measured]:
+        told.append(f"Of too few rows here, so forecast with reference figures where none was measured: {', '.join(stand_ins)}.")
+    if any(line.basis != "measured" for line in report.lines):
+        told.append("Tables without partitions of their own are shared out over their months by rows.")
+    return told
+
+
+def markdown(found: pa.Table) -> str:
+    """A table of texts in Markdown, numbers to the right."""
+    heads = found.column_names
+    lines = [f"| {' | '.join(heads)} |", f"|{'|'.join('---' if not place else '---:' for place in range(len(heads)))}|"]
+    lines += [f"| {' | '.join(str(value) for value in row.values())} |" for row in found.to_pylist()]
+    return "\n".join(lines)
+
+
+# --- for programs -----------------------------------------------------------------------------------------------
+
+
+def as_object(report: Report) -> dict[str, Any]:
+    """The whole report for a program: money and rates as plain decimal texts, bytes and rows as numbers."""
+    return {
+        "measured_at": report.measured.at.isoformat(),
+        "engine": report.measured.engine,
+        "base": report.base,
+        "offer": report.prices.offer.name,
+        "prices_as_of": report.prices.as_of.isoformat(),
+        "region": report.prices.region,
+        "monthly_usd": _usd(report.monthly_usd),
+        "monthly_budget_usd": _usd(report.prices.monthly_budget_usd),
+        "is_within_budget": report.is_within_budget,
+        "not_measured": list(report.measured.not_measured),
+        **{f"by_{chosen}": _rows(breakdown(report, chosen)) for chosen in ("table", "tier", "day")},
+        "bytes_per_row": [
+            {
+                "table": each.relation,
+                **{tier: _rate(getattr(each, tier)) for tier in KEPT},
+                "warm_ratio": _rate(each.ratio("warm")),
+                "archive_ratio": _rate(each.ratio("cold")),
+            }
+            for each in report.densities
+        ],
+        "rows_per_day": {flow.relation: _rate(flow.rows_per_day) for flow in report.flows},
+        "savings": [
+            {
+                "table": each.relation,
+                "days": each.days,
+                "now_usd": _usd(each.now),
+                "all_hot_usd": _usd(each.all_hot),
+                **{f"{rule}_saves_usd": _usd(saved) for rule, saved in each.by_rule.items()},
+                "with_rules_usd": _usd(each.with_delete),
+            }
+            for each in report.savings
+        ],
+        "archive_in_class_usd": {kind: _usd(amount) for kind, amount in report.classes.items()},
+        "forecasts": [
+            {
+                "offer": each.offer,
+                "factor": each.factor,
+                "years": each.years,
+                "bytes": dict(each.bytes_of),
+                "disk_gib": each.disk_gib,
+                "machine": each.machine,
+                "machines": each.machines,
+                "one_machine_holds_it": each.fits,
+                "usd": {name: _usd(amount) for name, amount in each.usd.items()},
+                "monthly_usd": _usd(each.monthly_usd),
+                "without_rules_usd": _usd(each.without_rules_usd),
+            }
+            for each in report.forecasts
+        ],
+        "targets": [
+            {
+                "name": each.name,
+                "factor": each.factor,
+                "target_usd": _usd(each.target_usd),
+                "years": each.years,
+                "monthly_usd": _usd(each.monthly_usd),
+                "is_met": each.is_met,
+            }
+            for each in report.verdicts
+        ],
+    }
+
+
+def _rows(found: pa.Table) -> list[dict[str, Any]]:
+    return [
+        {
+            name: plain(value) if isinstance(value, Decimal) else value.isoformat() if hasattr(value, "isoformat") else value
+            for name, value in row.items()
+        }
+        for row in found.to_pylist()
+    ]
+
+
+def _usd(amount: Decimal) -> str:
+    return plain(kept_usd(amount))
+
+
+def _rate(amount: Decimal | None) -> str | None:
+    return None if amount is None else plain(amount.quantize(Decimal("0.001"), ROUND_HALF_UP))
