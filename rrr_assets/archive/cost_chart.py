@@ -6,8 +6,8 @@ Belongs here: drawing. Does not: any number that is kept; a pixel is a float and
 import io
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from rrr_assets.archive.cost_tables import usd_text
-from rrr_assets.calc.costs import TIERS, Forecast, Report, by, total
+from rrr_assets.archive.cost_tables import size_text, usd_text
+from rrr_assets.calc.costs import FREE_DISK, TIERS, Forecast, Report, by, total
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -28,7 +28,7 @@ _SMALL: Final = (960, 480)
 
 
 def cost_png(report: Report, *, small: bool = False) -> bytes:
-    """Draw a report: on the left the dearest parts of today's bill by tier, on the right the forecast by part, on a logarithmic axis.
+    """Draw a report: on the left what is kept now by table and tier, on the right the forecast by part, on a logarithmic axis.
 
     Args:
         report: it.
@@ -55,30 +55,31 @@ def cost_png(report: Report, *, small: bool = False) -> bytes:
 
 
 def _draw_now(axes: "Axes", report: Report, size: int) -> None:
-    """Bars of money by table, in the colours of the tiers."""
-    groups = sorted(by(report.lines, lambda line: line.relation).items(), key=lambda group: -total(line.monthly_usd for line in group[1]))
+    """Bars of bytes by table, in the colours of the tiers, with what each costs."""
+    kept = [line for line in report.lines if line.size_bytes and line.relation != FREE_DISK]
+    groups = sorted(by(kept, lambda line: line.relation).items(), key=lambda group: -sum(line.size_bytes for line in group[1]))
     shown, rest = groups[:_MOST_TABLES], groups[_MOST_TABLES:]
     if rest:
         shown.append((f"{len(rest)} others", [line for _, mine in rest for line in mine]))
-    used = [tier for tier in TIERS if any(line.tier == tier and line.monthly_usd for line in report.lines)]
     places = list(range(len(shown)))
-    # A machine is hundreds of times what a small table costs: beside it on a plain axis nothing else would be seen.
-    least = min(
-        (_pixels(total(line.monthly_usd for line in mine)) for _, mine in shown if _pixels(total(line.monthly_usd for line in mine)))
-    )
-    left = [least / 3] * len(shown)
-    for tier in used:
-        widths = [_pixels(total(line.monthly_usd for line in mine if line.tier == tier)) for _, mine in shown]
-        axes.barh(places, widths, left=left, color=_TIER_COLOURS[tier], label=tier, height=0.72, linewidth=0)
+    left = [0] * len(shown)
+    for tier in TIERS:
+        widths = [sum(line.size_bytes for line in mine if line.tier == tier) for _, mine in shown]
+        if any(widths):
+            axes.barh(places, widths, left=left, color=_TIER_COLOURS[tier], label=tier, height=0.72, linewidth=0)
         left = [start + width for start, width in zip(left, widths, strict=True)]
     for place, (_, mine), end in zip(places, shown, left, strict=True):
-        axes.text(end * 1.15, place, usd_text(total(line.monthly_usd for line in mine)), va="center", fontsize=size - 1, color=_INK)
-    axes.set_xscale("log")
-    axes.set_xlim(least / 3, max(left) * 12)
+        told = f" {size_text(end)}, {usd_text(total(line.monthly_usd for line in mine))} USD"
+        axes.text(end, place, told, va="center", fontsize=size - 1, color=_INK)
+    # Room for the words behind the longest bar.
+    axes.set_xlim(0, max([*left, 1]) * 1.45)
     axes.set_yticks(places, [str(name) for name, _ in shown])
+    axes.set_xticks([])
     axes.invert_yaxis()
-    axes.legend(loc="lower right", fontsize=size - 1, frameon=False, labelcolor=_INK)
-    _finish(axes, f"Now: {usd_text(report.monthly_usd)} USD a month", size, along="x")
+    if shown:
+        axes.legend(loc="lower right", fontsize=size - 1, frameon=False, labelcolor=_INK)
+    machine = total(line.monthly_usd for line in report.lines if not line.size_bytes)
+    _finish(axes, f"Now: {usd_text(report.monthly_usd)} USD a month, machine and requests {usd_text(machine)}", size, along="x")
 
 
 def _draw_forecast(axes: "Axes", report: Report, size: int) -> None:

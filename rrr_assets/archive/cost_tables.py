@@ -10,16 +10,18 @@ from typing import Any, Final, Literal
 
 import pyarrow as pa
 
-from rrr_assets.calc.costs import KEPT, RULES, TIERS, Forecast, Line, Report, Saving, by, cents, total
+from rrr_assets.calc.costs import BACKUPS, KEPT, RULES, TIERS, Forecast, Line, Report, Saving, by, cents, total
 from rrr_assets.calc.numbers import EXACT, plain
 
 By = Literal["table", "tier", "day"]
 
-WORDS: Final = ("table", "tier", "tiers", "day or month", "bytes are", "volume", "machine")
+WORDS: Final = ("table", "tier", "day or month", "volume", "machine")
 """Columns of words; the others of a table for people are numbers."""
 
 _UNITS: Final = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 _MONEY: Final = pa.decimal128(38, 12)
+_SMALL_PART: Final = 10_000
+_SMALL_USD: Final = Decimal("0.005")
 _IN_ARCHIVE: Final = ("cold", "copy")
 _KEY: Final[dict[By, Callable[[Line], object]]] = {
     "table": lambda line: line.relation,
@@ -93,29 +95,47 @@ def breakdown(report: Report, chosen: By) -> pa.Table:
 
 
 def shown(found: pa.Table) -> pa.Table:
-    """A breakdown for people, with its sum below."""
-    names = [name for name in found.column_names if name != "index_bytes"]
-    rows = [[_cell(name, each[name]) for name in names] for each in found.to_pylist()]
-    sums = {name: sum((value for value in found[name].to_pylist() if value is not None), 0) for name in names if _is_summed(name)}
+    """A breakdown for people, with its sum below; `~` stands before bytes that are a share by rows."""
+    names = [name for name in found.column_names if name not in _FOR_PROGRAMS]
+    rows = [[_cell(name, each[name], each["basis"]) for name in names] for each in found.to_pylist()]
+    sums = {name: sum((each[name] for each in found.to_pylist() if _is_summed(name, each)), 0) for name in names if name in _SUMMED}
     rows.append(["together" if not place else _cell(name, sums.get(name)) for place, name in enumerate(names)])
     return texts([_HEADS.get(name, name) for name in names], rows)
 
 
 _HEADS: Final = {
     "partition_start": "day or month", "row_count": "rows", "disk_bytes": "on disk", "archive_bytes": "archive", "size_bytes": "bytes",
-    "monthly_usd": "USD a month", "basis": "bytes are",
+    "monthly_usd": "USD a month",
 }  # fmt: skip
+_FOR_PROGRAMS: Final = ("index_bytes", "tiers", "basis")
 
 
-def _is_summed(name: str) -> bool:
-    return name in {"row_count", "disk_bytes", "archive_bytes", "size_bytes", "monthly_usd"}
+_SUMMED: Final = ("row_count", "disk_bytes", "archive_bytes", "size_bytes", "monthly_usd")
 
 
-def _cell(name: str, value: Any) -> str:
+def _is_summed(name: str, row: dict[str, Any]) -> bool:
+    """Rows count once: what is in the archive too is left out, and the rows of ledgers."""
+    return row[name] is not None and (name != "row_count" or row.get("tier", KEPT[0]) in KEPT)
+
+
+def folded(found: pa.Table) -> pa.Table:
+    """A breakdown by table in which the many small ones without counted rows stand in one row together."""
+    least = sum(found["disk_bytes"].to_pylist()) // _SMALL_PART
+    rows = found.to_pylist()
+    small = [row for row in rows if not row["row_count"] and row["disk_bytes"] < least and row["monthly_usd"] < _SMALL_USD]
+    if len(small) < 2:
+        return found
+    one: dict[str, Any] = {name: sum(row[name] or 0 for row in small) for name in (*_SUMMED, "index_bytes") if name in found.column_names}
+    one |= {"table": f"{len(small)} small ones", "tiers": "other", "row_count": None, "basis": "measured"}
+    return pa.Table.from_pylist([*(row for row in rows if row not in small), one], found.schema)
+
+
+def _cell(name: str, value: Any, basis: str = "measured") -> str:
     if value is None:
         return "(no day)" if name == "partition_start" else ""
     if name.endswith("_bytes"):
-        return size_text(int(value)) if value else ""
+        mark = "~" if basis != "measured" and name in {"disk_bytes", "size_bytes"} else ""
+        return f"{mark}{size_text(int(value))}" if value else ""
     if name == "monthly_usd":
         return usd_text(Decimal(value))
     return f"{value:,}" if name == "row_count" else str(value)
@@ -177,7 +197,7 @@ def savings(report: Report) -> pa.Table:
     sums = [total(column) for column in zip(*map(_amounts, chosen), strict=True)]
     if rows:
         rows.append(["together", "", *(usd_text(amount) for amount in sums)])
-    return texts(["table", "years", "now", "all hot", "warm saves", "cold saves", "delete saves", "with rules"], rows)
+    return texts(["table", "years", "now", "all hot", "warm", "cold", "delete", "with rules"], rows)
 
 
 def _amounts(each: Saving) -> tuple[Decimal, ...]:
@@ -239,9 +259,23 @@ def remarks(report: Report) -> list[str]:
         told.append(f"Not measured, for this user may not ask: {', '.join(report.measured.not_measured)}.")
     if stand_ins := [flow.relation for flow in report.flows if not {"hot", "cold"} <= flow.density.measured]:
         told.append(f"Of too few rows here, so forecast with reference figures where none was measured: {', '.join(stand_ins)}.")
+    if not any(line.relation == BACKUPS for line in report.lines):
+        told.append("No backups are in it: RRR_BACKUP_DIR names no folder.")
+    told += _of_disk(report)
     if any(line.basis != "measured" for line in report.lines):
-        told.append("Tables without partitions of their own are shared out over their months by rows.")
+        told.append("~ A table without partitions of its own is shared out over its months by rows.")
     return told
+
+
+def _of_disk(report: Report) -> list[str]:
+    """What the largest of the forecast disks is full of."""
+    mine = [each for each in report.forecasts if each.offer == report.prices.offer.name]
+    if not mine or not report.flows:
+        return []
+    largest = max(mine, key=lambda each: (each.factor, each.years))
+    parts = sorted(((size, name) for name, size in largest.bytes_of.items() if name not in _IN_ARCHIVE), reverse=True)[:4]
+    told = ", ".join(f"{name} {size_text(size)}" for size, name in parts if size)
+    return [f"On disk at {largest.factor}x after {largest.years} years: {told}. No rule empties the landing zone and the ledgers."]
 
 
 def markdown(found: pa.Table) -> str:

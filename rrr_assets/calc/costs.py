@@ -59,6 +59,7 @@ WAL: Final = "write-ahead log"
 DAGSTER: Final = "Dagster's database"
 LOGS: Final = "logs of runs"
 CATALOGUES: Final = "catalogues and the rest"
+FREE_DISK: Final = "room left free on disk"
 SERVICES: Final = (WAL, DAGSTER, LOGS, CATALOGUES)
 """What does not grow with the rows that come in, and is taken as it is."""
 
@@ -415,7 +416,7 @@ def lines(measured: Measured, prices: PriceList) -> tuple[Line, ...]:
         machine, count, _ = machine_for(_rows(measured.rows_per_day), _hot_day(measured), prices.sizing, offer)
         return (
             *told,
-            _service("room left free on disk", room * offer.disk.usd_per_gib_month / GIB, room),
+            _service(FREE_DISK, room * offer.disk.usd_per_gib_month / GIB, room),
             _service("requests to the object store", requests),
             _service(f"{count} machine{'s' if count > 1 else ''}, {machine.name}", _of_machine(machine, count, prices.sizing)),
         )

@@ -117,12 +117,12 @@ def _show(report: "Report") -> None:
     from rrr_assets.archive import cost_tables
 
     sys.stdout.write(f"{cost_tables.headline(report)}.\n\n")
-    _print(cost_tables.shown(cost_tables.breakdown(report, "table")), "By table")
+    _print(cost_tables.shown(cost_tables.folded(cost_tables.breakdown(report, "table"))), "By table")
     _print(cost_tables.shown(cost_tables.breakdown(report, "tier")), "By tier")
     if report.densities:
         _print(cost_tables.densities(report), "Bytes a row, and how many times smaller than hot")
     if report.savings:
-        _print(cost_tables.savings(report), "What retention saves when it has run its course, USD a month")
+        _print(cost_tables.savings(report), "What each rule saves when it has run its course, USD a month")
         for offer in report.prices.offers:
             title = f"Forecast, {report.base} volume and its multiples: {offer.name}"
             _print(cost_tables.forecasts(report, offer.name), title)

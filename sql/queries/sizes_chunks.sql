@@ -9,8 +9,8 @@ select
     b.before_compression_total_bytes as before_bytes
 from timescaledb_information.hypertables as h
 cross join lateral chunks_detailed_size(format('%%I.%%I', h.hypertable_schema, h.hypertable_name)::regclass) as s
-inner join timescaledb_information.chunks as c on c.chunk_schema = s.chunk_schema and c.chunk_name = s.chunk_name
+inner join timescaledb_information.chunks as c on s.chunk_schema = c.chunk_schema and s.chunk_name = c.chunk_name
 left join lateral chunk_columnstore_stats(format('%%I.%%I', h.hypertable_schema, h.hypertable_name)::regclass) as b
-    on b.chunk_schema = s.chunk_schema and b.chunk_name = s.chunk_name
+    on s.chunk_schema = b.chunk_schema and s.chunk_name = b.chunk_name
 where h.hypertable_schema = 'public'
 order by 1, 2;

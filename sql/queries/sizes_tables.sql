@@ -7,7 +7,7 @@ select
     coalesce(pg_indexes_size(c.oid), 0) as index_bytes,
     case when c.reltuples >= 0 then c.reltuples::bigint end as rows_estimated
 from pg_class as c
-left join pg_inherits as i on i.inhrelid = c.oid and c.relispartition
-left join pg_class as parent on parent.oid = i.inhparent
+left join pg_inherits as i on c.oid = i.inhrelid and c.relispartition
+left join pg_class as parent on i.inhparent = parent.oid
 where c.relkind in ('r', 'm') and c.relnamespace in ('public'::regnamespace, 'iceberg'::regnamespace)
 order by 1, 2;
