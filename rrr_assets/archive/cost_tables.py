@@ -10,7 +10,7 @@ from typing import Any, Final, Literal
 
 import pyarrow as pa
 
-from rrr_assets.calc.costs import BACKUPS, KEPT, RULES, TIERS, Forecast, Line, Report, Saving, by, cents, total
+from rrr_assets.calc.costs import BACKUPS, ENOUGH_ROWS, KEPT, RULES, TIERS, Forecast, Line, Report, Saving, by, cents, total
 from rrr_assets.calc.numbers import EXACT, plain
 
 By = Literal["table", "tier", "day"]
@@ -22,6 +22,8 @@ _UNITS: Final = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 _MONEY: Final = pa.decimal128(38, 12)
 _SMALL_PART: Final = 10_000
 _SMALL_USD: Final = Decimal("0.005")
+_NEEDED: Final = ("hot", "cold")
+_TOLD_AS: Final = {"hot": "hot", "cold": "archive"}
 _IN_ARCHIVE: Final = ("cold", "copy")
 _KEY: Final[dict[By, Callable[[Line], object]]] = {
     "table": lambda line: line.relation,
@@ -257,8 +259,9 @@ def remarks(report: Report) -> list[str]:
     told = []
     if report.measured.not_measured:
         told.append(f"Not measured, for this user may not ask: {', '.join(report.measured.not_measured)}.")
-    if stand_ins := [flow.relation for flow in report.flows if not {"hot", "cold"} <= flow.density.measured]:
-        told.append(f"Of too few rows here, so forecast with reference figures where none was measured: {', '.join(stand_ins)}.")
+    missing = {flow.relation: [tier for tier in _NEEDED if tier not in flow.density.measured] for flow in report.flows}
+    if stand_ins := [f"{name} ({', '.join(_TOLD_AS[tier] for tier in tiers)})" for name, tiers in missing.items() if tiers]:
+        told.append(f"Of fewer than {ENOUGH_ROWS:,} rows here, and so forecast with reference figures: {', '.join(stand_ins)}.")
     if not any(line.relation == BACKUPS for line in report.lines):
         told.append("No backups are in it: RRR_BACKUP_DIR names no folder.")
     told += _of_disk(report)

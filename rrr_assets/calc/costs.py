@@ -65,26 +65,24 @@ SERVICES: Final = (WAL, DAGSTER, LOGS, CATALOGUES)
 
 _TICKS: Final = tuple(name for name, archived in ARCHIVED.items() if archived.stream is not None and archived.grain == "day")
 
-_BAR: Final = {"hot": Decimal(280), "cold": Decimal(75)}
+_BAR: Final = {"hot": Decimal(240), "cold": Decimal(72)}
 REFERENCE: Final[Mapping[str, Mapping[str, Decimal]]] = {
-    "raw_trades": {"hot": Decimal(223), "cold": Decimal("5.6")},
-    "raw_quotes": {"hot": Decimal(240), "cold": Decimal(12)},
-    "bars_1m": _BAR,
-    "bars_5m": _BAR,
-    "bars_1h": _BAR,
-    "bars_1d": _BAR,
-}
+    "raw_trades": {"hot": Decimal(230), "cold": Decimal("5.6")},
+    "raw_quotes": {"hot": Decimal(220), "cold": Decimal("12.3")},
+    "bars_1m": _BAR, "bars_5m": _BAR, "bars_1h": _BAR, "bars_1d": _BAR,
+}  # fmt: skip
 """Bytes a row where too few were measured: docs/cost.md says how each came about."""
 
+_BARS: Final = ("bars_1m", "bars_5m", "bars_1h", "bars_1d")
 COLUMNSTORE: Final[Mapping[str, Decimal]] = {
-    "raw_trades": Decimal("14.4"), "raw_quotes": Decimal(25), **dict.fromkeys(("bars_1m", "bars_5m", "bars_1h", "bars_1d"), Decimal(90)),
+    "raw_trades": Decimal("20.2"), "raw_quotes": Decimal("33.3"), **dict.fromkeys(_BARS, Decimal(75)),
 }  # fmt: skip
 """The same in the warm tier of TimescaleDB. On plain PostgreSQL a warm row is as large as a hot one."""
 
 REFERENCE_LANDING: Final = Decimal(23)
 """Bytes in the landing zone for each row of ticks."""
 
-REFERENCE_LEDGERS: Final = Decimal(1)
+REFERENCE_LEDGERS: Final = Decimal(8)
 """Bytes of ledgers for each row of ticks."""
 
 
