@@ -32,5 +32,4 @@ COST_HISTORY: Final = Table(
     ),
     key=("day", "relation", "tier"),
     owner="team:market-data",
-    time_column="measured_at",
 )
