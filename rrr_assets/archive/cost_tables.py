@@ -265,6 +265,9 @@ def remarks(report: Report) -> list[str]:
     if not any(line.relation == BACKUPS for line in report.lines):
         told.append("No backups are in it: RRR_BACKUP_DIR names no folder.")
     told += _of_disk(report)
+    used = report.prices.offer.object_class
+    if (now := report.classes[used]) and (cheaper := [f"{kind} {usd_text(usd)}" for kind, usd in report.classes.items() if usd < now]):
+        told.append(f"The archive is priced as {used}, {usd_text(now)} USD a month; as {', '.join(cheaper)}, less what reads of it cost.")
     if any(line.basis != "measured" for line in report.lines):
         told.append("~ A table without partitions of its own is shared out over its months by rows.")
     return told

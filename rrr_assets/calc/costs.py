@@ -309,7 +309,8 @@ def make_report(measured: Measured, prices: PriceList, base: Base) -> Report:
         flows=flows,
         savings=tuple(saving(flow, prices, costs_now.get(flow.relation, _ZERO)) for flow in flows),
         forecasts=forecasts,
-        verdicts=verdicts(prices, forecasts),
+        # Where nothing comes in, a target says nothing.
+        verdicts=verdicts(prices, forecasts) if flows else (),
         classes=other_classes(measured, prices),
     )
 

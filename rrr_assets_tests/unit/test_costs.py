@@ -232,7 +232,7 @@ def test_no_forecast_of_less_than_now(factor: int, years: int) -> None:
 def test_nothing_costs_its_machine_and_the_least_disk() -> None:
     report = make_report(measured(), PRICES, "measured")
     assert report.monthly_usd == Decimal("0.0816") * 730 + 20 * Decimal("0.08")
-    assert (report.densities, report.flows, report.savings) == ((), (), ())
+    assert (report.densities, report.flows, report.savings, report.verdicts) == ((), (), (), ())
     empty = forecast([], Around(), PRICES, OFFER, 100, 7)
     assert empty.monthly_usd == report.monthly_usd
     assert all(size == 0 for size in empty.bytes_of.values())
@@ -281,6 +281,10 @@ def test_small_objects_are_charged_as_large_ones_where_the_class_says_so() -> No
     classes = make_report(measured(held), PRICES, "measured").classes
     assert Fraction(classes["standard"]) == Fraction(1000, GIB) * Fraction("0.023")
     assert Fraction(classes["standard_ia"]) == Fraction(8 * 131072, GIB) * Fraction("0.0125")
+    assert not [line for line in cost_tables.remarks(make_report(measured(held), PRICES, "measured")) if "priced as" in line]
+    large = [replace(held[0], size_bytes=10**12)]
+    [told] = [line for line in cost_tables.remarks(make_report(measured(large), PRICES, "measured")) if "priced as" in line]
+    assert told.startswith("The archive is priced as standard, 21.42 USD a month; as standard_ia 11.64, glacier_instant 3.73, ")
 
 
 def test_the_tiers_are_those_of_the_history() -> None:
