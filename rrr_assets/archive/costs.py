@@ -189,7 +189,9 @@ def _shared(part: StoredPart, archived: Archived, sizes: DatabaseSizes, tiers: T
 
 def _tier(tiers: Tiers, part: StoredPart, partition: date | None) -> str:
     told = None if partition is None else tiers.get((part.relation, partition))
-    if told in {"warm", "cold"}:
+    # A chunk of rows is as large as a hot one, whatever the ledger says of its month: it goes into columns when it ends, or again.
+    is_in_rows = part.until_day is not None and not part.is_columnar
+    if told == "cold" or (told == "warm" and not is_in_rows):
         return told
     return "warm" if part.is_columnar else "hot"
 

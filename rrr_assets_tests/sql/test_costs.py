@@ -16,11 +16,13 @@ from rrr_assets.archive import costs
 from rrr_assets.archive.costs import cost_report, keep_history, measure
 from rrr_assets.calc.costs import Holding, Measured, densities, total
 from rrr_assets.contracts.archive import ARCHIVED
+from rrr_assets.lake import retiring
 from rrr_assets.lake.catalogue import Catalogue
 from rrr_assets.lake.proving import archive_partition
 from rrr_assets.lake.store import Store
 from rrr_assets.warehouse import sizes
 from rrr_assets.warehouse.connect import Database, Role
+from rrr_assets.warehouse.information_bars import refresh_information_bars
 from rrr_assets.warehouse.migrate import Engine
 from rrr_assets_tests.loading import DAY, NEXT, Told, emptied, midnight, take, tape, vision
 from rrr_assets_tests.platform import ON_TIMESCALE, Platform
@@ -156,13 +158,46 @@ def test_what_is_in_the_store_is_current_or_superseded_or_metadata(platform: Pla
     assert found.puts == 3 * (1 + 3)
 
 
-def test_the_tier_is_the_ledgers_and_the_hot_size_is_known_after_the_drop(platform: Platform, tmp_path: Path) -> None:
+def test_what_retention_warms_and_drops_is_warm_and_cold_and_its_hot_size_stays_known(
+    platform: Platform, tmp_path: Path, engine: Engine
+) -> None:
+    filled(platform, tmp_path)
+    for kind in ("tick", "volume", "dollar"):
+        list(refresh_information_bars(platform.database, kind, [DAY, NEXT], whole_days=False))
+    before = measure(platform.database, platform.home)
+    [hot] = [each for each in held(before, "raw_trades", "hot") if each.partition_start == DAY]
+    archive(platform, "raw_trades", DAY)
+    archive(platform, "trade_revisions", DAY)
+    assert retired(platform, DAY + timedelta(days=8)) == [("warm", DAY, ())]
+    found = measure(platform.database, platform.home)
+    [warm] = held(found, "raw_trades", "warm")
+    assert (warm.partition_start, warm.rows) == (DAY, 2000)
+    assert warm.size_bytes == hot.size_bytes if engine == "postgresql" else warm.size_bytes < hot.size_bytes / 2
+    assert ("drop", DAY, ()) in retired(platform, DAY + timedelta(days=32))
+    found = measure(platform.database, platform.home)
+    assert not [each for each in held(found, "raw_trades") if each.partition_start == DAY and each.place == "disk"]
+    [cold] = held(found, "raw_trades", "cold")
+    assert (cold.partition_start, cold.rows, cold.place) == (DAY, 2000, "objects")
+    [left] = [each for each in found.left if (each.relation, each.partition_start) == ("raw_trades", DAY)]
+    assert (left.rows, left.size_bytes, left.tier) == (2000, hot.size_bytes, "cold")
+    assert found.rows_per_day["raw_trades"] == 1250, "what is only in the archive came in too"
+
+
+def retired(platform: Platform, today: date) -> list[tuple[str, date, tuple[str, ...]]]:
+    """The moves that retention makes of trades by a day."""
+    with Catalogue(platform.database, Store.current()) as lake:
+        made = [retiring.make(platform.database, lake, move) for move in retiring.due(platform.database, today, ["archived_trades"])]
+    return [(each.move, each.partition, each.refusals) for each in made]
+
+
+def test_the_tier_is_the_ledgers_and_the_hot_size_counts_after_the_drop(platform: Platform, tmp_path: Path, engine: Engine) -> None:
     filled(platform, tmp_path)
     archive(platform, "raw_trades", DAY)
     in_tier(platform, "raw_trades", DAY, "warm", 2000, 400_000)
     found = measure(platform.database, platform.home)
-    [warm] = held(found, "raw_trades", "warm")
-    assert (warm.partition_start, warm.rows) == (DAY, 2000)
+    # Rows that are no columns are as large as before.
+    [warm] = [each for each in held(found, "raw_trades", "warm" if engine == "postgresql" else "hot") if each.partition_start == DAY]
+    assert warm.rows == 2000
     assert [each.tier for each in held(found, "raw_trades") if each.place == "objects" and each.rows] == ["copy"]
     with platform.database.connect(Role.OWNER, autocommit=True) as connection:
         connection.execute("delete from raw_trades where event_time < %s", (datetime(NEXT.year, NEXT.month, NEXT.day, tzinfo=UTC),))
