@@ -32,7 +32,7 @@ from rrr_assets.warehouse.barman import SERVER, Backup, BackupFailed, Barman, co
 from rrr_assets.warehouse.connect import Database
 from rrr_assets.warehouse.disk import require_room
 from rrr_assets.warehouse.faultpoints import reach
-from rrr_assets.warehouse.home import Credentials, Home, HomeUnusable, make_private_folder, read_json, write_private
+from rrr_assets.warehouse.home import Credentials, Home, HomeUnusable, home_dir, make_private_folder, read_json, write_private
 from rrr_assets.warehouse.server import write_access
 from rrr_assets.warehouse.sqlfiles import query
 
@@ -108,6 +108,27 @@ def keep_receiving(database: Database) -> None:
         return
     _looked_at[folder] = time.monotonic()
     Backups.current(database).keep_receiving()
+
+
+def probe(url: str) -> dict[str, Any]:
+    """How the receiver is of the server at an address: for who only looks. Empty where there is neither a slot nor RRR_BACKUP_DIR.
+
+    Makes nothing, and never fails: a server that does not answer is told elsewhere.
+    """
+    home = Home(home_dir())
+    if not _id_file(home).is_file():
+        return {} if backup_dir() is None else {"receiver": "never started"}
+    slot = f"rrr_{_home_id(home)}"
+    try:
+        with psycopg.connect(url, connect_timeout=5, autocommit=True) as connection:
+            row = connection.execute(query("backup_status"), {"slot": slot}).fetchone()
+    except psycopg.Error:
+        return {}
+    if row is None:
+        return {} if backup_dir() is None else {"receiver": "down, and the server keeps no log for it"}
+    is_active, wal_status, kept_back, behind, _ = row
+    state = "receiving" if is_active else "torn: a new base backup is needed" if wal_status == "lost" else "down"
+    return {"receiver": state, "behind_bytes": behind, "kept_back_bytes": kept_back}
 
 
 def is_receiver_alive(folder: Path) -> bool:
@@ -316,7 +337,7 @@ class Backups:
             return
         of = read_json(noted)
         was = Path(str(of.get("home")))
-        is_copy = was != self.home.root and (was / "backup" / "id.json").is_file()
+        is_copy = was != self.home.root and _id_file(Home(was)).is_file()
         if of.get("home_id") != self.home_id or is_copy:
             raise BackupFailed(f"{self.folder} holds the backups of the home {was}. Set RRR_BACKUP_DIR to another folder")
         if of.get("system") != system:
@@ -408,9 +429,13 @@ def _may_enter(facts: dict[str, Any], password: str) -> bool:
     return True
 
 
+def _id_file(home: Home) -> Path:
+    return home.root / "backup" / "id.json"
+
+
 def _home_id(home: Home) -> str:
     """What tells this home from others, and from a home that is restored from its backups."""
-    noted = home.root / "backup" / "id.json"
+    noted = _id_file(home)
     if not noted.exists():
         with home.lock("backup-id"):
             if not noted.exists():
