@@ -37,16 +37,18 @@ class Lake(dg.ConfigurableResource):  # type: ignore[type-arg]  # it yields itse
             ProofFailed: what was read back from the store is not what was written.
             StoreUnusable: RRR_ARCHIVE_URL names no store.
             StoreUnreachable: the store did not answer, or not well.
-            NoSpaceLeft: the store is a folder whose disk is full.
+            NoSpaceLeft: the store is a folder whose disk is full, or would be soon.
         """
         from rrr_assets.lake.catalogue import Catalogue
         from rrr_assets.lake.proving import archive_partition, rows_waiting
         from rrr_assets.lake.store import Store
+        from rrr_assets.warehouse.disk import require_room
 
         store = Store.current()
         try:
             with Catalogue(database, store) as catalogue:
                 for partition in partitions:
+                    require_room(f"the archive of {partition}")
                     done = [archive_partition(database, catalogue, table, partition, run_id) for table in tables]
                     yield partition, done, rows_waiting(database, tables, partition)
         except OSError as error:

@@ -48,11 +48,13 @@ class Warehouse(dg.ConfigurableResource):  # type: ignore[type-arg]  # it yields
         """Store one day of a stream: 'trades', 'agg_trades', 'quotes', 'depth' or 'venue_bars'.
 
         Raises:
-            NoSpaceLeft: the database's disk is full; nothing of the day was stored.
+            NoSpaceLeft: the database's disk is full, or would be soon; nothing of the day was stored.
         """
+        from rrr_assets.warehouse.disk import require_room
         from rrr_assets.warehouse.load import load_day
         from rrr_assets.warehouse.load_bars import load_bars_day
 
+        require_room(f"the load of {stream} of {day}")
         store = load_bars_day if stream == "venue_bars" else load_day
         return store(self.database(), day, files, run_id, raw_text)
 
@@ -63,12 +65,15 @@ class Warehouse(dg.ConfigurableResource):  # type: ignore[type-arg]  # it yields
 
         Raises:
             RawTradesGone: the day's trades were dropped by retention; its bars stay as they are.
+            NoSpaceLeft: a disk has little room; the days before stay refreshed.
         """
+        from rrr_assets.warehouse.disk import while_there_is_room
         from rrr_assets.warehouse.home import Home
         from rrr_assets.warehouse.refresh import refresh_bars
 
         home = Home.current()
-        return refresh_bars(self.database(), interval, days, whole_days=whole_days, instruments=instruments, home=home, engine=engine)
+        done = refresh_bars(self.database(), interval, days, whole_days=whole_days, instruments=instruments, home=home, engine=engine)
+        return while_there_is_room(f"the refresh of bars of {interval}", done)
 
     def forget_staged(self, days: Sequence[date] | None = None) -> None:
         """Drop what this home has staged of the landed files of some days, or of all, and nothing needs any more."""

@@ -290,9 +290,8 @@ class Backups:
             hint = f"it is missing after {', '.join(holes)}: what came later cannot be restored. Make a base backup with `rrr backup make`"
             results.append(_rule("the log since the last base backup is whole", not holes, hint))
         took = self.seconds_until_safe(MOST_SECONDS_AT_RISK, on_disk=on_disk)
-        hint = "longer than that" if took is None else f"{took:.1f} s"
         safe = f"what is committed is {'on the disk' if on_disk else 'in the folder'} of the backups within {MOST_SECONDS_AT_RISK} s"
-        return [*results, _rule(safe, took is not None, hint, is_blocking=False)]
+        return [*results, _rule(safe, took is not None, "it took longer: is the receiver there, and its disk not full?", is_blocking=False)]
 
     def switch_off(self) -> None:
         """End the receiver and give back what the server keeps for it. The backups stay."""
@@ -418,7 +417,7 @@ def holes_in(names: Sequence[str]) -> list[str]:
 
 
 def _rule(rule: str, is_kept: bool, hint: str, *, is_blocking: bool = True) -> RuleResult:
-    return RuleResult(rule, is_blocking, broken=0 if is_kept else 1, looked_at=1, examples=(hint,) if hint else ())
+    return RuleResult(rule, is_blocking, broken=0 if is_kept else 1, looked_at=1, examples=() if is_kept else (hint,))
 
 
 def _may_enter(facts: dict[str, Any], password: str) -> bool:

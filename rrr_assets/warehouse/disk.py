@@ -9,11 +9,13 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 from urllib.parse import unquote, urlsplit
 
 from rrr_assets.calc.outcomes import NoSpaceLeft
 from rrr_assets.warehouse.home import Home, HomeUnusable, home_dir
+
+Done = TypeVar("Done")
 
 _FLOOR_BYTES: Final = 4 * 2**30
 """As much as the server's log may take between two checkpoints (`max_wal_size`): a day that was begun can be ended."""
@@ -95,3 +97,15 @@ def _folders() -> Iterator[tuple[str, Path]]:
         yield "the archive", Path(unquote(parts.path)).expanduser().resolve() if archive else home.root / "archive"
     if backups := os.environ.get("RRR_BACKUP_DIR"):
         yield "the backups", Path(backups).expanduser().resolve()
+
+
+def while_there_is_room(work: str, done: Iterator[Done]) -> Iterator[Done]:
+    """A work that is done piece by piece, ended before a piece for which there is no room. What was done stays.
+
+    Raises:
+        NoSpaceLeft: as `require_room` says.
+    """
+    require_room(work)
+    for piece in done:
+        yield piece
+        require_room(f"the rest of {work}")
