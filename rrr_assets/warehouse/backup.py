@@ -49,8 +49,11 @@ _KEEP_DAYS: Final = 14
 _MOST_KEPT_BACK_MB: Final = 16 * 1024
 _LEAST_KEPT_BACK_MB: Final = 1024
 _RECEIVER_SECONDS: Final = 30.0
+_FIRST_LOG_SECONDS: Final = 60
+_FIRST_LOG_STEP_SECONDS: Final = 0.5
 _LAST_LOG_SECONDS: Final = 300
 _LOOK_AGAIN_SECONDS: Final = 10.0
+_MARK: Final = "select pg_create_restore_point('rrr: is it safe')"
 _SEGMENT: Final = re.compile(r"[0-9A-F]{24}")
 
 Progress = Callable[[str], None]
@@ -224,6 +227,7 @@ class Backups:
         with self._alone():
             barman = self.keep_receiving()
             self._await_receiver(barman)
+            self._await_first_log(barman)
             # What an earlier one left behind when it was killed.
             for left in barman.backups():
                 if not left.is_complete:
@@ -260,7 +264,7 @@ class Backups:
             The seconds; None where it took longer than the limit.
         """
         with self.database.connect_admin() as connection:
-            row = connection.execute("select pg_create_restore_point('rrr: is it safe')").fetchone()
+            row = connection.execute(_MARK).fetchone()
             begun = time.monotonic()
             while row and (waited := time.monotonic() - begun) < limit_seconds:
                 found = connection.execute(query("backup_reached"), {"lsn": row[0], "slot": self.slot}).fetchone()
@@ -408,6 +412,19 @@ class Backups:
                 last = log.read_text("utf-8", errors="replace").splitlines()[-1:] if log.is_file() else []
                 raise BackupFailed(f"the receiver of the log does not start: {last[0] if last else 'it says nothing'}. See {log}")
             time.sleep(0.1)
+
+    def _await_first_log(self, barman: Barman) -> None:
+        """Without a piece of log that was put away, barman makes no backup. A piece is put away when the next one is begun."""
+        end = time.monotonic() + _FIRST_LOG_SECONDS
+        while not barman.has_log:
+            if time.monotonic() > end:
+                raise BackupFailed(f"no log has come in {_FIRST_LOG_SECONDS} s. See {barman.settings.with_name('barman.log')}")
+            with self.database.connect_admin() as connection:
+                # A piece in which nothing stands is not ended.
+                for statement in (_MARK, "select pg_switch_wal()", _MARK):
+                    connection.execute(statement)
+            time.sleep(_FIRST_LOG_STEP_SECONDS)
+            barman.run("archive-wal", SERVER)
 
 
 def holes_in(names: Sequence[str]) -> list[str]:

@@ -42,7 +42,7 @@ from rrr_assets.warehouse.server import (
 )
 from rrr_assets.warehouse.sqlfiles import query
 
-_LOG: Final = "barman_wal"
+_LOG: Final = "log_to_read"
 # In the data folder, where the server runs it. What is not there ends it with 1 or 2, which means: that is all.
 _FETCH: Final = f"gzip -dc < {_LOG}/%f > %p"
 _OF_RECOVERY: Final = ("restore_command", "recovery_target_time", "recovery_target_action")
@@ -270,6 +270,7 @@ def _settle(connection: psycopg.Connection[tuple[object, ...]], data: Path) -> N
     for name in _OF_RECOVERY:
         connection.execute(sql.SQL("alter system reset {}").format(sql.Identifier(name)))
     shutil.rmtree(data / _LOG)
+    shutil.rmtree(data / "barman_wal", ignore_errors=True)
     for left in (*data.glob("*.origin"), *data.glob("backup_manifest*"), data / ".barman-recover.info"):
         left.unlink(missing_ok=True)
 

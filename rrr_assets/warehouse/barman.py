@@ -36,7 +36,6 @@ barman_user = {user}
 barman_home = {folder}
 log_file = {log}
 log_level = WARNING
-configuration_files_directory = {nothing}
 
 [{server}]
 description = the database of {home}
@@ -90,6 +89,11 @@ class Barman:
     def streaming(self) -> Path:
         """Where the receiver writes: the piece of log it is at ends in `.partial`."""
         return self.folder / SERVER / "streaming"
+
+    @property
+    def has_log(self) -> bool:
+        """Whether a piece of log was ever put away here: without one barman makes no backup."""
+        return any(path.is_file() and path.stat().st_size for path in (self.folder / SERVER / "wals").glob("*xlog.db"))
 
     def run(self, *arguments: str, may_fail: bool = False) -> str:
         """Run one command of barman's to its end, and return what it printed.
@@ -150,7 +154,7 @@ def configure(
         raise BackupFailed(f"barman wants a user with a name, and number {os.geteuid()} has none. Call as another user") from None
     settings = place / "barman.conf"
     text = _SETTINGS.format(
-        user=user, folder=folder, log=place / "barman.log", nothing=place / "none", server=SERVER, home=home, slot=slot, days=keep_days,
+        user=user, folder=folder, log=place / "barman.log", server=SERVER, home=home, slot=slot, days=keep_days,
         conninfo=make_conninfo(**connection), streaming_conninfo=make_conninfo(**streaming), binaries=find_binaries(),
         receiver=RECEIVER_NAME,
     )  # fmt: skip

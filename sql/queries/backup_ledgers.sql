@@ -16,4 +16,10 @@ select
     count(*) as row_count,
     coalesce(max(proof_id), 0) as last_number
 from archive_proofs
+union all
+select
+    'retention_log' as ledger,
+    count(*) as row_count,
+    coalesce(max(entry_id), 0) as last_number
+from retention_log
 order by ledger;
