@@ -97,7 +97,7 @@ def test_every_asset_is_as_the_golden_file_says() -> None:
 
 def test_the_golden_file_holds_what_matters() -> None:
     golden = json.loads(GOLDEN.read_text(encoding="utf-8"))
-    assert set(golden) == {"landing_files", *ASSETS, *ARCHIVED_GROUPS}
+    assert set(golden) == {"landing_files", *ASSETS, *ARCHIVED_GROUPS, "database_backup", "backup_drill"}
     for name in ASSETS:
         spec = golden[name]
         assert [(check["name"], check["blocking"]) for check in spec["checks"]] == [("integrity", True), ("quality", False)]
@@ -122,7 +122,8 @@ def test_lineage_names_columns_that_are_there() -> None:
 def test_jobs_schedule_and_sensors() -> None:
     repository = defs.get_repository_def()
     jobs = {name for name in repository.job_names if not name.startswith("__")}
-    assert jobs == {"venues_to_bars", "refresh_bars", "accept_landing_files", "check_live_bars", "archive_days", "archive_months"}
+    backups = {"back_up_database", "drill_backup"}
+    assert jobs == {"venues_to_bars", "refresh_bars", "accept_landing_files", "check_live_bars", "archive_days", "archive_months"} | backups
     keys = {name: {key.to_user_string() for key in defs.resolve_job_def(name).asset_layer.selected_asset_keys} for name in jobs}
     assert keys["venues_to_bars"] == set(ASSETS)
     assert keys["refresh_bars"] == set(REFRESHED)
@@ -131,10 +132,13 @@ def test_jobs_schedule_and_sensors() -> None:
     assert {sensor.name: sensor.default_status.value for sensor in repository.sensor_defs} == {
         "landing_zone": "RUNNING",
         "invalidation_log": "RUNNING",
+        "backup_log": "RUNNING",
     }
     assert {schedule.name: schedule.default_status.value for schedule in repository.schedule_defs} == {
         "daily_close": "RUNNING",
         "live_bars": "RUNNING",
+        "daily_backup": "RUNNING",
+        "weekly_drill": "RUNNING",
     }
 
 

@@ -1,6 +1,7 @@
 """Backups on a real server: what is restored is what was committed, whatever dies on the way. Needs PostgreSQL's programs and barman."""
 
 import json
+import logging
 import os
 import re
 import shutil
@@ -34,6 +35,7 @@ except ServerFailed as missing:
 if find_spec("barman") is None:
     pytest.skip("barman is not installed", allow_module_level=True)
 
+LOGGER = logging.getLogger(__name__)
 pytestmark = pytest.mark.slow
 
 
@@ -211,7 +213,7 @@ def test_what_cannot_be_restored_is_refused_and_leaves_nothing(folder: Path) -> 
 
 
 @pytest.mark.crash
-def test_a_machine_that_is_lost_loses_a_moment_of_work(folder: Path, record_property: Callable[[str, object], None]) -> None:
+def test_a_machine_that_is_lost_loses_a_moment_of_work(folder: Path) -> None:
     database = desk()
     Backups.current(database).make(quiet)
     home = Home.current()
@@ -240,7 +242,7 @@ def test_a_machine_that_is_lost_loses_a_moment_of_work(folder: Path, record_prop
     assert found == list(range(len(found)))
     lost = committed[len(found) :]
     at_risk = died - lost[0] if lost else 0.0
-    record_property("seconds_at_risk", at_risk)
+    LOGGER.info("%d commits, %d lost, of the last %.3f s", len(committed), len(lost), at_risk)
     assert at_risk < 3
 
 
@@ -402,14 +404,14 @@ def test_loss_and_growth_are_bounded_and_switched_off_again(folder: Path) -> Non
 
 
 @pytest.mark.usefixtures("folder")
-def test_what_is_committed_is_on_the_disk_of_the_backups_within_a_minute(record_property: Callable[[str, object], None]) -> None:
+def test_what_is_committed_is_on_the_disk_of_the_backups_within_a_minute() -> None:
     database = desk()
     backups = Backups.current(database)
     backups.make(quiet)
     mark(database, 1)
     took = backups.seconds_until_safe(backup.MOST_SECONDS_AT_RISK, on_disk=True)
     assert took is not None
-    record_property("seconds_until_on_disk", took)
+    LOGGER.info("on the disk after %.1f s", took)
 
 
 def test_no_password_is_shown_and_no_file_is_open_to_others(folder: Path) -> None:
