@@ -17,6 +17,9 @@ from rrr_assets.resources.requests import no_room
 from rrr_assets.resources.warehouse import Warehouse
 
 _NONE_MADE: Final = "No backups are made here: RRR_BACKUP_DIR is not set."
+_NOT_OURS: Final = (
+    "Nothing is drilled: of a server that is not ours no home can be made, and what it needs beside its data is not known here."
+)
 _WAIT_SECONDS: Final = 60
 _COMMON: Final[dict[str, Any]] = {
     "group_name": "operations",
@@ -93,8 +96,12 @@ def backup_drill(context: dg.AssetExecutionContext, warehouse: Warehouse) -> Ans
         return
     from rrr_assets.warehouse.backup_restore import drill
 
+    database = warehouse.database()
+    if not database.is_embedded:
+        context.log.info(_NOT_OURS)
+        return
     with _failures_told():
-        done, compared = drill(warehouse.database(), context.log.info)
+        done, compared = drill(database, context.log.info)
     results = [
         RuleResult(
             f"{ledger.ledger}: restored as it was",

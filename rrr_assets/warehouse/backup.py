@@ -58,7 +58,7 @@ _SEGMENT: Final = re.compile(r"[0-9A-F]{24}")
 
 Progress = Callable[[str], None]
 
-_looked_at: dict[Path, float] = {}
+_looked_at: dict[Path, float] = {}  # not money: seconds of a clock
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,7 +253,7 @@ class Backups:
         is_active, wal_status, kept_back, behind, _ = row
         return Reception(is_active, behind, kept_back, is_torn=wal_status == "lost")
 
-    def seconds_until_safe(self, limit_seconds: float, *, on_disk: bool) -> float | None:
+    def seconds_until_safe(self, limit_seconds: float, *, on_disk: bool) -> float | None:  # not money: a measured time
         """How long it takes until what is committed now is in the backup folder: measured, by writing a mark into the log.
 
         Args:

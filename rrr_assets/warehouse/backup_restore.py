@@ -11,7 +11,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -182,7 +182,8 @@ def _lay_out(barman: Barman, folder: Path, to: Path, backup: Backup, target: dat
         raise BackupFailed(f"the backup is of PostgreSQL {of.get('version')}, the programs are of {major}. Set RRR_POSTGRES_BIN to others")
     to.parent.mkdir(parents=True, exist_ok=True)
     home = Home(Path(tempfile.mkdtemp(prefix=f".{to.name}-", dir=to.parent)))
-    try:
+    with ExitStack() as failed:
+        failed.callback(_remove, home)
         home.prepare()
         write_private(home.credentials, words.read_text("utf-8"))
         site = prepare_site(home)
@@ -200,9 +201,7 @@ def _lay_out(barman: Barman, folder: Path, to: Path, backup: Backup, target: dat
                 os.chown(path, owner.st_uid, owner.st_gid, follow_symlinks=False)
         site.data.chmod(0o700)
         home.root.rename(to)
-    except BaseException:
-        _remove(home)
-        raise
+        failed.pop_all()
     return Home(to)
 
 

@@ -440,6 +440,12 @@ def test_a_folder_of_others_is_refused(folder: Path, monkeypatch: pytest.MonkeyP
     assert "what is committed now is not backed up" in caplog.text
     with pytest.raises(BackupFailed, match="is not empty, and holds no backups of ours"):
         Backups.current(database).make(quiet)
+    monkeypatch.setenv("RRR_BACKUP_DIR", str(folder))
+    Backups.current(database).prepare()
+    noted = json.loads((folder / "home.json").read_text())
+    (folder / "home.json").write_text(json.dumps(noted | {"system": "1"}))
+    with pytest.raises(BackupFailed, match="backups of what this database was before"):
+        Backups.current(database).prepare()
 
 
 def test_of_a_server_of_others_backups_are_made_and_no_home(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
