@@ -207,7 +207,11 @@ class Backups:
             BackupFailed: as for `prepare`, or barman failed.
         """
         barman = self.prepare()
-        if self.reception().is_torn:
+        found = self.reception()
+        if found.is_receiving and not is_receiver_alive(self.folder):
+            # pg_receivewal outlived barman, who alone can end it and say that it runs.
+            self._cut_off()
+        if found.is_torn:
             # The server has thrown away what the receiver had not got: it goes on from now, and a new base backup is needed.
             with self.database.connect_admin() as connection:
                 connection.execute("select pg_drop_replication_slot(%s)", (self.slot,))
@@ -301,18 +305,24 @@ class Backups:
         """End the receiver and give back what the server keeps for it. The backups stay."""
         barman = self.prepare()
         barman.run("terminate-process", SERVER, "receive-wal", may_fail=True)
+        self._cut_off()
         with self.database.connect_admin() as connection:
-            end = time.monotonic() + _RECEIVER_SECONDS
-            statement = "select active_pid from pg_replication_slots where slot_name = %s"
-            while (row := connection.execute(statement, (self.slot,)).fetchone()) and row[0] and time.monotonic() < end:
-                connection.execute("select pg_terminate_backend(%s)", (row[0],))
-                time.sleep(0.1)
-            if row:
+            if connection.execute(query("backup_status"), {"slot": self.slot}).fetchone():
                 connection.execute("select pg_drop_replication_slot(%s)", (self.slot,))
             if self.database.is_embedded:
                 for name in ("archive_timeout", "max_slot_wal_keep_size"):
                     connection.execute(sql.SQL("alter system reset {}").format(sql.Identifier(name)))
                 connection.execute("select pg_reload_conf()")
+
+    def _cut_off(self) -> None:
+        """End the session in which the log is received, and return when the slot is free."""
+        statement = "select pg_terminate_backend(active_pid) from pg_replication_slots where slot_name = %s and active"
+        end = time.monotonic() + _RECEIVER_SECONDS
+        with self.database.connect_admin() as connection:
+            while connection.execute(statement, (self.slot,)).fetchone():
+                if time.monotonic() > end:
+                    raise BackupFailed(f"whoever receives the log on slot {self.slot} does not end. End pg_receivewal, and call again")
+                time.sleep(0.1)
 
     def _claim_folder(self) -> None:
         """Make the folder ours, or refuse it: two databases in one would be mixed up.

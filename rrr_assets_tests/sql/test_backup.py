@@ -269,6 +269,23 @@ def test_a_receiver_that_dies_is_started_again_and_misses_nothing(folder: Path) 
 
 
 @pytest.mark.crash
+def test_a_receiver_that_outlived_barman_is_replaced(folder: Path) -> None:
+    database = desk()
+    backups = Backups.current(database)
+    backups.make(quiet)
+    [parent] = [pid for pid, command in server._commands() if pid in receivers(folder) and "receive-wal" in command]
+    os.kill(parent, signal.SIGKILL)
+    wait_for(lambda: not backup.is_receiver_alive(folder), "the end of barman")
+    assert backups.reception().is_receiving
+    mark(database, 1)
+    desk()
+    wait_for(lambda: backup.is_receiver_alive(folder) and backups.reception().is_receiving, "the receiver")
+    mark(database, 2)
+    assert [result.rule for result in backups.check() if result.broken] == []
+    assert restored(folder) == [1, 2]
+
+
+@pytest.mark.crash
 def test_a_server_that_dies_is_received_from_again(folder: Path) -> None:
     database = desk()
     backups = Backups.current(database)
