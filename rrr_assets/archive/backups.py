@@ -154,12 +154,13 @@ def _failures_told() -> Iterator[None]:
 
 
 BACKUP_ASSETS: Final = [database_backup, backup_drill]
-BACKUP_JOB: Final = dg.define_asset_job(
+_BACKUP_JOB: Final = dg.define_asset_job(
     "back_up_database", dg.AssetSelection.assets("database_backup"), description="A base backup, and its checks."
 )
-DRILL_JOB: Final = dg.define_asset_job(
+_DRILL_JOB: Final = dg.define_asset_job(
     "drill_backup", dg.AssetSelection.assets("backup_drill"), description="The last backup, restored and compared."
 )
+BACKUP_JOBS: Final = [_BACKUP_JOB, _DRILL_JOB]
 
 
 def _scheduled(name: str, job: Any, cron: str, description: str) -> dg.ScheduleDefinition:
@@ -182,8 +183,8 @@ def _scheduled(name: str, job: Any, cron: str, description: str) -> dg.ScheduleD
 
 
 BACKUP_SCHEDULES: Final = [
-    _scheduled("daily_backup", BACKUP_JOB, "40 1 * * *", "A base backup a day, when yesterday is closed."),
-    _scheduled("weekly_drill", DRILL_JOB, "40 3 * * 0", "Restores the backup each Sunday and compares it."),
+    _scheduled("daily_backup", _BACKUP_JOB, "40 1 * * *", "A base backup a day, when yesterday is closed."),
+    _scheduled("backup_drill", _DRILL_JOB, "40 3 * * 0", "Restores the backup each Sunday and compares it."),
 ]
 
 

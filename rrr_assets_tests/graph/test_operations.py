@@ -65,12 +65,12 @@ def test_where_no_backups_are_made_nothing_is_done_and_nothing_fails(instance: d
         assert materialized(result) == []
     none_made = (0, "No backups are made here: RRR_BACKUP_DIR is not set.")
     assert sensor_says(instance, "backup_log") == none_made
-    assert schedule_says(instance, "daily_backup") == schedule_says(instance, "weekly_drill") == none_made
+    assert schedule_says(instance, "daily_backup") == schedule_says(instance, "backup_drill") == none_made
 
 
 @pytest.mark.usefixtures("folder")
 def test_a_backup_and_its_drill_with_their_checks(instance: dg.DagsterInstance) -> None:
-    assert schedule_says(instance, "daily_backup") == schedule_says(instance, "weekly_drill") == (1, None)
+    assert schedule_says(instance, "daily_backup") == schedule_says(instance, "backup_drill") == (1, None)
     made = run(instance, "back_up_database")
     assert failures(made) == {}
     assert materialized(made) == ["database_backup"]
