@@ -6,13 +6,12 @@ Where RRR_BACKUP_DIR is not set they say so and do nothing, which is no failure 
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any, Final
 
 import dagster as dg
 
-from rrr_assets.calc.outcomes import PermanentFailure, RuleResult
-from rrr_assets.resources.reporting import INTEGRITY, QUALITY, check_specs
+from rrr_assets.calc.outcomes import RuleResult
+from rrr_assets.resources.reporting import INTEGRITY, QUALITY, check_specs, failures_told_once
 from rrr_assets.resources.requests import no_room
 from rrr_assets.resources.warehouse import Warehouse
 
@@ -20,7 +19,6 @@ _NONE_MADE: Final = "No backups are made here: RRR_BACKUP_DIR is not set."
 _NOT_OURS: Final = (
     "Nothing is drilled: of a server that is not ours no home can be made, and what it needs beside its data is not known here."
 )
-_WAIT_SECONDS: Final = 60
 _COMMON: Final[dict[str, Any]] = {
     "group_name": "operations",
     "kinds": {"postgres"},
@@ -60,7 +58,7 @@ def database_backup(context: dg.AssetExecutionContext, warehouse: Warehouse) -> 
         return
     from rrr_assets.warehouse.backup import Backups
 
-    with _failures_told():
+    with failures_told_once(context):
         backups = Backups.current(warehouse.database())
         made = backups.make(context.log.info)
         results = backups.check(on_disk=True)
@@ -100,7 +98,7 @@ def backup_drill(context: dg.AssetExecutionContext, warehouse: Warehouse) -> Ans
     if not database.is_embedded:
         context.log.info(_NOT_OURS)
         return
-    with _failures_told():
+    with failures_told_once(context):
         done, compared = drill(database, context.log.info)
     results = [
         RuleResult(
@@ -135,22 +133,6 @@ def _result(asset: str, metadata: dict[str, Any], results: list[RuleResult]) -> 
             )
         )
     return dg.MaterializeResult(asset_key=asset, metadata=metadata, check_results=checks)
-
-
-@contextmanager
-def _failures_told() -> Iterator[None]:
-    """A database that does not answer may be restarting, and is asked again; the rest somebody must mend."""
-    import psycopg
-
-    from rrr_assets.warehouse.barman import BackupFailed
-    from rrr_assets.warehouse.connect import DatabaseUnusable
-
-    try:
-        yield
-    except (BackupFailed, PermanentFailure) as error:
-        raise dg.Failure(str(error), allow_retries=False) from error
-    except (DatabaseUnusable, psycopg.OperationalError) as error:
-        raise dg.RetryRequested(max_retries=3, seconds_to_wait=_WAIT_SECONDS) from error
 
 
 BACKUP_ASSETS: Final = [database_backup, backup_drill]

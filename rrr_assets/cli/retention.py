@@ -35,7 +35,7 @@ Reason = Annotated[str, typer.Option("--reason", help="Why, in your words: it is
 Name = Annotated[str, typer.Argument(metavar="NAME", help="What the hold is called.", show_default=False)]
 
 retention_app = typer.Typer(invoke_without_command=True, help="Print what is due by the contracts and what stands against it, or do it.")
-hold_app = typer.Typer(no_args_is_help=True, help="Holds: what may not be dropped, deleted or expired.")
+hold_app = typer.Typer(invoke_without_command=True, help="Print the holds that stand: what may not be dropped, deleted or expired.")
 
 
 def register(app: typer.Typer) -> None:
@@ -109,6 +109,12 @@ def print_tiers(
     from rrr_assets.cli.output import emit
 
     emit(read.tiers(start, end), chosen, as_json=as_json, out=out, hidden=("proof_id",))
+
+
+@hold_app.callback()
+def hold(context: typer.Context, chosen: FormatOption = None, as_json: JsonFlag = False, out: Out = None) -> None:
+    if context.invoked_subcommand is None:
+        list_holds(released=False, chosen=chosen, as_json=as_json, out=out)
 
 
 @hold_app.command(name="list")

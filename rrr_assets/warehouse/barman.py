@@ -18,6 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
+from rrr_assets.calc.outcomes import PermanentFailure
 from rrr_assets.warehouse.home import write_private
 from rrr_assets.warehouse.server import environment, find_binaries
 
@@ -58,7 +59,7 @@ compression_level = low
 """
 
 
-class BackupFailed(Exception):
+class BackupFailed(PermanentFailure):
     """A backup, or a restore of one, could not be made. The message says what to do."""
 
 
