@@ -27,6 +27,7 @@ from rrr_assets.calc.information_bars import Rule
 from rrr_assets.calc.numbers import most_whole_digits
 from rrr_assets.contracts.bars import BARS, INTERVALS
 from rrr_assets.contracts.base import Table
+from rrr_assets.contracts.cost import COST_HISTORY
 from rrr_assets.contracts.information_bars import BAR_RULES, INFORMATION_BARS, KINDS
 from rrr_assets.contracts.ledgers import ARCHIVE_PROOFS, BAR_CONFORMANCE, COVERAGE, INGEST_BATCHES, INSTRUMENTS, QUARANTINE, STATUSES
 from rrr_assets.contracts.parsed import UTC_MICROSECONDS
@@ -303,7 +304,16 @@ def holds(*, released: bool = False, database: Database | None = None) -> pa.Tab
         ReadRefused: as `bars`.
     """
     with _reading(database) as connection:
-        return _copy(connection, "read_holds", HOLDS, {"all": released})
+        return _copy(connection, "read_holds", HOLDS, {"with_ended": released})
+
+
+def cost_history(start: datetime | None = None, end: datetime | None = None, *, database: Database | None = None) -> pa.Table:
+    """The daily cost reports of the days that touch [start, end), as contracts.cost.COST_HISTORY has them.
+
+    Raises:
+        ReadRefused, ValueError: as `bars`.
+    """
+    return _of_window("read_cost_history", COST_HISTORY, None, start, end, database)
 
 
 def venue_bars(instrument: str, interval: str, start: datetime, end: datetime, *, database: Database | None = None) -> pa.Table:

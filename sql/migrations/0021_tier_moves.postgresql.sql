@@ -108,4 +108,3 @@ grant execute on function
 warm_partition(text, date, date), thaw_partition(text, date, date), remove_partition(text, date, date),
 partition_bytes(text, date, date, bigint)
 to rrr_writer;
-grant execute on function partition_bytes(text, date, date, bigint) to rrr_analyst;

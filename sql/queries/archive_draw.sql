@@ -11,7 +11,7 @@ from (
     where
         (%(relation)s::text is null or a.relation = %(relation)s)
         and (%(partition_start)s::date is null or a.partition_start = %(partition_start)s)
-    order by a.relation, a.partition_start, a.proof_id desc
+    order by a.relation asc, a.partition_start asc, a.proof_id desc
 ) as p
 left join partition_tiers as t on p.relation = t.relation and p.partition_start = t.partition_start
 where p.row_count > 0 and coalesce(t.tier, '') <> 'deleted'

@@ -3,4 +3,5 @@ select c.instrument
 from coverage as c
 inner join bar_sources as s on c.instrument = s.instrument
 where c.day = %(day)s and c.stream in ('trades', 'agg_trades') and s.stream <> 'trades'
+order by c.instrument
 limit 1;

@@ -15,5 +15,5 @@ select
     h.released_by,
     h.release_reason
 from holds as h
-where %(all)s or (h.released_at is null and (h.expires_at is null or h.expires_at > now()))
+where %(with_ended)s or (h.released_at is null and (h.expires_at is null or h.expires_at > now()))
 order by h.hold_id desc;
