@@ -98,7 +98,7 @@ def test_every_asset_is_as_the_golden_file_says() -> None:
 
 def test_the_golden_file_holds_what_matters() -> None:
     golden = json.loads(GOLDEN.read_text(encoding="utf-8"))
-    assert set(golden) == {"landing_files", "cost_report", *ASSETS, *ARCHIVED_GROUPS, *UPKEEP}
+    assert set(golden) == {"landing_files", "cost_report", *ASSETS, *ARCHIVED_GROUPS, *UPKEEP, "database_backup", "backup_drill"}
     for name in ASSETS:
         spec = golden[name]
         assert [(check["name"], check["blocking"]) for check in spec["checks"]] == [("integrity", True), ("quality", False)]
@@ -125,7 +125,7 @@ def test_jobs_schedule_and_sensors() -> None:
     jobs = {name for name in repository.job_names if not name.startswith("__")}
     assert jobs == {
         "venues_to_bars", "refresh_bars", "accept_landing_files", "check_live_bars", "archive_days", "archive_months", "retire_partitions",
-        "drill_restore", "report_cost",
+        "drill_restore", "report_cost", "back_up_database", "drill_backup",
     }  # fmt: skip
     keys = {name: {key.to_user_string() for key in defs.resolve_job_def(name).asset_layer.selected_asset_keys} for name in jobs}
     assert keys["venues_to_bars"] == set(ASSETS)
@@ -135,10 +135,13 @@ def test_jobs_schedule_and_sensors() -> None:
     assert {sensor.name: sensor.default_status.value for sensor in repository.sensor_defs} == {
         "landing_zone": "RUNNING",
         "invalidation_log": "RUNNING",
+        "backup_log": "RUNNING",
     }
     assert {schedule.name: schedule.default_status.value for schedule in repository.schedule_defs} == {
         "daily_close": "RUNNING",
         "live_bars": "RUNNING",
+        "daily_backup": "RUNNING",
+        "backup_drill": "RUNNING",
         "archive_days": "RUNNING",
         "archive_months": "RUNNING",
         "retention": "RUNNING",
