@@ -10,7 +10,7 @@ import getpass
 import json
 import socket
 import uuid
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
@@ -27,7 +27,9 @@ from rrr_assets.calc.outcomes import PermanentFailure
 from rrr_assets.contracts.archive import Archived
 from rrr_assets.contracts.base import Type
 from rrr_assets.lake import files
-from rrr_assets.lake.catalogue import Catalogue
+from rrr_assets.lake.catalogue import Catalogue, SnapshotExpired
+from rrr_assets.lake.merging import merged
+from rrr_assets.lake.store import Store
 from rrr_assets.warehouse.arrow import as_contract, column_types, copied
 from rrr_assets.warehouse.books import lock_days
 from rrr_assets.warehouse.connect import Database, Role
@@ -36,6 +38,8 @@ from rrr_assets.warehouse.sqlfiles import query
 
 _BAR_STREAMS: Final = {"raw_trades"}
 _SORT_MEMORY: Final = "256MB"
+_LEAST_MERGED: Final = 4096
+"""Rows of a file that are held at a time where many are merged."""
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
@@ -77,7 +81,7 @@ class PartitionArchived:
 
 
 def archive_partition(
-    database: Database, catalogue: Catalogue, archived: Archived, partition: date, run_id: str | None = None
+    database: Database, catalogue: Catalogue, archived: Archived, partition: date, run_id: str | None = None, *, again: bool = False
 ) -> PartitionArchived:
     """Write a partition into the archive and prove it there. Where the last proof still holds, nothing is done.
 
@@ -87,17 +91,18 @@ def archive_partition(
         archived: the table.
         partition: the first day of the partition.
         run_id: the Dagster run, for the proof.
+        again: write it anew even where the last proof holds: its files are damaged.
 
     Raises:
         SourceDropped: the database holds it no more.
         ProofFailed: what was read back differs from what was written.
     """
-    with _alone(database, archived, partition) as known_at, _picture(database) as connection:
+    with alone(database, archived, partition) as known_at, _picture(database) as connection:
         mark = partition_mark(connection, archived, partition)
         held = catalogue.files(archived, partition) if catalogue.exists(archived) else []
         before = latest_proof(connection, archived, partition)
         is_registered = before is not None and [file.url for file in before.files] == [file.url for file in held]
-        if before is not None and is_registered and before.log_mark == mark:
+        if before is not None and is_registered and before.log_mark == mark and not again:
             return PartitionArchived(archived.name, partition, before, is_new=False)
         _refuse_dropped(connection, archived, partition)
         source = _Watched(archived, source_rows(connection, archived, partition))
@@ -110,6 +115,12 @@ def archive_partition(
         back = _Watched(archived, files.read(catalogue.store, url, archived))
         for _ in back:
             pass
+        if again and before is not None and before.log_mark == mark and (wrong := before.digest.differences(source.digest)):
+            catalogue.store.discard(url)
+            raise ProofFailed(
+                f"{archived.name} of {partition}: the database holds other rows than were proven, and its log tells of no change: "
+                f"{'; '.join(wrong)}"
+            )
         wrong = source.digest.differences(back.digest) + ([] if source.bars == back.bars else ["the bars made of it differ"])
         if wrong:
             catalogue.store.discard(url)
@@ -127,9 +138,96 @@ def latest_proof(connection: Connection, archived: Archived, partition: date) ->
     row = connection.execute(query("archive_latest_proof"), {"relation": archived.name, "partition_start": partition}).fetchone()
     if row is None:
         return None
-    proof_id, snapshot_id, told, rows, _, content, sums, bounds, bars, mark, known_at = row
-    digest = Digest(rows, content, sums, {name: (low, high) for name, (low, high) in bounds.items()})
-    return Proof(proof_id, snapshot_id, tuple(files.Written(**file) for file in told), digest, bars, mark, known_at)
+    return _as_proof(row)
+
+
+def proof_of_snapshot(connection: Connection, archived: Archived, partition: date, snapshot_id: int) -> Proof:
+    """The proof of a partition as it was in a snapshot of its own: its files are the partition as it was then.
+
+    Raises:
+        SnapshotExpired: there is none, or its files may be gone by now.
+    """
+    values = {"relation": archived.name, "partition_start": partition, "snapshot_id": snapshot_id}
+    row = connection.execute(query("archive_proof_of_snapshot"), values).fetchone()
+    if row is None:
+        raise SnapshotExpired(
+            f"{archived.name} of {partition} has no proof of snapshot {snapshot_id}. `rrr archive list` shows the last one"
+        )
+    *told, expired_at = row
+    if expired_at is not None:
+        raise SnapshotExpired(
+            f"snapshot {snapshot_id} of {archived.name} of {partition} expired at {expired_at:%Y-%m-%d %H:%M} UTC: its files may be gone. "
+            "What is kept now is that of the last proof"
+        )
+    return _as_proof(tuple(told))
+
+
+def rows_of(store: Store, archived: Archived, written: Sequence[files.Written]) -> Iterator[pa.RecordBatch]:
+    """The rows of a partition's files, in the order of the table: each file is in that order, and they are merged."""
+    urls = [file.url for file in written]
+    size = max(_LEAST_MERGED, files.ROW_GROUP // max(1, len(urls)))
+    yield from merged([files.read(store, url, archived, size) for url in urls], archived.order)
+
+
+def digest_of(archived: Archived, batches: Iterable[pa.RecordBatch]) -> tuple[Digest, str | None]:
+    """The digest of a partition's rows, and the hash of the bars that they make."""
+    watched = _Watched(archived, batches)
+    for _ in watched:
+        pass
+    return watched.digest, watched.bars
+
+
+def rewrite_partition(
+    database: Database, catalogue: Catalogue, archived: Archived, partition: date, before: Proof, run_id: str | None = None
+) -> Proof:
+    """Write what a proof's files hold into one new file, and prove that it is the same. The caller holds the partition's lock.
+
+    Raises:
+        ProofFailed: the files do not hold what was proven, or what was read back differs. Nothing was registered.
+    """
+    source = _Watched(archived, rows_of(catalogue.store, archived, before.files))
+    url = catalogue.new_file_url(archived, partition, uuid.uuid4().hex)
+    written = files.write(catalogue.store, url, archived, partition, catalogue.file_schema(archived), source)
+    reach("compact.written")
+    back = _Watched(archived, files.read(catalogue.store, url, archived))
+    for _ in back:
+        pass
+    for held, where in ((source, "its files hold"), (back, f"what was written to {url} and read back holds")):
+        wrong = before.digest.differences(held.digest) + ([] if before.bars in {None, held.bars} else ["the bars made of it differ"])
+        if wrong:
+            catalogue.store.discard(url)
+            raise ProofFailed(f"{archived.name} of {partition}: {where} other than what was proven: {'; '.join(wrong)}")
+    reach("compact.verified")
+    snapshot_id = catalogue.exchange(archived, partition, [url], _properties(back.digest, before.log_mark, before.known_at, run_id))
+    reach("compact.registered")
+    proof = _write_proof(database, archived, partition, snapshot_id, [written], back, before.log_mark, before.known_at, run_id)
+    reach("compact.proven")
+    return proof
+
+
+def register_again(
+    database: Database, catalogue: Catalogue, archived: Archived, partition: date, kept: Sequence[files.Written], last: Proof,
+    run_id: str | None = None,
+) -> Proof:  # fmt: skip
+    """Make other files, which hold what the last proof proved, the files of a partition. The caller holds its lock.
+
+    Raises:
+        ProofFailed: they do not hold it. Nothing was registered.
+    """
+    back = _Watched(archived, rows_of(catalogue.store, archived, kept))
+    for _ in back:
+        pass
+    wrong = last.digest.differences(back.digest)
+    if wrong:
+        raise ProofFailed(f"{archived.name} of {partition}: {kept[0].url} holds something else: {'; '.join(wrong)}")
+    told = _properties(back.digest, last.log_mark, last.known_at, run_id)
+    snapshot_id = catalogue.exchange(archived, partition, [file.url for file in kept], told)
+    return _write_proof(database, archived, partition, snapshot_id, list(kept), back, last.log_mark, last.known_at, run_id)
+
+
+def snapshot_properties(proof: Proof, run_id: str | None = None) -> Mapping[str, str]:
+    """What a snapshot says of itself that registers a proof's files once more."""
+    return _properties(proof.digest, proof.log_mark, proof.known_at, run_id)
 
 
 def source_rows(connection: Connection, archived: Archived, partition: date) -> Iterator[pa.RecordBatch]:
@@ -240,7 +338,7 @@ class _BarsHash:
 
 
 @contextmanager
-def _alone(database: Database, archived: Archived, partition: date) -> Iterator[datetime]:
+def alone(database: Database, archived: Archived, partition: date) -> Iterator[datetime]:
     """Hold the partition's lock: of two who archive it, the second waits, and then finds it done.
 
     Yields the knowledge horizon: all that was known before it is in any picture that is taken from now on.
@@ -260,7 +358,16 @@ def _picture(database: Database) -> Iterator[Connection]:
         yield connection
 
 
+def _as_proof(row: tuple[Any, ...]) -> Proof:
+    proof_id, snapshot_id, told, rows, _, content, sums, bounds, bars, mark, known_at = row
+    digest = Digest(rows, content, sums, {name: (low, high) for name, (low, high) in bounds.items()})
+    return Proof(proof_id, snapshot_id, tuple(files.Written(**file) for file in told), digest, bars, mark, known_at)
+
+
 def _refuse_dropped(connection: Connection, archived: Archived, partition: date) -> None:
+    tier = connection.execute(query("archive_tier"), {"relation": archived.name, "partition_start": partition}).fetchone()
+    if tier in {("cold",), ("deleted",)}:
+        raise SourceDropped(f"{archived.name} of {partition} is in the database no more: its last proof stands. Restore it first")
     if archived.stream is None or not archived.is_packed:
         return
     values = {"stream": archived.stream, "from_day": partition, "to_day": archived.end_of(partition)}

@@ -9,8 +9,9 @@ import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 from urllib.parse import unquote, urlsplit
 
 from rrr_assets.calc.outcomes import PermanentFailure
@@ -23,10 +24,33 @@ if TYPE_CHECKING:
 _ATTEMPTS: Final = 5
 _CONNECT_SECONDS: Final = 10.0
 _ANSWER_SECONDS: Final = 60.0
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+ASIDE: Final = "set-aside"
+"""The folder, beside the tables, of files that were found damaged. Nothing removes them."""
 
 
 class StoreUnusable(PermanentFailure):
     """The store is not named as it must be: the message says how."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """An object of the store; `changed_at` by the store's own clock."""
+
+    url: str
+    size_bytes: int
+    changed_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """An upload in parts that was begun and not ended: its parts are not seen, and are paid for."""
+
+    url: str
+    upload_id: str
+    begun_at: datetime
 
 
 @dataclass(frozen=True)
@@ -113,6 +137,56 @@ class Store:
         except FileNotFoundError:
             return
 
+    def holds(self, folder: str) -> bool:
+        """Whether there is anything in a folder, or the folder itself."""
+        from pyarrow import fs
+
+        return bool(self.filesystem.get_file_info(f"{self.root}/{folder}").type is not fs.FileType.NotFound)
+
+    def listed(self, folder: str) -> list[Stored]:
+        """Every object below a folder, in the order of their names; none where there is no such folder."""
+        from pyarrow import fs
+
+        selector = fs.FileSelector(f"{self.root}/{folder}", recursive=True, allow_not_found=True)
+        found = [each for each in self.filesystem.get_file_info(selector) if each.type is fs.FileType.File]
+        return sorted(
+            (Stored(self.url + each.path.removeprefix(self.root), int(each.size), _time(each.mtime_ns)) for each in found),
+            key=lambda each: each.url,
+        )
+
+    def set_aside(self, url: str) -> str:
+        """Move an object out of the tables' folders, to where nothing removes it; returns where it is now."""
+        aside = f"{self.url}/{ASIDE}{url.removeprefix(self.url)}"
+        path, target = self.path(url), self.path(aside)
+        if self.is_local:
+            self.filesystem.create_dir(target.rpartition("/")[0])
+        self.filesystem.move(path, target)
+        if self.is_local:
+            sync_folder(Path(target).parent)
+            sync_folder(Path(path).parent)
+        return aside
+
+    def unfinished_uploads(self, folder: str) -> list[Upload]:
+        """Uploads in parts below a folder that were begun and not ended. A folder of this machine has none."""
+        if self.is_local:
+            return []
+        bucket, _, prefix = f"{self.root}/{folder}/".partition("/")
+        pages = s3_client().get_paginator("list_multipart_uploads").paginate(Bucket=bucket, Prefix=prefix)
+        return [
+            Upload(f"s3://{bucket}/{each['Key']}", each["UploadId"], each["Initiated"])
+            for page in pages
+            for each in page.get("Uploads", ())
+        ]
+
+    def abort(self, upload: Upload) -> None:
+        """Give up an upload, and the parts of it that lie in the store. One that ended meanwhile is left as it is."""
+        bucket, _, key = upload.url.removeprefix("s3://").partition("/")
+        client = s3_client()
+        try:
+            client.abort_multipart_upload(Bucket=bucket, Key=key, UploadId=upload.upload_id)
+        except client.exceptions.NoSuchUpload:
+            return
+
     def catalogue_properties(self) -> dict[str, str]:
         """What the catalogue's library needs to enter the same store."""
         properties = {"warehouse": self.url, "py-io-impl": "pyiceberg.io.pyarrow.PyArrowFileIO"}
@@ -122,6 +196,20 @@ class Store:
             properties |= {"s3.region": region} if region else {}
             properties |= {"s3.connect-timeout": str(_CONNECT_SECONDS), "s3.request-timeout": str(_ANSWER_SECONDS)}
         return properties
+
+
+def s3_client() -> Any:
+    """What Arrow's filesystem cannot do is done by AWS' own library, entered in the same way."""
+    import boto3
+    from botocore.config import Config
+
+    config = Config(retries={"max_attempts": _ATTEMPTS, "mode": "standard"}, connect_timeout=_CONNECT_SECONDS, read_timeout=_ANSWER_SECONDS)
+    return boto3.client("s3", region_name=_region(), endpoint_url=_endpoint(), config=config)
+
+
+def _time(ns: int | None) -> datetime:
+    # A store that does not say when is taken to have written just now: nothing young is ever removed.
+    return datetime.now(UTC) if ns is None else _EPOCH + timedelta(microseconds=ns // 1000)
 
 
 def _s3() -> "FileSystem":

@@ -1,0 +1,79 @@
+"""Old snapshots forgotten: what was proven once and is proven anew stays readable for some days, then expires.
+
+Belongs here: which snapshots and proofs, and saying so before anything can be removed. Does not: removing files (orphans.py).
+A proof is said to have expired before its snapshot is forgotten: whoever asks for it afterwards is refused by name, whatever of it is
+still there.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from rrr_assets.contracts.archive import Archived
+from rrr_assets.lake.catalogue import Catalogue
+from rrr_assets.lake.keeping import KeptProof, kept_proofs
+from rrr_assets.warehouse.connect import Database, Role
+from rrr_assets.warehouse.faultpoints import reach
+from rrr_assets.warehouse.retention_log import Entry, note
+
+
+@dataclass(frozen=True, slots=True)
+class Expired:
+    """What expired of one table, or would. `size_bytes` is of the files of those proofs that no other proof names."""
+
+    relation: str
+    proofs: int
+    size_bytes: int
+    snapshots: int
+    snapshots_kept: int
+    held: int
+
+
+def expire(
+    database: Database, catalogue: Catalogue, tables: Iterable[Archived], *, keep_days: int, apply: bool, run_id: str | None = None
+) -> Iterator[Expired]:
+    """Let old proofs and snapshots expire, table by table, telling each.
+
+    A snapshot stays that is the current one, that the last proof of a partition names or one that a hold covers or that was superseded
+    lately, and any that is younger than `keep_days`.
+
+    Args:
+        database: of the proofs and the catalogue, entered as the writer.
+        catalogue: the archive.
+        tables: which.
+        keep_days: how long a proof stays after another took its place.
+        apply: False to say what would be done, and do nothing.
+        run_id: the Dagster run, for the log.
+    """
+    for archived in tables:
+        if not catalogue.exists(archived):
+            continue
+        with database.kept(Role.WRITER) as connection, connection.transaction():
+            proofs = kept_proofs(connection, [archived], keep_days)
+            going = [each for each in proofs if each.why is None and not each.is_expired and each.tier != "deleted"]
+            note(connection, *(_entry(each, proofs, apply=apply, run_id=run_id) for each in going))
+        reach("expire.logged")
+        kept = {each.snapshot_id for each in proofs if each.why is not None}
+        since = datetime.now(UTC) - timedelta(days=keep_days)
+        snapshots = catalogue.snapshots(archived)
+        old = [s.snapshot_id for s in snapshots if not s.is_current and s.snapshot_id not in kept and s.made_at < since]
+        if apply and old:
+            catalogue.expire(archived, old)
+            reach("expire.expired")
+        if going or old:
+            size = sum(_own_bytes(each, proofs) for each in going)
+            held = sum(each.why == "held" for each in proofs)
+            yield Expired(archived.name, len(going), size, len(old), len(snapshots) - len(old), held)
+
+
+def _entry(proof: KeptProof, proofs: list[KeptProof], *, apply: bool, run_id: str | None) -> Entry:
+    detail = {"snapshot_id": str(proof.snapshot_id), "files": [file.url for file in proof.files]}
+    reasons = ["another proof took its place long ago, and no hold covers it"]
+    own = _own_bytes(proof, proofs)
+    return Entry("expire", not apply, proof.archived.name, proof.partition, proof.rows, own, proof.proof_id, reasons, detail, run_id)
+
+
+def _own_bytes(proof: KeptProof, proofs: list[KeptProof]) -> int:
+    """Bytes of the files that no proof that stays names."""
+    staying = {file.url for each in proofs if each.why is not None and each.partition == proof.partition for file in each.files}
+    return sum(file.size_bytes for file in proof.files if file.url not in staying)

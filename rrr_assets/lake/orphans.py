@@ -1,0 +1,120 @@
+"""Files that nothing names, removed: what a killed writer left behind, and what expired.
+
+Belongs here: what is left behind, and removing it. Does not: letting anything expire (expiry.py).
+A file stays that a proof names, unless that proof is said to have expired; that the catalogue names, by any snapshot that it still has;
+and that is younger than a writer may be under way. The store is listed first and the names are read after: what is named meanwhile stays.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from rrr_assets.calc.outcomes import PermanentFailure
+from rrr_assets.contracts.archive import KEEP_DAYS, Archived
+from rrr_assets.lake.catalogue import NAMESPACE, Catalogue, metadata_version
+from rrr_assets.lake.keeping import kept_proofs
+from rrr_assets.lake.store import Stored
+from rrr_assets.warehouse.connect import Database, Role
+from rrr_assets.warehouse.faultpoints import reach
+from rrr_assets.warehouse.retention_log import Entry, note
+
+_TOLD_FILES: Final = 1000
+
+
+class StoreNotOurs(PermanentFailure):
+    """The store holds what this database knows nothing of: it may be another one's, so nothing of it is removed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Removed:
+    """What was removed of one table, or would be. `too_young` were left, because a writer may be at them."""
+
+    relation: str
+    files: int
+    size_bytes: int
+    uploads: int
+    too_young: int
+    kept: int
+    urls: tuple[str, ...]
+
+
+def remove_orphans(
+    database: Database, catalogue: Catalogue, tables: Iterable[Archived], *, safe_hours: int, apply: bool, run_id: str | None = None
+) -> Iterator[Removed]:
+    """Remove what is left behind, table by table, telling each.
+
+    Args:
+        database: of the proofs and the catalogue, entered as the writer.
+        catalogue: the archive.
+        tables: which.
+        safe_hours: what is younger stays.
+        apply: False to say what would be removed, and remove nothing.
+        run_id: the Dagster run, for the log.
+
+    Raises:
+        StoreNotOurs: the store is ahead of the catalogue, or proofs name files elsewhere.
+    """
+    store = catalogue.store
+    for archived in tables:
+        folder = f"{NAMESPACE}/{archived.name}"
+        before = datetime.now(UTC) - timedelta(hours=safe_hours)
+        listed = store.listed(folder)
+        uploads = [each for each in store.unfinished_uploads(folder) if each.begun_at < before]
+        # Of a table that the catalogue does not know, nothing can be said.
+        if not (listed or uploads) or not catalogue.exists(archived):
+            continue
+        named = _named(database, catalogue, archived, listed)
+        unnamed = [each for each in listed if each.url not in named]
+        going = [each for each in unnamed if each.changed_at < before]
+        if not (going or uploads):
+            continue
+        done = Removed(
+            archived.name, len(going), sum(each.size_bytes for each in going), len(uploads), len(unnamed) - len(going),
+            len(listed) - len(unnamed), tuple(each.url for each in going),
+        )  # fmt: skip
+        with database.kept(Role.WRITER) as connection:
+            detail = {
+                "files": list(done.urls[:_TOLD_FILES]), "files_count": done.files, "uploads": [each.url for each in uploads[:_TOLD_FILES]],
+                "uploads_count": done.uploads, "safe_hours": safe_hours,
+            }  # fmt: skip
+            reasons = ["nothing names them"]
+            note(connection, Entry("remove_orphans", not apply, archived.name, None, None, done.size_bytes, None, reasons, detail, run_id))
+        reach("orphans.logged")
+        if apply:
+            for each in going:
+                store.discard(each.url)
+                reach("orphans.removed")
+            for upload in uploads:
+                store.abort(upload)
+        yield done
+
+
+def _named(database: Database, catalogue: Catalogue, archived: Archived, listed: list[Stored]) -> set[str]:
+    """Every object of a table that must stay."""
+    store = catalogue.store
+    with database.kept(Role.WRITER) as connection:
+        proofs = kept_proofs(connection, [archived], KEEP_DAYS)
+    named = {file.url for each in proofs if not each.may_go for file in each.files}
+    elsewhere = sorted(url for url in named if not url.startswith(f"{store.url}/"))
+    if elsewhere:
+        raise StoreNotOurs(
+            f"proofs of {archived.name} name {elsewhere[0]}, which does not lie in {store.url}: nothing is removed. "
+            "RRR_ARCHIVE_URL was changed since it was written: set it back"
+        )
+    current = catalogue.version(archived)
+    named |= catalogue.named(archived)
+    for each in listed:
+        version = metadata_version(each.url)
+        if version is None or version <= current or each.url in named:
+            continue
+        # One ahead is a change that was not ended; who is further ahead is another catalogue.
+        led_to = catalogue.named_by(each.url)
+        if version > current + 1 and led_to is not None:
+            raise StoreNotOurs(
+                f"{store.url} holds state {version} of {archived.name}, the catalogue of this database {current}: nothing is removed. "
+                "Where another database writes there, give this one an RRR_ARCHIVE_URL of its own; where this one was restored from a "
+                "backup, bring it to a later time, or move what is newer out of the store"
+            )
+        named |= led_to or set()
+    return named
