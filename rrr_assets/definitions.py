@@ -9,6 +9,7 @@ from typing import Any
 import dagster as dg
 
 from rrr_assets.archive.assets import ARCHIVED_ASSETS
+from rrr_assets.archive.upkeep import UPKEEP_ASSETS, UPKEEP_JOBS, UPKEEP_SCHEDULES
 from rrr_assets.bars.assets import bars_asset
 from rrr_assets.bars.information import information_bars_asset
 from rrr_assets.bars.sensors import invalidation_sensor
@@ -49,10 +50,10 @@ def build_defs(overrides: Mapping[str, Any] | None = None) -> dg.Definitions:
         for grain in ("day", "month")
     ]
     return dg.Definitions(
-        assets=[landing_files, *ticks, *bars, bar_conformance, *ARCHIVED_ASSETS],
+        assets=[landing_files, *ticks, *bars, bar_conformance, *ARCHIVED_ASSETS, *UPKEEP_ASSETS],
         asset_checks=LIVE_BARS_CHECKS,
-        jobs=[main_job, refresh_job, *archive_jobs, accept_landing_files, LIVE_BARS_JOB],
-        schedules=[daily_close(main_job), LIVE_BARS_SCHEDULE],
+        jobs=[main_job, refresh_job, *archive_jobs, *UPKEEP_JOBS, accept_landing_files, LIVE_BARS_JOB],
+        schedules=[daily_close(main_job), LIVE_BARS_SCHEDULE, *UPKEEP_SCHEDULES],
         sensors=[landing_sensor(main_job), invalidation_sensor(refresh_job)],
         resources={"warehouse": Warehouse(), "lake": Lake(), **(overrides or {})},
         # The work is vectorised and inside engines: a process per step would cost seconds and gain nothing.

@@ -19,13 +19,17 @@ from rrr_assets.warehouse.retention_log import Entry, note
 
 @dataclass(frozen=True, slots=True)
 class Expired:
-    """What expired of one table, or would. `size_bytes` is of the files of those proofs that no other proof names."""
+    """What expired of one table, or would. `size_bytes` is of the files of those proofs that no other proof names.
+
+    `snapshots_lost` counts proofs that are kept and whose snapshot the catalogue has no more: their files are read by the proof.
+    """
 
     relation: str
     proofs: int
     size_bytes: int
     snapshots: int
     snapshots_kept: int
+    snapshots_lost: int
     held: int
 
 
@@ -60,10 +64,11 @@ def expire(
         if apply and old:
             catalogue.expire(archived, old)
             reach("expire.expired")
-        if going or old:
+        lost = len(kept - {s.snapshot_id for s in snapshots})
+        if going or old or lost:
             size = sum(_own_bytes(each, proofs) for each in going)
             held = sum(each.why == "held" for each in proofs)
-            yield Expired(archived.name, len(going), size, len(old), len(snapshots) - len(old), held)
+            yield Expired(archived.name, len(going), size, len(old), len(snapshots) - len(old), lost, held)
 
 
 def _entry(proof: KeptProof, proofs: list[KeptProof], *, apply: bool, run_id: str | None) -> Entry:

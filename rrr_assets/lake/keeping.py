@@ -58,8 +58,8 @@ class KeptProof:
 
     @property
     def may_go(self) -> bool:
-        """Whether its files may be removed: nothing asks that they stay, and it was said that they may be gone."""
-        return self.why is None and (self.is_expired or self.tier == "deleted")
+        """Whether its files may be removed: it was said that they may be gone, and neither a hold nor the partition asks that they stay."""
+        return self.why not in {"last", "held"} and (self.is_expired or self.tier == "deleted")
 
 
 def standing_holds(connection: Connection) -> list[Hold]:

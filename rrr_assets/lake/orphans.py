@@ -13,7 +13,7 @@ from typing import Final
 from rrr_assets.calc.outcomes import PermanentFailure
 from rrr_assets.contracts.archive import KEEP_DAYS, Archived
 from rrr_assets.lake.catalogue import NAMESPACE, Catalogue, metadata_version
-from rrr_assets.lake.keeping import kept_proofs
+from rrr_assets.lake.keeping import KeptProof, kept_proofs, last_proofs
 from rrr_assets.lake.store import Stored
 from rrr_assets.warehouse.connect import Database, Role
 from rrr_assets.warehouse.faultpoints import reach
@@ -28,7 +28,10 @@ class StoreNotOurs(PermanentFailure):
 
 @dataclass(frozen=True, slots=True)
 class Removed:
-    """What was removed of one table, or would be. `too_young` were left, because a writer may be at them."""
+    """What was removed of one table, or would be.
+
+    `too_young` were left, because a writer may be at them; `missing` are files that a last proof names and the store has not.
+    """
 
     relation: str
     files: int
@@ -37,6 +40,7 @@ class Removed:
     too_young: int
     kept: int
     urls: tuple[str, ...]
+    missing: tuple[str, ...]
 
 
 def remove_orphans(
@@ -58,20 +62,26 @@ def remove_orphans(
     store = catalogue.store
     for archived in tables:
         folder = f"{NAMESPACE}/{archived.name}"
-        before = datetime.now(UTC) - timedelta(hours=safe_hours)
+        now = datetime.now(UTC)
+        before = now - timedelta(hours=safe_hours)
         listed = store.listed(folder)
         uploads = [each for each in store.unfinished_uploads(folder) if each.begun_at < before]
         # Of a table that the catalogue does not know, nothing can be said.
         if not (listed or uploads) or not catalogue.exists(archived):
             continue
-        named = _named(database, catalogue, archived, listed)
+        with database.kept(Role.WRITER) as connection:
+            proofs = kept_proofs(connection, [archived], KEEP_DAYS)
+        named = _named(catalogue, archived, proofs, listed)
+        there = {each.url for each in listed}
+        proven = [file.url for each in last_proofs(proofs) if each.proven_at < now for file in each.files]
+        missing = tuple(url for url in proven if url not in there)
         unnamed = [each for each in listed if each.url not in named]
         going = [each for each in unnamed if each.changed_at < before]
-        if not (going or uploads):
+        if not (going or uploads or missing):
             continue
         done = Removed(
             archived.name, len(going), sum(each.size_bytes for each in going), len(uploads), len(unnamed) - len(going),
-            len(listed) - len(unnamed), tuple(each.url for each in going),
+            len(listed) - len(unnamed), tuple(each.url for each in going), missing,
         )  # fmt: skip
         with database.kept(Role.WRITER) as connection:
             detail = {
@@ -90,11 +100,9 @@ def remove_orphans(
         yield done
 
 
-def _named(database: Database, catalogue: Catalogue, archived: Archived, listed: list[Stored]) -> set[str]:
+def _named(catalogue: Catalogue, archived: Archived, proofs: list[KeptProof], listed: list[Stored]) -> set[str]:
     """Every object of a table that must stay."""
     store = catalogue.store
-    with database.kept(Role.WRITER) as connection:
-        proofs = kept_proofs(connection, [archived], KEEP_DAYS)
     named = {file.url for each in proofs if not each.may_go for file in each.files}
     elsewhere = sorted(url for url in named if not url.startswith(f"{store.url}/"))
     if elsewhere:
