@@ -104,7 +104,7 @@ class Store:
         if self.is_local:
             self.filesystem.create_dir(folder)
         with ExitStack() as failed:
-            failed.callback(self.discard, url)
+            failed.callback(self._give_up, url)
             with self.filesystem.open_output_stream(path) as out:
                 yield out
             failed.pop_all()
@@ -112,6 +112,19 @@ class Store:
             with Path(path).open("rb") as written:
                 os.fsync(written.fileno())
             sync_folder(Path(folder))
+
+    def _give_up(self, url: str) -> None:
+        """Leave nothing of an object that could not be written: not half of it, and no parts that are not seen and paid for."""
+        if not self.is_local:
+            from botocore.exceptions import BotoCoreError, ClientError
+
+            try:
+                for upload in self._uploads(self.path(url)):
+                    self.abort(upload)
+            except (BotoCoreError, ClientError):
+                # Where the store does not answer now, the clean-up ends it later. What failed is told by who called.
+                return
+        self.discard(url)
 
     def open(self, url: str) -> "NativeFile":
         """An object, for reading at any place."""
@@ -170,13 +183,13 @@ class Store:
         """Uploads in parts below a folder that were begun and not ended. A folder of this machine has none."""
         if self.is_local:
             return []
-        bucket, _, prefix = f"{self.root}/{folder}/".partition("/")
+        return self._uploads(f"{self.root}/{folder}/")
+
+    def _uploads(self, path: str) -> list[Upload]:
+        bucket, _, prefix = path.partition("/")
         pages = s3_client().get_paginator("list_multipart_uploads").paginate(Bucket=bucket, Prefix=prefix)
-        return [
-            Upload(f"s3://{bucket}/{each['Key']}", each["UploadId"], each["Initiated"])
-            for page in pages
-            for each in page.get("Uploads", ())
-        ]
+        found = (each for page in pages for each in page.get("Uploads", ()))
+        return [Upload(f"s3://{bucket}/{each['Key']}", each["UploadId"], each["Initiated"]) for each in found]
 
     def abort(self, upload: Upload) -> None:
         """Give up an upload, and the parts of it that lie in the store. One that ended meanwhile is left as it is."""
