@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 
 from rrr_assets.contracts.archive import Archived
 from rrr_assets.lake.catalogue import Catalogue
-from rrr_assets.lake.keeping import KeptProof, kept_proofs
+from rrr_assets.lake.keeping import KeptProof, kept_proofs, one_at_a_time
 from rrr_assets.warehouse.connect import Database, Role
 from rrr_assets.warehouse.faultpoints import reach
 from rrr_assets.warehouse.retention_log import Entry, note
@@ -52,23 +52,29 @@ def expire(
     for archived in tables:
         if not catalogue.exists(archived):
             continue
-        with database.kept(Role.WRITER) as connection, connection.transaction():
-            proofs = kept_proofs(connection, [archived], keep_days)
-            going = [each for each in proofs if each.why is None and not each.is_expired and each.tier != "deleted"]
-            note(connection, *(_entry(each, proofs, apply=apply, run_id=run_id) for each in going))
-        reach("expire.logged")
-        kept = {each.snapshot_id for each in proofs if each.why is not None}
-        since = datetime.now(UTC) - timedelta(days=keep_days)
-        snapshots = catalogue.snapshots(archived)
-        old = [s.snapshot_id for s in snapshots if not s.is_current and s.snapshot_id not in kept and s.made_at < since]
-        if apply and old:
-            catalogue.expire(archived, old)
-            reach("expire.expired")
-        lost = len(kept - {s.snapshot_id for s in snapshots})
-        if going or old or lost:
-            size = sum(_own_bytes(each, proofs) for each in going)
-            held = sum(each.why == "held" for each in proofs)
-            yield Expired(archived.name, len(going), size, len(old), len(snapshots) - len(old), lost, held)
+        with one_at_a_time(database, archived):
+            done = _expired(database, catalogue, archived, keep_days, apply=apply, run_id=run_id)
+        if done.proofs or done.snapshots or done.snapshots_lost:
+            yield done
+
+
+def _expired(database: Database, catalogue: Catalogue, archived: Archived, keep_days: int, *, apply: bool, run_id: str | None) -> Expired:
+    with database.kept(Role.WRITER) as connection, connection.transaction():
+        proofs = kept_proofs(connection, [archived], keep_days)
+        going = [each for each in proofs if each.why is None and not each.is_expired and each.tier != "deleted"]
+        note(connection, *(_entry(each, proofs, apply=apply, run_id=run_id) for each in going))
+    reach("expire.logged")
+    kept = {each.snapshot_id for each in proofs if each.why is not None}
+    since = datetime.now(UTC) - timedelta(days=keep_days)
+    snapshots = catalogue.snapshots(archived)
+    old = [each.snapshot_id for each in snapshots if not each.is_current and each.snapshot_id not in kept and each.made_at < since]
+    if apply and old:
+        catalogue.expire(archived, old)
+        reach("expire.expired")
+    size = sum(_own_bytes(each, proofs) for each in going)
+    lost = len(kept - {each.snapshot_id for each in snapshots})
+    held = sum(each.why == "held" for each in proofs)
+    return Expired(archived.name, len(going), size, len(old), len(snapshots) - len(old), lost, held)
 
 
 def _entry(proof: KeptProof, proofs: list[KeptProof], *, apply: bool, run_id: str | None) -> Entry:

@@ -5,7 +5,8 @@ The last proof of a partition stays, whatever its age. One that another took the
 covers its partition. What was said to have expired may go; what nothing said it of stays.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Literal
@@ -14,6 +15,8 @@ import psycopg
 
 from rrr_assets.contracts.archive import ARCHIVED, Archived
 from rrr_assets.lake import files
+from rrr_assets.warehouse.books import lock_days
+from rrr_assets.warehouse.connect import Database, Role
 from rrr_assets.warehouse.sqlfiles import query
 
 Connection = psycopg.Connection[tuple[Any, ...]]
@@ -60,6 +63,17 @@ class KeptProof:
     def may_go(self) -> bool:
         """Whether its files may be removed: it was said that they may be gone, and neither a hold nor the partition asks that they stay."""
         return self.why not in {"last", "held"} and (self.is_expired or self.tier == "deleted")
+
+
+@contextmanager
+def one_at_a_time(database: Database, archived: Archived) -> Iterator[None]:
+    """Hold the lock of a table's upkeep: what one removes, another must not bring back at the same time.
+
+    Who also needs a partition's lock takes it after this one.
+    """
+    with database.connect(Role.WRITER) as connection:
+        lock_days(connection, f"upkeep {archived.name}", ["*"], [date.min])
+        yield
 
 
 def standing_holds(connection: Connection) -> list[Hold]:

@@ -5,7 +5,7 @@ A file stays that a proof names, unless that proof is said to have expired; that
 and that is younger than a writer may be under way. The store is listed first and the names are read after: what is named meanwhile stays.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -13,8 +13,8 @@ from typing import Final
 from rrr_assets.calc.outcomes import PermanentFailure
 from rrr_assets.contracts.archive import KEEP_DAYS, Archived
 from rrr_assets.lake.catalogue import NAMESPACE, Catalogue, metadata_version
-from rrr_assets.lake.keeping import KeptProof, kept_proofs, last_proofs
-from rrr_assets.lake.store import Stored
+from rrr_assets.lake.keeping import KeptProof, kept_proofs, last_proofs, one_at_a_time, standing_holds
+from rrr_assets.lake.store import Stored, Upload
 from rrr_assets.warehouse.connect import Database, Role
 from rrr_assets.warehouse.faultpoints import reach
 from rrr_assets.warehouse.retention_log import Entry, note
@@ -59,45 +59,69 @@ def remove_orphans(
     Raises:
         StoreNotOurs: the store is ahead of the catalogue, or proofs name files elsewhere.
     """
-    store = catalogue.store
     for archived in tables:
-        folder = f"{NAMESPACE}/{archived.name}"
-        now = datetime.now(UTC)
-        before = now - timedelta(hours=safe_hours)
-        listed = store.listed(folder)
-        uploads = [each for each in store.unfinished_uploads(folder) if each.begun_at < before]
-        # Of a table that the catalogue does not know, nothing can be said.
-        if not (listed or uploads) or not catalogue.exists(archived):
-            continue
+        with one_at_a_time(database, archived):
+            done = _remove(database, catalogue, archived, safe_hours, apply=apply, run_id=run_id)
+        if done is not None:
+            yield done
+
+
+def _remove(
+    database: Database, catalogue: Catalogue, archived: Archived, safe_hours: int, *, apply: bool, run_id: str | None
+) -> Removed | None:
+    """Remove what is left behind of one table; None where there is nothing to tell."""
+    store, folder = catalogue.store, f"{NAMESPACE}/{archived.name}"
+    now = datetime.now(UTC)
+    before = now - timedelta(hours=safe_hours)
+    listed = store.listed(folder)
+    uploads = [each for each in store.unfinished_uploads(folder) if each.begun_at < before]
+    # Of a table that the catalogue does not know, nothing can be said.
+    if not (listed or uploads) or not catalogue.exists(archived):
+        return None
+    with database.kept(Role.WRITER) as connection:
+        proofs = kept_proofs(connection, [archived], KEEP_DAYS)
+    named = _named(catalogue, archived, proofs, listed)
+    there = {each.url for each in listed}
+    proven = [file.url for each in last_proofs(proofs) if each.proven_at < now for file in each.files]
+    missing = tuple(url for url in proven if url not in there)
+    unnamed = [each for each in listed if each.url not in named]
+    going = [each for each in unnamed if each.changed_at < before]
+    if not (going or uploads or missing):
+        return None
+    done = Removed(
+        archived.name, len(going), sum(each.size_bytes for each in going), len(uploads), len(unnamed) - len(going),
+        len(listed) - len(unnamed), tuple(each.url for each in going), missing,
+    )  # fmt: skip
+    if going or uploads:
         with database.kept(Role.WRITER) as connection:
-            proofs = kept_proofs(connection, [archived], KEEP_DAYS)
-        named = _named(catalogue, archived, proofs, listed)
-        there = {each.url for each in listed}
-        proven = [file.url for each in last_proofs(proofs) if each.proven_at < now for file in each.files]
-        missing = tuple(url for url in proven if url not in there)
-        unnamed = [each for each in listed if each.url not in named]
-        going = [each for each in unnamed if each.changed_at < before]
-        if not (going or uploads or missing):
-            continue
-        done = Removed(
-            archived.name, len(going), sum(each.size_bytes for each in going), len(uploads), len(unnamed) - len(going),
-            len(listed) - len(unnamed), tuple(each.url for each in going), missing,
-        )  # fmt: skip
-        with database.kept(Role.WRITER) as connection:
-            detail = {
-                "files": list(done.urls[:_TOLD_FILES]), "files_count": done.files, "uploads": [each.url for each in uploads[:_TOLD_FILES]],
-                "uploads_count": done.uploads, "safe_hours": safe_hours,
-            }  # fmt: skip
-            reasons = ["nothing names them"]
-            note(connection, Entry("remove_orphans", not apply, archived.name, None, None, done.size_bytes, None, reasons, detail, run_id))
+            note(connection, _entry(done, uploads, safe_hours, apply=apply, run_id=run_id))
         reach("orphans.logged")
-        if apply:
-            for each in going:
+    if apply:
+        expired = {file.url: each for each in proofs if each.may_go for file in each.files}
+        for each in going:
+            if not _is_held(database, expired.get(each.url)):
                 store.discard(each.url)
-                reach("orphans.removed")
-            for upload in uploads:
-                store.abort(upload)
-        yield done
+            reach("orphans.removed")
+        for upload in uploads:
+            store.abort(upload)
+    return done
+
+
+def _is_held(database: Database, proof: KeptProof | None) -> bool:
+    """Whether a hold covers a proof by now: one may have been placed since it was looked at."""
+    if proof is None:
+        return False
+    with database.kept(Role.WRITER) as connection:
+        return any(hold.covers(proof.archived, proof.partition) for hold in standing_holds(connection))
+
+
+def _entry(done: Removed, uploads: Sequence[Upload], safe_hours: int, *, apply: bool, run_id: str | None) -> Entry:
+    detail = {
+        "files": list(done.urls[:_TOLD_FILES]), "files_count": done.files, "uploads": [each.url for each in uploads[:_TOLD_FILES]],
+        "uploads_count": done.uploads, "safe_hours": safe_hours,
+    }  # fmt: skip
+    reasons = ["nothing names them"]
+    return Entry("remove_orphans", not apply, done.relation, None, None, done.size_bytes, None, reasons, detail, run_id)
 
 
 def _named(catalogue: Catalogue, archived: Archived, proofs: list[KeptProof], listed: list[Stored]) -> set[str]:

@@ -16,7 +16,7 @@ from rrr_assets.calc.outcomes import PermanentFailure
 from rrr_assets.contracts.archive import KEEP_DAYS, Archived
 from rrr_assets.lake import files
 from rrr_assets.lake.catalogue import NAMESPACE, Catalogue, metadata_version
-from rrr_assets.lake.keeping import KeptProof, kept_proofs, last_proofs
+from rrr_assets.lake.keeping import KeptProof, kept_proofs, last_proofs, one_at_a_time
 from rrr_assets.lake.proving import (
     Proof,
     alone,
@@ -193,8 +193,9 @@ class _Work:
         listed = self.catalogue.store.listed(f"{NAMESPACE}/{archived.name}/metadata")
         numbered = [(number, each.changed_at, each.url) for each in listed if (number := metadata_version(each.url)) is not None]
         older = [url for number, _, url in sorted(numbered, reverse=True) if last is None or number <= last]
-        if url := self.catalogue.fall_back(archived, older):
-            return f"the catalogue names {url} now"
+        with one_at_a_time(self.database, archived):
+            if url := self.catalogue.fall_back(archived, older):
+                return f"the catalogue names {url} now"
         with self.database.kept(Role.WRITER) as connection:
             proofs = last_proofs(kept_proofs(connection, [archived], KEEP_DAYS))
         for each in reversed(proofs):
@@ -261,7 +262,8 @@ class _Work:
 
     def _from_another_file(self, archived: Archived, partition: date, proof: Proof) -> str | None:
         """What a compaction or a second archiving replaced holds the same values, as long as it is there."""
-        with alone(self.database, archived, partition):
+        # What is brought back here must not be removed by a clean-up that looked before.
+        with one_at_a_time(self.database, archived), alone(self.database, archived, partition):
             with self.database.kept(Role.WRITER) as connection:
                 last = latest_proof(connection, archived, partition)
                 others = [each for each in kept_proofs(connection, [archived], KEEP_DAYS) if each.partition == partition]

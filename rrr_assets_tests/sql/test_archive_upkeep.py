@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from rrr_assets.contracts.archive import ARCHIVED
-from rrr_assets.lake import files
+from rrr_assets.lake import files, orphans
 from rrr_assets.lake.catalogue import CatalogueBroken, SnapshotExpired
 from rrr_assets.lake.orphans import StoreNotOurs
 from rrr_assets.lake.proving import ProofFailed, proof_of_snapshot
@@ -221,6 +221,54 @@ def test_a_hold_placed_after_expiry_still_keeps_the_files(platform: Platform, tm
     hold(platform, "raw_trades")
     cleaned(platform)
     assert path_of(first.files[0]).exists()
+
+
+def test_a_hold_placed_while_files_are_removed_still_keeps_them(
+    platform: Platform, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    take(platform, vision(tmp_path, tape(DAY, 100), DAY))
+    first = archive(platform)
+    late(platform, tmp_path)
+    archive(platform)
+    expired(platform)
+
+    def held_now(place: str) -> None:
+        if place == "orphans.logged":
+            hold(platform, "raw_trades", DAY, NEXT)
+
+    monkeypatch.setattr(orphans, "reach", held_now)
+    cleaned(platform)
+    assert path_of(first.files[0]).exists()
+
+
+def test_expiry_and_clean_up_beside_an_archiver(platform: Platform, tmp_path: Path) -> None:
+    """It commits while they do: nobody fails, and nothing that is needed is gone."""
+    take(platform, vision(tmp_path, tape(DAY, 200), DAY))
+    archive(platform)
+    stop = threading.Event()
+    went_wrong: list[BaseException] = []
+
+    def keep_up() -> None:
+        try:
+            while not stop.is_set():
+                expired(platform)
+                cleaned(platform, safe_hours=1)
+        except BaseException as error:  # noqa: BLE001  # handed to the test
+            went_wrong.append(error)
+
+    beside = threading.Thread(target=keep_up)
+    beside.start()
+    for number in range(5, 13):
+        late(platform, tmp_path, number)
+        assert archived(platform).is_new
+    stop.set()
+    beside.join()
+    assert went_wrong == []
+    assert read_back(platform) == 208
+    expired(platform)
+    cleaned(platform)
+    assert read_back(platform) == 208
+    assert found(platform) == []
 
 
 # --- orphans ----------------------------------------------------------------------------------------------------
