@@ -73,10 +73,12 @@ def cleaned(platform: Platform, *, safe_hours: int = 0, apply: bool = True) -> l
         return list(remove_orphans(platform.database, lake, ARCHIVED.values(), safe_hours=safe_hours, apply=apply))
 
 
-def scrubbed(platform: Platform, *, apply: bool = True, every_days: int = 0, budget: int | None = None) -> list[Scrubbed]:
+def scrubbed(
+    platform: Platform, *, apply: bool = True, every_days: int = 0, budget: int | None = None, values: bool = True
+) -> list[Scrubbed]:
     with catalogue(platform) as lake:
         planned = plan(platform.database, ARCHIVED.values(), every_days=every_days, budget_bytes=budget)
-        return list(scrub(platform.database, lake, planned, apply=apply))
+        return list(scrub(platform.database, lake, planned, apply=apply, values=values))
 
 
 def found(platform: Platform, *, apply: bool = True) -> list[Finding]:

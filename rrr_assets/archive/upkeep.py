@@ -43,6 +43,7 @@ class ScrubConfig(dg.Config):
     """How much is read back."""
 
     every_days: int = Field(SCRUB_DAYS, ge=0, description="What was read back or written within so many days is not due.")
+    values: bool = Field(True, description="Whether values are read too where the bytes are as they were proven.")
     budget_gb: int = Field(2000, ge=1, description="Where a run stops, in gigabytes; the next one goes on.")
 
 
@@ -149,7 +150,7 @@ def archive_scrub(context: dg.AssetExecutionContext, config: ScrubConfig, wareho
         database = warehouse.database()
         budget = config.budget_gb * _GIGABYTE
         planned = plan(database, ARCHIVED.values(), every_days=config.every_days, budget_bytes=budget)
-        for each in lake.scrub(database, planned, apply=apply, run_id=context.run.run_id):
+        for each in lake.scrub(database, planned, apply=apply, values=config.values, run_id=context.run.run_id):
             findings += each.findings
             for finding in each.findings:
                 context.log.error(finding.told)

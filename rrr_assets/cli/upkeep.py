@@ -69,6 +69,7 @@ def clean(
 def scrub(
     every_days: Annotated[int, typer.Option("--every-days", min=0, help="Pass over what was read back within so many days.")] = 0,
     budget_mb: Annotated[int | None, typer.Option("--budget-mb", min=1, help="Stop there; the next call goes on.")] = None,
+    bytes_only: Annotated[bool, typer.Option("--bytes-only", help="Read values only where the bytes differ.")] = False,
     apply: Apply = False,
     only: Only = None,
     as_json: JsonFlag = False,
@@ -88,7 +89,7 @@ def scrub(
     found: list[Finding] = []
     partitions = read = 0
     with progress_bars(show=not as_json and sys.stderr.isatty()) as progress:
-        for each in Lake().scrub(database, planned, apply=apply):
+        for each in Lake().scrub(database, planned, apply=apply, values=not bytes_only):
             found += each.findings
             partitions, read = partitions + (each.partition is not None), read + each.size_bytes
             progress.step("bytes read back", read, planned.size_bytes)

@@ -111,7 +111,9 @@ def plan(database: Database, tables: Iterable[Archived], *, every_days: int, bud
     return Plan(chosen, tuple(due), len(rest), sum(rest), sum(each.size_bytes for each in last))
 
 
-def scrub(database: Database, catalogue: Catalogue, planned: Plan, *, apply: bool, run_id: str | None = None) -> Iterator[Scrubbed]:
+def scrub(
+    database: Database, catalogue: Catalogue, planned: Plan, *, apply: bool, values: bool = True, run_id: str | None = None
+) -> Iterator[Scrubbed]:
     """Look at the catalogue of each table, then read back what is due, telling each as it was looked at.
 
     Args:
@@ -119,6 +121,7 @@ def scrub(database: Database, catalogue: Catalogue, planned: Plan, *, apply: boo
         catalogue: the archive.
         planned: what is due.
         apply: whether to mend what is found.
+        values: whether to read the values too where the bytes are as they were proven: it takes a hundred times as long.
         run_id: the Dagster run, for the log.
 
     Raises:
@@ -126,7 +129,7 @@ def scrub(database: Database, catalogue: Catalogue, planned: Plan, *, apply: boo
     """
     if planned.archive_bytes and not catalogue.store.holds(NAMESPACE):
         raise StoreUnusable(f"{catalogue.store.url} holds nothing of the archive. Is RRR_ARCHIVE_URL right, and its disk there?")
-    work = _Work(database, catalogue, apply, run_id)
+    work = _Work(database, catalogue, apply, values, run_id)
     for archived in planned.tables:
         yield Scrubbed(archived.name, None, 0, 0, tuple(work.metadata(archived)))
     for each in planned.due:
@@ -138,6 +141,7 @@ class _Work:
     database: Database
     catalogue: Catalogue
     apply: bool
+    values: bool
     run_id: str | None
 
     # --- the catalogue ------------------------------------------------------------------------------------------
@@ -214,7 +218,7 @@ class _Work:
         if proof is None:
             return Scrubbed(archived.name, partition, 0, 0, ())
         damaged = _damaged(self.catalogue.store, proof.files)
-        values = self._values(archived, proof, is_damaged=bool(damaged))
+        values = self._values(archived, proof, is_damaged=bool(damaged)) if self.values or damaged else None
         reach("scrub.read")
         findings = [Finding(archived.name, partition, url, f"{differs}; {values}") for url, differs in damaged.items()]
         if values and not damaged:
@@ -224,6 +228,7 @@ class _Work:
             findings = [replace(each, mended=done.mended, differs=f"{each.differs}{_added(findings[0], done)}") for each in findings]
         else:
             entry = self._entry(archived.name, partition, proof.proof_id, [], proof.digest.rows, proof.size_bytes)
+            entry = replace(entry, detail={"values": self.values})
             with self.database.kept(Role.WRITER) as connection:
                 note(connection, entry)
         return Scrubbed(archived.name, partition, proof.digest.rows, proof.size_bytes, tuple(findings))

@@ -81,13 +81,15 @@ class Lake(dg.ConfigurableResource):  # type: ignore[type-arg]  # it yields itse
         with _opened(database) as catalogue:
             yield from remove_orphans(database, catalogue, tables, safe_hours=safe_hours, apply=apply, run_id=run_id)
 
-    def scrub(self, database: Database, planned: Plan, *, apply: bool, run_id: str | None = None) -> Iterator[Scrubbed]:
+    def scrub(
+        self, database: Database, planned: Plan, *, apply: bool, values: bool = True, run_id: str | None = None
+    ) -> Iterator[Scrubbed]:
         """Read back what is due: see `rrr_assets.lake.scrub`. Raises as `archive` does, and where mending is not permitted."""
         from rrr_assets.lake.scrub import scrub
 
         _ask(apply=apply)
         with _opened(database) as catalogue:
-            yield from scrub(database, catalogue, planned, apply=apply, run_id=run_id)
+            yield from scrub(database, catalogue, planned, apply=apply, values=values, run_id=run_id)
 
 
 def _ask(*, apply: bool) -> None:

@@ -390,6 +390,27 @@ def test_a_flipped_bit_is_found_named_and_mended_from_the_database(platform: Pla
     assert [("mended" in reason) for (reasons_of,) in reasons for reason in reasons_of] == [False, True]
 
 
+def test_bytes_alone_tell_of_a_flipped_bit_too(platform: Platform, tmp_path: Path) -> None:
+    take(platform, vision(tmp_path, tape(DAY, 100), DAY))
+    [file] = archive(platform).files
+    assert [each.findings for each in scrubbed(platform, values=False) if each.partition] == [()]
+    flip(path_of(file))
+    [finding] = [finding for each in scrubbed(platform, values=False) for finding in each.findings]
+    assert (finding.url, finding.mended is not None) == (file.url, True)
+
+
+def test_values_that_differ_under_the_right_bytes_are_found(platform: Platform, tmp_path: Path) -> None:
+    """As they would by a reader that reads otherwise than the one that proved them."""
+    take(platform, vision(tmp_path, tape(DAY, 100), DAY))
+    proof = archive(platform)
+    make_cold(platform, proof)
+    execute(platform, "update archive_proofs set content = 'another', sums = sums || '{\"size\": \"1\"}'")
+    [finding] = found(platform)
+    assert finding.url == proof.files[0].url
+    assert "the sum of size is" in finding.differs
+    assert finding.mended is None
+
+
 def test_what_is_cold_and_damaged_is_told_and_nothing_else_is_done(platform: Platform, tmp_path: Path) -> None:
     take(platform, vision(tmp_path, tape(DAY, 500), DAY))
     before = archive(platform)
@@ -551,7 +572,7 @@ _POINTS = (
 
 @pytest.mark.crash
 @pytest.mark.parametrize("point", _POINTS)
-def test_killed_at_every_step_the_next_call_ends_it(platform: Platform, tmp_path: Path, point: str) -> None:
+def test_upkeep_killed_at_every_step_is_ended_by_the_next_call(platform: Platform, tmp_path: Path, point: str) -> None:
     take(platform, vision(tmp_path, tape(DAY, 100), DAY))
     archive(platform)
     for number in (5, 6, 7):
