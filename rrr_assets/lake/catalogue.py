@@ -205,12 +205,13 @@ class Catalogue:
 
     def fault(self, archived: Archived) -> str | None:
         """What of a table's current metadata is missing or cannot be read; None where all of it can."""
-        location = self.location(archived)
-        if location is None:
-            return None
-        if self._static(location) is None:
-            return f"its metadata {location} is missing or cannot be read"
-        return None if self.named_by(location) is not None else f"what its metadata {location} leads to is missing or cannot be read"
+        while (location := self.location(archived)) is not None:
+            if self.named_by(location) is not None:
+                return None
+            # Whoever changed the table meanwhile may have removed what was looked at.
+            if location == self.location(archived):
+                return f"its metadata {location}, or what that leads to, is missing or cannot be read"
+        return None
 
     def fall_back(self, archived: Archived, metadata_urls: Sequence[str]) -> str | None:
         """Where a table's current metadata cannot be read, take the first of these that can; None where none can.

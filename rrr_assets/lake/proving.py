@@ -111,6 +111,9 @@ def archive_partition(
         if not written.rows and not held:
             catalogue.store.discard(url)
             return PartitionArchived(archived.name, partition, None, is_new=False)
+        if again and not written.rows and (before is None or before.digest.rows):
+            catalogue.store.discard(url)
+            raise ProofFailed(f"{archived.name} of {partition}: the database holds no row of it, which is no source for what is archived")
         reach("archive.written")
         back = _Watched(archived, files.read(catalogue.store, url, archived))
         for _ in back:

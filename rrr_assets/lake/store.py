@@ -7,7 +7,7 @@ AWS_REGION, AWS_ENDPOINT_URL, ...) or the machine's role, and stand in no settin
 
 import os
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -115,16 +115,13 @@ class Store:
 
     def _give_up(self, url: str) -> None:
         """Leave nothing of an object that could not be written: not half of it, and no parts that are not seen and paid for."""
-        if not self.is_local:
-            from botocore.exceptions import BotoCoreError, ClientError
-
-            try:
-                for upload in self._uploads(self.path(url)):
-                    self.abort(upload)
-            except (BotoCoreError, ClientError):
-                # Where the store does not answer now, the clean-up ends it later. What failed is told by who called.
-                return
-        self.discard(url)
+        try:
+            for upload in [] if self.is_local else self._uploads(self.path(url)):
+                self.abort(upload)
+            self.discard(url)
+        except OSError:
+            # Where the store does not answer now, the clean-up ends it later. What failed is told by who called.
+            return
 
     def open(self, url: str) -> "NativeFile":
         """An object, for reading at any place."""
@@ -187,18 +184,18 @@ class Store:
 
     def _uploads(self, path: str) -> list[Upload]:
         bucket, _, prefix = path.partition("/")
-        pages = s3_client().get_paginator("list_multipart_uploads").paginate(Bucket=bucket, Prefix=prefix)
-        found = (each for page in pages for each in page.get("Uploads", ()))
+        with _told_as_oserror():
+            pages = s3_client().get_paginator("list_multipart_uploads").paginate(Bucket=bucket, Prefix=prefix)
+            found = [each for page in pages for each in page.get("Uploads", ())]
         return [Upload(f"s3://{bucket}/{each['Key']}", each["UploadId"], each["Initiated"]) for each in found]
 
     def abort(self, upload: Upload) -> None:
         """Give up an upload, and the parts of it that lie in the store. One that ended meanwhile is left as it is."""
         bucket, _, key = upload.url.removeprefix("s3://").partition("/")
-        client = s3_client()
-        try:
-            client.abort_multipart_upload(Bucket=bucket, Key=key, UploadId=upload.upload_id)
-        except client.exceptions.NoSuchUpload:
-            return
+        with _told_as_oserror():
+            client = s3_client()
+            with suppress(client.exceptions.NoSuchUpload):
+                client.abort_multipart_upload(Bucket=bucket, Key=key, UploadId=upload.upload_id)
 
     def catalogue_properties(self) -> dict[str, str]:
         """What the catalogue's library needs to enter the same store."""
@@ -218,6 +215,17 @@ def s3_client() -> Any:
 
     config = Config(retries={"max_attempts": _ATTEMPTS, "mode": "standard"}, connect_timeout=_CONNECT_SECONDS, read_timeout=_ANSWER_SECONDS)
     return boto3.client("s3", region_name=_region(), endpoint_url=_endpoint(), config=config)
+
+
+@contextmanager
+def _told_as_oserror() -> Iterator[None]:
+    """What goes wrong with the store is an OSError, whichever library met it."""
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    try:
+        yield
+    except (BotoCoreError, ClientError) as error:
+        raise OSError(str(error)) from error
 
 
 def _time(ns: int | None) -> datetime:

@@ -217,6 +217,14 @@ def test_upkeep_of_a_store_in_trouble_changes_nothing(platform: Platform, store:
     assert len(last(platform).files) == 1
 
 
+def test_uploads_that_may_not_be_listed_are_told(platform: Platform, store: FaultyStore, tmp_path: Path) -> None:
+    take(platform, vision(tmp_path, tape(DAY, 100), DAY))
+    archive(platform)
+    store.break_down(Fault("ListMultipartUploads", status=403))
+    with pytest.raises(OSError, match="ListMultipartUploads"):
+        cleaned(platform)
+
+
 def test_a_flipped_bit_in_a_bucket(platform: Platform, store: FaultyStore, tmp_path: Path) -> None:
     take(platform, vision(tmp_path, tape(DAY, 100), DAY))
     [file] = archive(platform).files

@@ -491,6 +491,20 @@ def test_what_the_catalogue_names_and_nothing_proved_is_archived(platform: Platf
     assert read_back(platform) == 100
 
 
+def test_an_empty_table_is_no_source_for_what_nothing_proved(platform: Platform, tmp_path: Path) -> None:
+    """What somebody registers who does not come by the database is not replaced by the nothing that is there."""
+    take(platform, vision(tmp_path, tape(DAY, 100), DAY))
+    [file] = archive(platform).files
+    execute(platform, "delete from archive_proofs")
+    execute(platform, "delete from raw_trades")
+    [told] = found(platform)
+    assert told.mended is None
+    assert "the database holds no row of it" in told.differs
+    with catalogue(platform) as lake:
+        assert [each.url for each in lake.files(TRADES, DAY)] == [file.url]
+    assert path_of(file).exists()
+
+
 @pytest.mark.parametrize("lost", ["metadata", "manifests", "all metadata"])
 def test_a_catalogue_whose_metadata_is_lost_is_mended(platform: Platform, tmp_path: Path, lost: str) -> None:
     for day in (DAY, NEXT):
