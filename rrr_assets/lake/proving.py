@@ -131,7 +131,7 @@ def archive_partition(
         reach("archive.verified")
         snapshot_id = catalogue.exchange(archived, partition, [url], _properties(back.digest, mark, known_at, run_id))
         reach("archive.registered")
-        proof = _write_proof(database, archived, partition, snapshot_id, [written], back, mark, known_at, run_id)
+        proof = _write_proof(database, archived, partition, snapshot_id, [written], back.digest, back.bars, mark, known_at, run_id)
         reach("archive.proven")
     return PartitionArchived(archived.name, partition, proof, is_new=True)
 
@@ -172,12 +172,12 @@ def rows_of(store: Store, archived: Archived, written: Sequence[files.Written]) 
     yield from merged([files.read(store, url, archived, size) for url in urls], archived.order)
 
 
-def digest_of(archived: Archived, batches: Iterable[pa.RecordBatch]) -> tuple[Digest, str | None]:
-    """The digest of a partition's rows, and the hash of the bars that they make."""
-    watched = _Watched(archived, batches)
-    for _ in watched:
-        pass
-    return watched.digest, watched.bars
+def digest_of(archived: Archived, batches: Iterable[pa.RecordBatch]) -> Digest:
+    """The digest of a partition's rows."""
+    digester = Digester(archived.canonical_schema())
+    for batch in batches:
+        digester.add(batch)
+    return digester.digest()
 
 
 def rewrite_partition(
@@ -188,22 +188,27 @@ def rewrite_partition(
     Raises:
         ProofFailed: the files do not hold what was proven, or what was read back differs. Nothing was registered.
     """
-    source = _Watched(archived, rows_of(catalogue.store, archived, before.files))
+    digester = Digester(archived.canonical_schema())
+
+    def watched() -> Iterator[pa.RecordBatch]:
+        for batch in rows_of(catalogue.store, archived, before.files):
+            digester.add(batch)
+            yield batch
+
     url = catalogue.new_file_url(archived, partition, uuid.uuid4().hex)
-    written = files.write(catalogue.store, url, archived, partition, catalogue.file_schema(archived), source)
+    written = files.write(catalogue.store, url, archived, partition, catalogue.file_schema(archived), watched())
     reach("compact.written")
-    back = _Watched(archived, files.read(catalogue.store, url, archived))
-    for _ in back:
-        pass
-    for held, where in ((source, "its files hold"), (back, f"what was written to {url} and read back holds")):
-        wrong = before.digest.differences(held.digest) + ([] if before.bars in {None, held.bars} else ["the bars made of it differ"])
-        if wrong:
+    back = digest_of(archived, files.read(catalogue.store, url, archived))
+    for held, where in ((digester.digest(), "its files hold"), (back, f"what was written to {url} and read back holds")):
+        if wrong := before.digest.differences(held):
             catalogue.store.discard(url)
             raise ProofFailed(f"{archived.name} of {partition}: {where} other than what was proven: {'; '.join(wrong)}")
     reach("compact.verified")
-    snapshot_id = catalogue.exchange(archived, partition, [url], _properties(back.digest, before.log_mark, before.known_at, run_id))
+    snapshot_id = catalogue.exchange(archived, partition, [url], snapshot_properties(before, run_id))
     reach("compact.registered")
-    proof = _write_proof(database, archived, partition, snapshot_id, [written], back, before.log_mark, before.known_at, run_id)
+    proof = _write_proof(
+        database, archived, partition, snapshot_id, [written], before.digest, before.bars, before.log_mark, before.known_at, run_id
+    )
     reach("compact.proven")
     return proof
 
@@ -217,15 +222,12 @@ def register_again(
     Raises:
         ProofFailed: they do not hold it. Nothing was registered.
     """
-    back = _Watched(archived, rows_of(catalogue.store, archived, kept))
-    for _ in back:
-        pass
-    wrong = last.digest.differences(back.digest)
-    if wrong:
+    if wrong := last.digest.differences(digest_of(archived, rows_of(catalogue.store, archived, kept))):
         raise ProofFailed(f"{archived.name} of {partition}: {kept[0].url} holds something else: {'; '.join(wrong)}")
-    told = _properties(back.digest, last.log_mark, last.known_at, run_id)
-    snapshot_id = catalogue.exchange(archived, partition, [file.url for file in kept], told)
-    return _write_proof(database, archived, partition, snapshot_id, list(kept), back, last.log_mark, last.known_at, run_id)
+    snapshot_id = catalogue.exchange(archived, partition, [file.url for file in kept], snapshot_properties(last, run_id))
+    return _write_proof(
+        database, archived, partition, snapshot_id, list(kept), last.digest, last.bars, last.log_mark, last.known_at, run_id
+    )
 
 
 def snapshot_properties(proof: Proof, run_id: str | None = None) -> Mapping[str, str]:
@@ -398,10 +400,9 @@ def _properties(digest: Digest, mark: int, known_at: datetime, run_id: str | Non
 
 
 def _write_proof(
-    database: Database, archived: Archived, partition: date, snapshot_id: int, written: list[files.Written], back: _Watched, mark: int,
-    known_at: datetime, run_id: str | None,
+    database: Database, archived: Archived, partition: date, snapshot_id: int, written: list[files.Written], digest: Digest,
+    bars: str | None, mark: int, known_at: datetime, run_id: str | None,
 ) -> Proof:  # fmt: skip
-    digest, bars = back.digest, back.bars
     told = [{"url": file.url, "rows": file.rows, "size_bytes": file.size_bytes, "sha256": file.sha256} for file in written]
     values = {
         "relation": archived.name, "partition_start": partition, "snapshot_id": snapshot_id, "files": Jsonb(told), "row_count": digest.rows,

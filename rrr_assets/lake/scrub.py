@@ -236,7 +236,7 @@ class _Work:
     def _values(self, archived: Archived, proof: Proof, *, is_damaged: bool) -> str | None:
         """How the values differ from those that were proven; None where nothing does, and it is not known to be damaged."""
         try:
-            digest, bars = digest_of(archived, rows_of(self.catalogue.store, archived, proof.files))
+            digest = digest_of(archived, rows_of(self.catalogue.store, archived, proof.files))
         except FileNotFoundError:
             return "its values are lost with it"
         except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
@@ -244,8 +244,7 @@ class _Work:
             if not is_damaged:
                 raise
             return f"its values cannot be read: {str(error).splitlines()[0]}"
-        wrong = proof.digest.differences(digest) + ([] if proof.bars in {None, bars} else ["the bars made of it differ"])
-        return "; ".join(wrong) or ("its values are the same" if is_damaged else None)
+        return "; ".join(proof.digest.differences(digest)) or ("its values are the same" if is_damaged else None)
 
     def _sound_again(self, kept: KeptProof, proof: Proof, damaged: Sequence[str]) -> str | None:
         """Bring a partition back from what is left of it, and set the damaged files aside."""
@@ -263,7 +262,7 @@ class _Work:
 
     def _written_anew(self, archived: Archived, partition: date) -> str | None:
         done = archive_partition(self.database, self.catalogue, archived, partition, self.run_id, again=True)
-        return None if done.proof is None else "written anew from the database"
+        return "written anew from the database" if done.is_new and done.proof is not None else None
 
     def _from_another_file(self, archived: Archived, partition: date, proof: Proof) -> str | None:
         """What a compaction or a second archiving replaced holds the same values, as long as it is there."""
@@ -277,7 +276,7 @@ class _Work:
             for each in reversed(others):
                 if each.proof_id == proof.proof_id or each.rows != proof.digest.rows or _damaged(self.catalogue.store, each.files):
                     continue
-                if proof.digest.differences(digest_of(archived, rows_of(self.catalogue.store, archived, each.files))[0]):
+                if proof.digest.differences(digest_of(archived, rows_of(self.catalogue.store, archived, each.files))):
                     continue
                 register_again(self.database, self.catalogue, archived, partition, each.files, last, self.run_id)
                 return f"the files of proof {each.proof_id}, which hold the same values, were registered again"
