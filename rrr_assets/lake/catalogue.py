@@ -176,6 +176,21 @@ class Catalogue:
                 if wanted:
                     self.table(archived).maintenance.expire_snapshots().by_ids(sorted(wanted)).commit()
 
+    def naming(self, archived: Archived, urls: set[str]) -> set[int]:
+        """The snapshots of a table that name any of some files. A manifest that many share is read once."""
+        table = self.table(archived)
+        names: dict[str, bool] = {}
+        found = set()
+        for snapshot in table.snapshots():
+            for manifest in snapshot.manifests(table.io):
+                path = manifest.manifest_path
+                if path not in names:
+                    names[path] = any(entry.data_file.file_path in urls for entry in manifest.fetch_manifest_entry(table.io))
+                if names[path]:
+                    found.add(snapshot.snapshot_id)
+                    break
+        return found
+
     def named(self, archived: Archived) -> set[str]:
         """Every object that a table's current metadata names: metadata, manifests, and the files of all its snapshots.
 

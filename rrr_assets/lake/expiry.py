@@ -21,7 +21,8 @@ from rrr_assets.warehouse.retention_log import Entry, note
 class Expired:
     """What expired of one table, or would. `size_bytes` is of the files of those proofs that no other proof names.
 
-    `snapshots_lost` counts proofs that are kept and whose snapshot the catalogue has no more: their files are read by the proof.
+    `snapshots_lost` counts proofs that are held or were superseded lately and whose snapshot the catalogue has no more: their files are
+    read by the proof.
     """
 
     relation: str
@@ -38,8 +39,8 @@ def expire(
 ) -> Iterator[Expired]:
     """Let old proofs and snapshots expire, table by table, telling each.
 
-    A snapshot stays that is the current one, that the last proof of a partition names or one that a hold covers or that was superseded
-    lately, and any that is younger than `keep_days`.
+    A snapshot stays that is the current one, that is of a proof that a hold covers or that was superseded lately, and any that is younger
+    than `keep_days`; that of a partition's last proof too, as long as it does not keep files that expired.
 
     Args:
         database: of the proofs and the catalogue, entered as the writer.
@@ -64,10 +65,15 @@ def _expired(database: Database, catalogue: Catalogue, archived: Archived, keep_
         going = [each for each in proofs if each.why is None and not each.is_expired and each.tier != "deleted"]
         note(connection, *(_entry(each, proofs, apply=apply, run_id=run_id) for each in going))
     reach("expire.logged")
-    kept = {each.snapshot_id for each in proofs if each.why is not None}
     since = datetime.now(UTC) - timedelta(days=keep_days)
     snapshots = catalogue.snapshots(archived)
-    old = [each.snapshot_id for each in snapshots if not each.is_current and each.snapshot_id not in kept and each.made_at < since]
+    kept = {each.snapshot_id for each in proofs if each.why in {"held", "young"}}
+    # That of a last proof goes where it alone would keep what expired, or was deleted: the files of the proof are in the current one too.
+    last = {each.snapshot_id for each in proofs if each.why == "last"}
+    gone = {file.url for each in proofs if each in going or each.may_go for file in each.files}
+    gone -= {file.url for each in proofs if each.why is not None and not each.may_go for file in each.files}
+    staying = kept | (last - catalogue.naming(archived, gone) if gone else last)
+    old = [each.snapshot_id for each in snapshots if not each.is_current and each.snapshot_id not in staying and each.made_at < since]
     if apply and old:
         catalogue.expire(archived, old)
         reach("expire.expired")

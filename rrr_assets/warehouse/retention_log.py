@@ -1,23 +1,15 @@
-"""The log of what retention, restoring and the archive's upkeep did: one way to write into it.
+"""Entries of the archive's upkeep in the log of retention, several at a time.
 
-Belongs here: an entry, with who and in which environment. Does not: what is done, and why (lake/, archive/).
+Belongs here: an entry as upkeep makes it. Does not: the log itself (tiers.py), what is done, and why (lake/, archive/).
 """
 
-import getpass
-import os
-import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-import psycopg
-from psycopg.types.json import Jsonb
-
-from rrr_assets.contracts.retention import ENVIRONMENT
-from rrr_assets.warehouse.sqlfiles import query
-
-Connection = psycopg.Connection[tuple[Any, ...]]
+from rrr_assets.warehouse.books import Connection
+from rrr_assets.warehouse.tiers import log
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,14 +30,8 @@ class Entry:
 
 def note(connection: Connection, *entries: Entry) -> None:
     """Write entries down, in their order, in the transaction of the caller."""
-    with connection.cursor() as cursor:
-        cursor.executemany(query("retention_note"), [_values(entry) for entry in entries])
-
-
-def _values(entry: Entry) -> dict[str, Any]:
-    return {
-        "action": entry.action, "relation": entry.relation, "partition_start": entry.partition, "is_dry_run": entry.is_dry_run,
-        "row_count": entry.row_count, "size_bytes": entry.size_bytes, "proof_id": entry.proof_id, "reasons": list(entry.reasons),
-        "detail": None if entry.detail is None else Jsonb(dict(entry.detail)), "environment": os.environ.get(ENVIRONMENT) or None,
-        "by_whom": f"{getpass.getuser()}@{socket.gethostname()}", "run_id": entry.run_id,
-    }  # fmt: skip
+    for each in entries:
+        log(
+            connection, each.action, each.relation, each.partition, is_dry_run=each.is_dry_run, row_count=each.row_count,
+            size_bytes=each.size_bytes, proof_id=each.proof_id, reasons=each.reasons, detail=each.detail, run_id=each.run_id,
+        )  # fmt: skip

@@ -110,7 +110,7 @@ FAULTS = {
 def test_what_the_store_fails_at_is_told_and_done_later(platform: Platform, store: FaultyStore, tmp_path: Path, fault: Fault) -> None:
     take(platform, vision(tmp_path, tape(DAY, 300), DAY))
     store.break_down(fault)
-    with pytest.raises(StoreUnreachable, match=f"s3://{BUCKET}/desk/archive did not answer well"):
+    with pytest.raises(StoreUnreachable, match="did not answer well"):
         through_the_lake(platform)
     assert store.hit >= 1
     store.recover()

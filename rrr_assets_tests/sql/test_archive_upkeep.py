@@ -167,19 +167,55 @@ def test_old_snapshots_expire_and_say_so(platform: Platform, tmp_path: Path) -> 
     assert read_back(platform) == 101
 
 
+def snapshots(platform: Platform) -> set[int]:
+    with catalogue(platform) as lake:
+        return {snapshot.snapshot_id for snapshot in lake.snapshots(TRADES)}
+
+
 def test_the_last_proof_of_every_partition_keeps_its_snapshot(platform: Platform, tmp_path: Path) -> None:
+    for day in (DAY, NEXT):
+        take(platform, vision(tmp_path, tape(day, 50, first_id=1000 if day == DAY else 2000), day))
+    proofs = {archive(platform).snapshot_id, archive(platform, NEXT).snapshot_id}
+    assert expired(platform) == []
+    assert snapshots(platform) == proofs
+
+
+def test_a_snapshot_does_not_keep_what_expired_of_another_partition(platform: Platform, tmp_path: Path) -> None:
+    """The next day's snapshot names what was this day's file then: it would stay as long as that day does."""
     for day in (DAY, NEXT):
         take(platform, vision(tmp_path, tape(day, 50, first_id=1000 if day == DAY else 2000), day))
     first, other = archive(platform), archive(platform, NEXT)
     late(platform, tmp_path)
-    archive(platform)
+    second = archive(platform)
     expired(platform)
-    with catalogue(platform) as lake:
-        kept = {snapshot.snapshot_id for snapshot in lake.snapshots(TRADES)}
-    assert other.snapshot_id in kept
-    assert first.snapshot_id not in kept
+    assert snapshots(platform) == {second.snapshot_id}
     cleaned(platform)
+    assert not path_of(first.files[0]).exists()
+    assert path_of(other.files[0]).exists()
     assert (read_back(platform), read_back(platform, NEXT)) == (51, 50)
+    assert expired(platform) == []
+    assert found(platform) == []
+
+
+def test_what_was_deleted_at_the_end_of_its_life_is_removed(platform: Platform, tmp_path: Path) -> None:
+    for day in (DAY, NEXT):
+        take(platform, vision(tmp_path, tape(day, 50, first_id=1000 if day == DAY else 2000), day))
+    first, other = archive(platform), archive(platform, NEXT)
+    make_cold(platform, first)
+    with catalogue(platform) as lake:
+        lake.exchange(TRADES, DAY, [], {})
+    execute(platform, "update partition_tiers set tier = 'deleted'")
+    assert found(platform) == []
+    hold(platform, "raw_trades", DAY, NEXT)
+    expired(platform)
+    cleaned(platform)
+    assert path_of(first.files[0]).exists()
+    execute(platform, "update holds set released_at = now(), released_by = 'a test'")
+    expired(platform)
+    cleaned(platform)
+    assert not path_of(first.files[0]).exists()
+    assert path_of(other.files[0]).exists()
+    assert read_back(platform, NEXT) == 50
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ def test_where_no_environment_is_named_nothing_is_permitted(monkeypatch: pytest.
     monkeypatch.delenv(ENVIRONMENT, raising=False)
     if named is not None:
         monkeypatch.setenv(ENVIRONMENT, named)
-    with pytest.raises(NotPermitted, match="to one of development, staging, production"):
+    with pytest.raises(NotPermitted, match=r"Set .* to one of development, staging, production"):
         permitted("maintain")
 
 
