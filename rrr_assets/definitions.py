@@ -9,6 +9,7 @@ from typing import Any
 import dagster as dg
 
 from rrr_assets.archive.assets import ARCHIVED_ASSETS
+from rrr_assets.archive.backups import BACKUP_ASSETS, BACKUP_JOBS, BACKUP_SCHEDULES, backup_log
 from rrr_assets.archive.cost_assets import COST_JOB, COST_SCHEDULE, cost_report
 from rrr_assets.archive.retention import (
     DRILL_JOB,
@@ -71,6 +72,7 @@ def build_defs(overrides: Mapping[str, Any] | None = None) -> dg.Definitions:
             retention,
             restore_drill,
             cost_report,
+            *BACKUP_ASSETS,
         ],
         asset_checks=LIVE_BARS_CHECKS,
         jobs=[
@@ -83,6 +85,7 @@ def build_defs(overrides: Mapping[str, Any] | None = None) -> dg.Definitions:
             RETENTION_JOB,
             DRILL_JOB,
             COST_JOB,
+            *BACKUP_JOBS,
         ],
         schedules=[
             daily_close(main_job),
@@ -92,8 +95,9 @@ def build_defs(overrides: Mapping[str, Any] | None = None) -> dg.Definitions:
             RETENTION_SCHEDULE,
             DRILL_SCHEDULE,
             COST_SCHEDULE,
+            *BACKUP_SCHEDULES,
         ],
-        sensors=[landing_sensor(main_job), invalidation_sensor(refresh_job)],
+        sensors=[landing_sensor(main_job), invalidation_sensor(refresh_job), backup_log],
         resources={"warehouse": Warehouse(), "lake": Lake(), **(overrides or {})},
         # The work is vectorised and inside engines: a process per step would cost seconds and gain nothing.
         executor=dg.in_process_executor,

@@ -16,6 +16,7 @@ from rrr_assets.resources.lake import Lake
 from rrr_assets.resources.partitions import contiguous, range_tags
 from rrr_assets.resources.permission import NotPermitted, permitted
 from rrr_assets.resources.reporting import QUALITY, failures_told_once
+from rrr_assets.resources.requests import no_room
 from rrr_assets.resources.warehouse import Warehouse
 
 if TYPE_CHECKING:
@@ -152,6 +153,9 @@ def archive_schedule(job: Any, grain: str) -> dg.ScheduleDefinition:
         description=f"Archives {grain}s that are older than the hot tier and are not in the archive as they are now.",
     )
     def archive(context: dg.ScheduleEvaluationContext, warehouse: Warehouse, lake: Lake) -> Iterator[dg.RunRequest | dg.SkipReason]:
+        if full := no_room():
+            yield full
+            return
         today = context.scheduled_execution_time.astimezone(UTC).date()
         waiting = {partition for name, partition in lake.to_archive(warehouse.database(), today) if ARCHIVED_GROUPS[name].grain == grain}
         ranges = contiguous(waiting) if grain == "day" else [(month, month) for month in sorted(waiting)]

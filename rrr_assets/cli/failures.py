@@ -30,10 +30,8 @@ def expected_failures() -> tuple[type[BaseException], ...]:
     from rrr_assets.warehouse.home import HomeUnusable
     from rrr_assets.warehouse.server import ServerFailed
 
-    return (
-        CommandFailed, ReadRefused, SourceRefused, DatabaseUnusable, HomeUnusable, ServerFailed, PermanentFailure, StoreUnreachable,
-        psycopg.Error, OSError,
-    )  # fmt: skip
+    kinds = (ReadRefused, SourceRefused, PermanentFailure, StoreUnreachable, DatabaseUnusable, HomeUnusable, ServerFailed)
+    return (CommandFailed, *kinds, psycopg.Error, OSError)
 
 
 def tell(failure: BaseException) -> None:

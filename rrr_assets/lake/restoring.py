@@ -24,6 +24,7 @@ from rrr_assets.lake import files
 from rrr_assets.lake.proving import Connection, Proof, ProofFailed, latest_proof, proof_of_number, source_rows
 from rrr_assets.lake.store import Store, failures_told
 from rrr_assets.warehouse.connect import Database, Role
+from rrr_assets.warehouse.disk import require_room
 from rrr_assets.warehouse.faultpoints import reach
 from rrr_assets.warehouse.intake import copy_batches
 from rrr_assets.warehouse.sqlfiles import query
@@ -88,7 +89,9 @@ def restore(
     Raises:
         NothingToRestore: it was deleted.
         ProofFailed: what the store gives is not what was proven, or the database gave it back otherwise. Nothing came back.
+        NoSpaceLeft: a disk has little room.
     """
+    require_room(f"the restore of {group.name} of {partition}")
     with database.connect(Role.WRITER) as connection:
         lock_alone(connection, [table.name for table in group.tables], partition)
         done = [
@@ -138,6 +141,7 @@ def restore_aside(
         NothingToRestore: there is no such proof, or its files are gone.
         ProofFailed: what the store gives is not what was proven, or the database gave it back otherwise.
     """
+    require_room(f"the restore into {name}")
     target = sql.Identifier(ASIDE, name)
     with database.connect(Role.WRITER) as connection:
         connection.execute(sql.SQL("create table {} (like {})").format(target, sql.Identifier(archived.name)))

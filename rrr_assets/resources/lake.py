@@ -44,13 +44,15 @@ class Lake(dg.ConfigurableResource):  # type: ignore[type-arg]  # it yields itse
             ProofFailed: what was read back from the store is not what was written.
             StoreUnusable: RRR_ARCHIVE_URL names no store.
             StoreUnreachable: the store did not answer, or not well.
-            NoSpaceLeft: the store is a folder whose disk is full.
+            NoSpaceLeft: the store is a folder whose disk is full, or would be soon.
         """
         from rrr_assets.lake.proving import archive_partition, rows_waiting
         from rrr_assets.lake.store import Store, failures_told
+        from rrr_assets.warehouse.disk import require_room
 
         with failures_told("the partition was not archived"), Catalogue(database, Store.current()) as catalogue:
             for partition in partitions:
+                require_room(f"the archive of {partition}")
                 done = [archive_partition(database, catalogue, table, partition, run_id) for table in tables]
                 yield partition, done, rows_waiting(database, tables, partition)
 
@@ -137,10 +139,13 @@ class Lake(dg.ConfigurableResource):  # type: ignore[type-arg]  # it yields itse
             NothingToRestore: that one was never archived.
             ProofFailed: it does not come back equal.
             StoreUnreachable: the store did not answer, or not well.
+            NoSpaceLeft: a disk has little room.
         """
         from rrr_assets.lake.restoring import drawn, drill
         from rrr_assets.lake.store import Store, failures_told
+        from rrr_assets.warehouse.disk import require_room
 
+        require_room("the drill")
         chosen = drawn(database, relation, partition)
         with failures_told("nothing was brought back"):
             return [drill(database, Store.current(), *each, run_id) for each in chosen]

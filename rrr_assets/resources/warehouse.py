@@ -50,14 +50,16 @@ class Warehouse(dg.ConfigurableResource):  # type: ignore[type-arg]  # it yields
         A day that retention has dropped comes back first.
 
         Raises:
-            NoSpaceLeft: the database's disk is full; nothing of the day was stored.
+            NoSpaceLeft: the database's disk is full, or would be soon; nothing of the day was stored.
             DayDropped: the day was deleted at the end of its time.
         """
         from rrr_assets.lake.restoring import bringing_back
+        from rrr_assets.warehouse.disk import require_room
         from rrr_assets.warehouse.load import load_day
         from rrr_assets.warehouse.load_bars import load_bars_day
         from rrr_assets.warehouse.tiers import brought_back
 
+        require_room(f"the load of {stream} of {day}")
         store = load_bars_day if stream == "venue_bars" else load_day
         database = self.database()
         return brought_back(bringing_back(database, run_id), lambda: store(database, day, files, run_id, raw_text))
@@ -71,16 +73,19 @@ class Warehouse(dg.ConfigurableResource):  # type: ignore[type-arg]  # it yields
 
         Raises:
             RawTradesGone: the day's trades were dropped by retention; its bars stay as they are.
+            NoSpaceLeft: a disk has little room; the days before stay refreshed.
         """
         from rrr_assets.lake.restoring import bringing_back
+        from rrr_assets.warehouse.disk import while_there_is_room
         from rrr_assets.warehouse.home import Home
         from rrr_assets.warehouse.refresh import refresh_bars
 
         database = self.database()
-        return refresh_bars(
+        done = refresh_bars(
             database, interval, days, whole_days=whole_days, instruments=instruments, home=Home.current(), engine=engine,
             bring_back=bringing_back(database),
         )  # fmt: skip
+        return while_there_is_room(f"the refresh of bars of {interval}", done)
 
     def forget_staged(self, days: Sequence[date] | None = None) -> None:
         """Drop what this home has staged of the landed files of some days, or of all, and nothing needs any more."""

@@ -3,6 +3,7 @@
 -- A database that was moved over from plain PostgreSQL has functions of these names already, and what was warm there is no column yet.
 
 delete from partition_tiers where tier = 'warm';
+drop function if exists refuse_write() cascade;
 
 create or replace function warm_partition(relation text, from_day date, until_day date) returns void
 language plpgsql
