@@ -47,10 +47,9 @@ class Lake(dg.ConfigurableResource):  # type: ignore[type-arg]  # it yields itse
             NoSpaceLeft: the store is a folder whose disk is full, or would be soon.
         """
         from rrr_assets.lake.proving import archive_partition, rows_waiting
-        from rrr_assets.lake.store import Store, failures_told
         from rrr_assets.warehouse.disk import require_room
 
-        with failures_told("the partition was not archived"), Catalogue(database, Store.current()) as catalogue:
+        with _opened(database, "the partition was not archived") as catalogue:
             for partition in partitions:
                 require_room(f"the archive of {partition}")
                 done = [archive_partition(database, catalogue, table, partition, run_id) for table in tables]
@@ -157,10 +156,10 @@ def _ask(*, apply: bool) -> None:
 
 
 @contextmanager
-def _opened(database: Database) -> Iterator[Catalogue]:
+def _opened(database: Database, what: str = "upkeep did not end") -> Iterator[Catalogue]:
     """The archive in the store of this process' environment; what its store does wrong is told as what it is."""
     from rrr_assets.lake.catalogue import Catalogue
     from rrr_assets.lake.store import Store, failures_told
 
-    with failures_told("upkeep did not end"), Catalogue(database, Store.current()) as catalogue:
+    with failures_told(what), Catalogue(database, Store.current()) as catalogue:
         yield catalogue

@@ -261,8 +261,10 @@ def test_a_disk_that_is_full(database: Database, small_disk: Path, tmp_path: Pat
     take(platform, vision(tmp_path, [Told(5, midnight(DAY) + 5)], DAY, "-late"))
     filler = small_disk / "filler"
     filler.write_bytes(bytes(shutil.disk_usage(small_disk).free))
-    with pytest.raises(NoSpaceLeft, match="is full"):
+    with pytest.raises(NoSpaceLeft, match="was not begun"):
         through_the_lake(platform)
+    with pytest.raises(OSError, match="No space left"):
+        archive(platform)
     monkeypatch.setenv("RRR_ENVIRONMENT", "development")
     with pytest.raises(NoSpaceLeft, match="is full"):
         list(Lake().compact(platform.database, ARCHIVED.values(), apply=True))
