@@ -60,10 +60,10 @@ def write(store: Store, url: str, archived: Archived, partition: date, schema: p
     return Written(url, rows, store.size(url), sha256(store, url))
 
 
-def read(store: Store, url: str, archived: Archived) -> Iterator[pa.RecordBatch]:
+def read(store: Store, url: str, archived: Archived, batch_rows: int = ROW_GROUP) -> Iterator[pa.RecordBatch]:
     """A file's rows in the canonical schema of the table, in their order."""
     with store.open(url) as source, pq.ParquetFile(source) as file:
-        for batch in file.iter_batches(batch_size=ROW_GROUP):
+        for batch in file.iter_batches(batch_size=batch_rows):
             yield unpack(archived, batch)
 
 
