@@ -119,8 +119,6 @@ def _columns(parquet: "ParquetFile", archived: Archived, file: Written) -> set[s
     schema = parquet.metadata.schema
     held = {schema.column(place).path.partition(".")[0] for place in range(parquet.metadata.num_columns)}
     unknown = sorted(held - set(stored.names))
-    # Arrow keeps a second description of the columns, by which it finds them.
-    unknown += sorted(held ^ set(parquet.schema_arrow.names))
     lacking = sorted(each.name for each in stored if not each.nullable and each.name not in held)
     if unknown or lacking:
         why = [*(f"it has a column {name!r}" for name in unknown), *(f"it has no column {name!r}" for name in lacking)]
