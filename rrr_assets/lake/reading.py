@@ -59,9 +59,13 @@ def rows(
     for file in files:
         with _told(file), store.open(file.url) as source, _opened(source, file) as parquet:
             groups = _row_groups(parquet.metadata, archived, wanted)
-            held = set(parquet.schema_arrow.names)
+            held = _columns(parquet, archived, file)
             columns = columns_needed(archived, [*(names or archived.table.column_names), *_asked(archived, wanted)])
-            for batch in parquet.iter_batches(ROW_GROUP, row_groups=groups, columns=[name for name in columns if name in held]):
+            asked = [name for name in columns if name in held]
+            for batch in parquet.iter_batches(ROW_GROUP, row_groups=groups, columns=asked):
+                # Arrow keeps a second description of the columns, and gives what it finds by that one.
+                if set(batch.schema.names) != set(asked):
+                    raise _corrupt(file, "its columns are described in two ways")
                 chosen = _filtered(batch, archived, wanted)
                 if len(chosen):
                     yield unpack(archived, chosen, names)
