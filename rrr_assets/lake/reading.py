@@ -62,13 +62,18 @@ def rows(
             held = _columns(parquet, archived, file)
             columns = columns_needed(archived, [*(names or archived.table.column_names), *_asked(archived, wanted)])
             asked = [name for name in columns if name in held]
+            missing = sum(parquet.metadata.row_group(number).num_rows for number in groups)
             for batch in parquet.iter_batches(ROW_GROUP, row_groups=groups, columns=asked):
                 # Arrow keeps a second description of the columns, and gives what it finds by that one.
                 if set(batch.schema.names) != set(asked):
                     raise _corrupt(file, "its columns are described in two ways")
+                missing -= len(batch)
                 chosen = _filtered(batch, archived, wanted)
                 if len(chosen):
                     yield unpack(archived, chosen, names)
+            # A page says itself how many values it holds, where no checksum reaches.
+            if missing:
+                raise _corrupt(file, f"its pages lack {missing} rows")
 
 
 def row_groups(store: Store, archived: Archived, file: Written, wanted: Wanted) -> tuple[int, int]:
