@@ -29,23 +29,22 @@ import pyarrow.compute as pc
 from psycopg import sql as compose
 
 from rrr_assets.calc.information_bars import Rule
-from rrr_assets.calc.numbers import most_whole_digits
 from rrr_assets.calc.outcomes import StoreUnreachable
 from rrr_assets.contracts.archive import ARCHIVED
 from rrr_assets.contracts.bars import BAR_REVISIONS, BARS, INTERVALS
 from rrr_assets.contracts.base import Table
 from rrr_assets.contracts.information_bars import BAR_RULES, INFORMATION_BARS, KINDS
 from rrr_assets.contracts.ledgers import ARCHIVE_PROOFS, BAR_CONFORMANCE, COVERAGE, INGEST_BATCHES, INSTRUMENTS, QUARANTINE, STATUSES
-from rrr_assets.contracts.parsed import UTC_MICROSECONDS
 from rrr_assets.contracts.ticks import RAW_DEPTH, RAW_QUOTES, RAW_TRADES, VENUE_BARS
 from rrr_assets.lake.planning import first_days
 from rrr_assets.venues.names import INTERVAL_SECONDS, MONTH, parse_instrument
-from rrr_assets.warehouse.arrow import JSON_FIELD, as_contract, column_types, copied
+from rrr_assets.warehouse.arrow import as_contract, column_types, copied
 from rrr_assets.warehouse.connect import Database, DatabaseUnusable, Role
 from rrr_assets.warehouse.information_bars import rules_in_force
 from rrr_assets.warehouse.sqlfiles import query
 
 if TYPE_CHECKING:
+    from rrr_assets.lake.asking import Explained
     from rrr_assets.lake.merging import Asked
 
 _IS_HERE: Final = compose.SQL(f"({query('read_is_here').strip().removesuffix(';')})")
@@ -55,9 +54,6 @@ _TICK_ORDER: Final = ("event_time", "sequence")
 _SESSION: Final = {"DateStyle": "ISO", "default_transaction_read_only": "on"}
 # The database that an environment meant, so that a read does not ask the embedded server who it is.
 _MEANT: Final[dict[tuple[str, ...], Database]] = {}
-_BOOLEAN_OID, _SMALLINT_OID, _INTEGER_OID, _BIGINT_OID, _NUMERIC_OID, _TIME_OID = 16, 21, 23, 20, 1700, 1184
-_REAL_OIDS: Final = frozenset({700, 701})
-_JSON_OIDS: Final = frozenset({114, 3802})
 
 
 class ReadRefused(Exception):
@@ -419,26 +415,31 @@ def sql(statement: str, *, database: Database | None = None) -> pa.Table:
     holds the column; everything else, and a decimal or time that Arrow cannot hold, comes as PostgreSQL's text. A statement
     without rows gives a table without columns.
 
+    Tables are read in all tiers. Where a part of one is in the archive, its rows go to the database with the statement, which answers as it
+    always does: the same types, the same numbers.
+
     Raises:
-        StatementRefused: it is wrong, more than one statement, would write, takes too long, or is no statement at all.
+        StatementRefused: it is wrong, more than one statement, would write, takes too long, is no statement at all, or reads what is in
+            the archive in a way that is not followed there.
+        ArchiveUnreadable: what the archive holds of it cannot be read.
     """
-    with _apart(database) as connection, connection.cursor() as cursor:
-        try:
-            # Prepared, the server takes one statement alone; sent plainly, it would run as many as there are.
-            cursor.execute(statement, prepare=True)
-            answer = cursor.pgresult
-            if answer is None or not answer.nfields:
-                return pa.table({})
-            columns = [_typed(_column_texts(answer, column), answer.ftype(column)) for column in range(answer.nfields)]
-            fields = [
-                pa.field(
-                    (answer.fname(column) or b"").decode(), values.type, metadata=JSON_FIELD if answer.ftype(column) in _JSON_OIDS else None
-                )
-                for column, values in enumerate(columns)
-            ]
-        except psycopg.Error as error:
-            raise StatementRefused(_why_refused(error)) from error
-    return pa.Table.from_arrays(columns, schema=pa.schema(fields))
+    from rrr_assets.lake.asking import ask
+
+    with _statement_refusals():
+        answered = ask(database or Database.current(), statement)
+    return _noted(answered.rows, answered.notes)
+
+
+def explain(statement: str, *, database: Database | None = None) -> "Explained":
+    """What a statement of an analyst's own reads, and how: the partitions of each tier, and the plan. Nothing of it is run.
+
+    Raises:
+        StatementRefused, ArchiveUnreadable: as `sql`.
+    """
+    from rrr_assets.lake.asking import explain as explained
+
+    with _statement_refusals():
+        return explained(database or Database.current(), statement)
 
 
 # --- windows and instruments ------------------------------------------------------------------------------------
@@ -686,15 +687,6 @@ def _enter(entered: ExitStack, database: Database | None) -> psycopg.Connection[
     return entered.enter_context(_MEANT[environment].kept(Role.ANALYST))
 
 
-@contextmanager
-def _apart(database: Database | None) -> Iterator[psycopg.Connection[Any]]:
-    """A session and read-only transaction for a statement that is not ours: what it leaves in the session goes with it."""
-    with (database or Database.current()).connect(Role.ANALYST) as connection:
-        connection.read_only = True
-        connection.execute("set local datestyle = 'ISO'")
-        yield connection
-
-
 def _copy(
     connection: psycopg.Connection[Any],
     name: str,
@@ -733,36 +725,18 @@ def _refusals() -> Iterator[None]:
 # --- an analyst's own statement ---------------------------------------------------------------------------------
 
 
-def _column_texts(answer: "psycopg.pq.abc.PGresult", column: int) -> pa.StringArray:
-    return pc.cast(pa.array([answer.get_value(row, column) for row in range(answer.ntuples)], pa.binary()), pa.string())
+@contextmanager
+def _statement_refusals() -> Iterator[None]:
+    """Turn what the database and the archive refuse of an analyst's own statement into this module's words."""
+    from rrr_assets.lake.statements import NotFollowed
 
-
-def _typed(texts: pa.StringArray, oid: int) -> pa.Array:
-    """Give a column of PostgreSQL's texts its type; those that Arrow cannot hold, such as infinite times, stay text."""
-    if oid == _BOOLEAN_OID:
-        return pc.equal(texts, "t")
-    if oid == _NUMERIC_OID:
-        return _narrowest_decimals(texts)
-    types = {_SMALLINT_OID: pa.int16(), _INTEGER_OID: pa.int32(), _BIGINT_OID: pa.int64(), _TIME_OID: UTC_MICROSECONDS}
-    types |= dict.fromkeys(_REAL_OIDS, pa.float64())
     try:
-        return pc.cast(texts, types.get(oid, pa.string()))
-    except pa.ArrowInvalid:
-        return texts
-
-
-def _narrowest_decimals(texts: pa.StringArray) -> pa.Array:
-    point = pc.find_substring(texts, ".")
-    decimals = pc.if_else(pc.equal(point, -1), 0, pc.subtract(pc.subtract(pc.utf8_length(texts), point), 1))
-    scale = pc.max(decimals).as_py() or 0
-    needed = scale + most_whole_digits(texts)
-    for width, make in ((38, pa.decimal128), (76, pa.decimal256)):
-        if needed <= width:
-            try:
-                return pc.cast(texts, make(width, scale))
-            except pa.ArrowInvalid:
-                break  # NaN or infinity: numbers that no decimal type holds
-    return texts
+        with _archive_refusals():
+            yield
+    except NotFollowed as error:
+        raise StatementRefused(str(error)) from error
+    except psycopg.Error as error:
+        raise StatementRefused(_why_refused(error)) from error
 
 
 def _why_refused(error: psycopg.Error) -> str:

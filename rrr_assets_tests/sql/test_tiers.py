@@ -44,6 +44,42 @@ BOOKS = """
     from generate_series(1, 3000) as n
 """
 
+STATEMENTS = """
+select count(*) from raw_trades;
+select * from raw_trades order by instrument, event_time, sequence;
+select * from trade_revisions order by revision_id;
+select * from raw_depth order by event_time, sequence limit 50;
+select instrument, count(*), sum(size), min(price), max(price) from raw_trades
+where event_time >= '2025-03-04' and event_time < '2025-03-05' group by 1 order by 1;
+select date_trunc('hour', event_time) as hour, sum(price * size) / sum(size) as vwap, avg(price) from raw_trades
+where instrument = 'binance:BTCUSDT' and event_time >= timestamptz '2025-03-03' group by 1 order by 1;
+select date_trunc('hour', event_time) as hour, count(*), sum(size), sum(sequence), max(side) from raw_trades
+where instrument = 'binance:BTCUSDT' and event_time < '2025-03-05' group by 1 having count(*) > 1 order by 1 desc;
+select distinct on (instrument) instrument, event_time, price from raw_trades order by instrument, event_time desc, sequence desc;
+select t.instrument, t.price, b.close from public.raw_trades as t join bars_1m b on b.instrument = t.instrument
+and b.bar_start = date_trunc('minute', t.event_time) where t.side is distinct from 'buy' order by t.event_time, t.sequence, 1 limit 99;
+with raw_trades as (select * from public.raw_trades where side = 'buy') select count(*) from raw_trades;
+with t as (select instrument, max(event_time) as at from raw_trades group by 1) select r.price from raw_trades r join t
+on r.instrument = t.instrument and r.event_time = t.at order by 1;
+select count(*) from bars_1h h where exists (select from raw_quotes q where q.instrument = h.instrument
+and q.event_time >= h.bar_start and q.event_time < h.bar_start + interval '1 hour');
+select instrument, interval, sum(quote_volume), max(volume) from venue_bars group by 1, 2 order by 1, 2;
+select sum(volume), sum(quote_volume), avg(vwap) from bars_1m where bar_start < '2025-03-04T12:00:00Z';
+select instrument, bar_start, close, volume, quote_volume, is_complete, known_at from bars_1h
+where bar_start >= '2025-03-04' and instrument in ('binance:BTCUSDT', 'binance:ETHUSDT') order by instrument, bar_start;
+select percentile_cont(0.5) within group (order by price) from raw_trades where '2025-03-05' > event_time;
+select a.sequence from raw_trades a left join raw_trades b on a.sequence = b.sequence + 1 and a.instrument = b.instrument
+where b.sequence is null and a.event_time < date '2025-03-04' + 1 and a.instrument in ('binance:BTCUSDT', 'binance:ETHUSDT') order by 1;
+select conditions, count(*) filter (where conditions is null) from raw_trades group by 1;
+select bids -> 0 ->> 0 as best from raw_depth where event_time between '2025-03-04' and '2025-03-04T01:00:00Z' order by sequence;
+select price::text || '%' from raw_trades where price::text like '4%' order by instrument, event_time, sequence limit 20;
+select count(*) from raw_quotes where bid_price is null union all select count(*) from raw_trades where event_time > now();
+select rule, count(*), sum(trade_count) from bars_tick group by 1
+union all select rule, count(*), 0 from bars_dollar group by 1 order by 1;
+select name, count(*) from ingest_batches b join landing_files f using (file_id) join raw_trades using (batch_id) group by 1 order by 1;
+select instrument, close from (table bars_1d) as b order by instrument, bar_start
+""".strip().split(";\n")
+
 
 @pytest.fixture
 def platform(database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Platform:
@@ -302,3 +338,130 @@ def test_what_changed_bars_is_not_looked_for_in_half_of_the_rows(filled: tuple[P
     make_cold(platform, "trade_revisions", DAY)
     with pytest.raises(read.ReadRefused, match="trade_revisions of 2025-03-03 is cold"):
         read.bars_diff(BTC, "1m", SINCE, UNTIL, **of)
+
+
+# --- an analyst's own statements ----------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_every_statement_is_the_same_from_every_tier(filled: tuple[Platform, datetime]) -> None:
+    platform, _ = filled
+    of = {"database": platform.database}
+    before = [read.sql(statement, **of) for statement in STATEMENTS]
+    make_cold(platform, "raw_trades", NEXT, restored=[ETH])
+    make_cold(platform, "bars_1h", MONTH)
+    for statement, expected in zip(STATEMENTS, before, strict=True):
+        assert read.sql(statement, **of).equals(expected), statement
+    for name, partition in EVERY:
+        make_cold(platform, name, partition, restored=[ETH] if partition == LAST else ())
+    for statement, expected in zip(STATEMENTS, before, strict=True):
+        found = read.sql(statement, **of)
+        assert found.equals(expected), statement
+        assert read.notes(found) == []
+
+
+def test_the_partitions_that_a_statement_reads_are_told(platform: Platform, tmp_path: Path) -> None:
+    for day in DAYS:
+        take(platform, vision(tmp_path, tape(day, 40, first_id=1000 * day.day), day))
+    for day in (DAY, NEXT):
+        make_cold(platform, "raw_trades", day)
+    of = {"database": platform.database}
+
+    def read_in(statement: str) -> list[tuple[object, ...]]:
+        told = read.explain(statement, **of).partitions.to_pylist()
+        return [(row["relation"], row["partition_start"], row["tier"], row["row_groups"], row["row_count"]) for row in told]
+
+    count = "select count(*) from raw_trades"
+    hot = ("raw_trades", None, "hot", None, None)
+    of_days = [("raw_trades", day, "cold", "1 of 1", 40) for day in (DAY, NEXT)]
+    assert read_in("select count(*) from raw_trades") == [*of_days, hot]
+    for condition in (
+        "event_time >= '2025-03-04'",
+        "'2025-03-03T23:59:59.999999Z' < event_time",
+        "(event_time between date '2025-03-04' and '2025-03-04'::timestamptz + interval '3 hours') and price > 0",
+        "event_time >= date_trunc('day', timestamptz '2025-03-04 12:00')",
+        "event_time = '2025-03-04 01:00+00'",
+    ):
+        assert read_in(f"{count} where {condition}") == [of_days[1], hot], condition
+    assert read_in("select 1 from raw_trades t where t.event_time < '2025-03-04' and t.event_time > '2025-03-01'") == [of_days[0], hot]
+    # Nothing of another instrument is in these files, and conditions that may not hold narrow nothing.
+    [one, _, _] = read_in("select count(*) from raw_trades where instrument = 'binance:ETHUSDT'")
+    assert one == ("raw_trades", DAY, "cold", "0 of 1", 40)
+    for condition in (
+        "event_time >= '2025-03-04' or price > 1",
+        "not event_time >= '2025-03-04'",
+        "event_time + interval '1 day' >= '2025-03-04'",
+    ):
+        assert read_in(f"{count} where {condition}") == [*of_days, hot], condition
+    # What is read by the plan of a statement that does not reach there is the database's alone.
+    assert read_in("select count(*) from raw_trades where event_time > '2025-03-05'") == [hot]
+    plan = read.explain("select count(*) from raw_trades where event_time > '2025-03-05'", **of)
+    assert "raw_trades" in "".join(plan.plan)
+    told = read.sql("explain (analyze, costs off) select avg(price) from raw_trades where event_time < '2025-03-04'", **of)[
+        "QUERY PLAN"
+    ].to_pylist()
+    assert told[0] == "Archive: raw_trades of 2025-03-03, cold, row groups 1 of 1, 40 rows"
+    assert any("rows=40" in line for line in told)
+
+
+@pytest.mark.parametrize(
+    ("statement", "why"),
+    [
+        ("select count(*) from raw_trades where", "syntax|understood"),
+        ("selec count(*) from raw_trades", "understood|syntax"),
+        ("select count(*) from raw_trades; select 1", "more than one statement"),
+        ("select nothing from raw_trades", "nothing"),
+        ("delete from raw_trades", "read-only|permission"),
+        ("insert into raw_trades select * from raw_trades", "read-only|permission"),
+        ("select * from raw_trades for update", "permission|FOR UPDATE|read-only"),
+        ("select pg_advisory_lock(1) from raw_trades", "permission denied"),
+        ("copy raw_trades to stdout", "COPY"),
+        ("do $$ begin perform count(*) from raw_trades; end $$", "permission denied|understood"),
+        ("select * from trades_as_known('binance:BTCUSDT', '2025-03-02', '2025-03-06', '2025-03-07')", "sees the database alone"),
+        ("select * from trades_as_known('binance:BTCUSDT', now() - interval '9 years', now(), '2025-03-07')", "sees the database alone"),
+        ("select * from read_parquet('/etc/passwd'), raw_trades", "read_parquet"),
+    ],
+)
+def test_a_statement_that_reads_the_archive_can_do_no_more_than_another(
+    platform: Platform, tmp_path: Path, statement: str, why: str
+) -> None:
+    take(platform, vision(tmp_path, tape(DAY, 40), DAY))
+    make_cold(platform, "raw_trades", DAY)
+    with pytest.raises(read.StatementRefused, match=why):
+        read.sql(statement, database=platform.database)
+    assert platform.rows("select count(*) from archive_proofs") == [(1,)]
+
+
+def test_what_the_database_holds_is_read_as_ever(platform: Platform, tmp_path: Path) -> None:
+    for day in (DAY, NEXT):
+        take(platform, vision(tmp_path, tape(day, 40, first_id=1000 * day.day), day))
+    make_cold(platform, "raw_trades", DAY)
+    of = {"database": platform.database}
+    then = "select count(*) from trades_as_known('binance:BTCUSDT', '2025-03-04', '2025-03-05', (select max(known_at) from raw_trades))"
+    assert read.sql(then.replace("raw_trades))", "raw_trades where event_time >= '2025-03-04'))"), **of)["count"].to_pylist() == [40]
+    assert read.sql("select relation from partition_tiers where relation = 'raw_trades'", **of)["relation"].to_pylist() == ["raw_trades"]
+    assert read.sql("show statement_timeout", **of)["statement_timeout"].to_pylist() == ["1min"]
+
+
+def test_what_retention_deleted_is_said_of_a_statement(platform: Platform, tmp_path: Path) -> None:
+    for day in (DAY, NEXT):
+        take(platform, vision(tmp_path, tape(day, 40, first_id=1000 * day.day), day))
+    make_cold(platform, "raw_trades", DAY, tier="deleted")
+    found = read.sql("select count(*) from raw_trades", database=platform.database)
+    assert found["count"].to_pylist() == [40]
+    assert read.notes(found) == ["raw_trades of 2025-03-03 was deleted by retention: no row of it is in this answer"]
+    found = read.sql("select count(*) from raw_trades where event_time >= '2025-03-04'", database=platform.database)
+    assert read.notes(found) == []
+
+
+def test_a_missing_file_is_named_and_nothing_is_answered(platform: Platform, tmp_path: Path) -> None:
+    for day in (DAY, NEXT):
+        take(platform, vision(tmp_path, tape(day, 40, first_id=1000 * day.day), day))
+    make_cold(platform, "raw_trades", DAY)
+    [path] = (tmp_path / "archive").rglob("*.parquet")
+    path.unlink()
+    for statement in ("select count(*) from raw_trades", "select avg(price) from raw_trades"):
+        with pytest.raises(read.ArchiveUnreadable, match=path.name):
+            read.sql(statement, database=platform.database)
+    found = read.sql("select count(*) from raw_trades where event_time >= '2025-03-04'", database=platform.database)
+    assert found["count"].to_pylist() == [40]
