@@ -157,9 +157,7 @@ def coverage(
 
 def run_sql(
     statement: Annotated[str, typer.Argument(metavar="STATEMENT", help="One statement; - reads it from stdin.", show_default=False)],
-    explain: Annotated[
-        bool, typer.Option("--explain", help="Print what it would read, of which tier, and the plan; nothing is run.")
-    ] = False,
+    explain: Annotated[bool, typer.Option("--explain", help="Print what it would read, of which tier, and the plan.")] = False,
     chosen: FormatOption = None,
     as_json: JsonFlag = False,
     out: Out = None,

@@ -118,7 +118,7 @@ def _instead(reference: Reference) -> str:
     """What stands in a statement for a table of which a part is in the archive."""
     contract = reference.archived.table
     columns = [contract.column(name) for name in reference.names]
-    both = query("read_both_tiers").partition("\n\n")[0]
+    both = query("read_both_tiers").strip().removesuffix(";")
     text = both[both.index("select") :].format(
         given=", ".join(map(_given, columns)),
         arrays=", ".join(f"%s::{_ARRAYS.get(column.type, 'text')}[]" for column in columns),

@@ -5,4 +5,4 @@ from unnest({arrays}) as archived ({columns})
 union all
 select {columns}
 from public.{relation}
-where {held}
+where {held};
