@@ -1,7 +1,7 @@
 """One statement of an analyst's own, over all tiers: which way it goes, and what it reads there.
 
 Belongs here: the session and the picture in which it is answered, the choice of what answers it, its plan. Does not: understanding it
-(statements.py), the ways themselves (handing.py).
+(statements.py), the ways themselves (columnar.py, handing.py).
 """
 
 from collections.abc import Iterator
@@ -12,12 +12,12 @@ from typing import Final
 import psycopg
 import pyarrow as pa
 
-from rrr_assets.lake import reading
+from rrr_assets.lake import columnar, reading
 from rrr_assets.lake.handing import handed
 from rrr_assets.lake.merging import Answer, deleted
 from rrr_assets.lake.planning import Connection, first_days
 from rrr_assets.lake.reading import Wanted
-from rrr_assets.lake.statements import Reference, Statement, followed, names_any
+from rrr_assets.lake.statements import Reference, Statement, asks_for_plan, followed, names_any
 from rrr_assets.lake.store import Store
 from rrr_assets.warehouse.arrow import answered
 from rrr_assets.warehouse.connect import Database, Role
@@ -66,8 +66,7 @@ def ask(database: Database, statement: str) -> Answer:
         if reads is None or not reads.is_cold:
             found = _run(connection, statement)
         else:
-            given = handed(Store.current(), reads)
-            found = _run(connection, given.text, given.values)
+            found = _over_tiers(connection, reads)
             if reads.explains:
                 found = _with_partitions(found, _partitions(connection, reads))
     return Answer(found, _notes(reads))
@@ -83,10 +82,13 @@ def explain(database: Database, statement: str) -> Explained:
         reads = followed(connection, statement)
         partitions = PARTITIONS.empty_table() if reads is None else _partitions(connection, reads)
         if reads is None or not reads.is_cold:
-            plan = _run(connection, f"explain {statement}")
+            plan = _run(connection, statement if asks_for_plan(statement) else f"explain {statement}")
         else:
-            given = handed(Store.current(), reads, is_planned_only=True)
-            plan = _run(connection, f"explain {given.text}", given.values)
+            store = Store.current()
+            if not reads.explains and (told := columnar.plan(store, reads, connection)) is not None:
+                return Explained(partitions, "DuckDB", told)
+            given = handed(store, reads, is_planned_only=True)
+            plan = _run(connection, given.text if reads.explains else f"explain {given.text}", given.values)
         return Explained(partitions, "PostgreSQL", tuple(plan.column(0).to_pylist()))
 
 
@@ -114,6 +116,15 @@ def _run(connection: Connection, statement: str, values: list[str] | None = None
         # Prepared, the server takes one statement alone; sent plainly, it would run as many as there are.
         cursor.execute(statement.encode(), values, prepare=True)
         return answered(cursor)
+
+
+def _over_tiers(connection: Connection, reads: Statement) -> pa.Table:
+    store = Store.current()
+    found = None if reads.explains else columnar.answer(store, reads, connection)
+    if found is not None:
+        return found
+    given = handed(store, reads)
+    return _run(connection, given.text, given.values)
 
 
 def _followed(connection: Connection, statement: str) -> Statement | None:

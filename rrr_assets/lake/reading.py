@@ -86,6 +86,19 @@ def row_groups(store: Store, archived: Archived, file: Written, wanted: Wanted) 
         return len(_row_groups(parquet.metadata, archived, wanted)), parquet.metadata.num_row_groups
 
 
+def check_sizes(store: Store, files: Sequence[Written]) -> None:
+    """Do nothing where all files are there and as long as they were.
+
+    Raises:
+        FileUnreadable, StoreUnreachable: as `rows`.
+    """
+    for file in files:
+        with _told(file):
+            size = store.size(file.url)
+            if size != file.size_bytes:
+                raise _corrupt(file, f"it has {size} bytes instead of {file.size_bytes}")
+
+
 @contextmanager
 def _told(file: Written) -> Iterator[None]:
     """Name the file in whatever goes wrong with it."""

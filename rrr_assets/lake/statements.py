@@ -84,6 +84,11 @@ def names_any(statement: str, relations: Collection[str]) -> bool:
     return not words.isdisjoint({*relations, *functions})
 
 
+def asks_for_plan(statement: str) -> bool:
+    """Whether a statement begins with `explain`."""
+    return _EXPLAIN.match(statement) is not None
+
+
 def followed(connection: Connection, statement: str) -> Statement | None:
     """What a statement reads; None for one that is no query, which the database refuses or answers from itself.
 

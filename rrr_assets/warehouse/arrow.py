@@ -162,7 +162,7 @@ def _typed(texts: pa.StringArray, oid: int) -> pa.Array:
     if oid == _BOOLEAN_OID:
         return pc.equal(texts, "t")
     if oid == _NUMERIC_OID:
-        return _narrowest_decimals(texts)
+        return decimals(texts)
     types = {_SMALLINT_OID: pa.int16(), _INTEGER_OID: pa.int32(), _BIGINT_OID: pa.int64(), _TIME_OID: UTC_MICROSECONDS}
     types |= dict.fromkeys(_REAL_OIDS, pa.float64())
     try:
@@ -171,7 +171,8 @@ def _typed(texts: pa.StringArray, oid: int) -> pa.Array:
         return texts
 
 
-def _narrowest_decimals(texts: pa.StringArray) -> pa.Array:
+def decimals(texts: pa.StringArray) -> pa.Array:
+    """Numbers of PostgreSQL's texts in the narrowest scale that holds them all; texts where no decimal type does."""
     point = pc.find_substring(texts, ".")
     decimals = pc.if_else(pc.equal(point, -1), 0, pc.subtract(pc.subtract(pc.utf8_length(texts), point), 1))
     scale = pc.max(decimals).as_py() or 0

@@ -358,6 +358,11 @@ def test_every_statement_is_the_same_from_every_tier(filled: tuple[Platform, dat
         found = read.sql(statement, **of)
         assert found.equals(expected), statement
         assert read.notes(found) == []
+    # What DuckDB answers, it answers the same; the rest goes to the database with the rows.
+    engines = {statement: read.explain(statement, **of).engine for statement in STATEMENTS}
+    by_duckdb = [statement for statement, engine in engines.items() if engine == "DuckDB"]
+    assert STATEMENTS[0] in by_duckdb
+    assert 5 <= len(by_duckdb) < len(STATEMENTS)
 
 
 def test_the_partitions_that_a_statement_reads_are_told(platform: Platform, tmp_path: Path) -> None:
