@@ -55,21 +55,37 @@ def ask(database: Database, statement: str) -> Answer:
         FileUnreadable, StoreUnreachable, StoreUnusable, Unproven: what the archive holds of it cannot be read.
         psycopg.Error: the database refuses it.
     """
+    with planned(database, statement) as (connection, reads):
+        if reads is not None and reads.is_cold:
+            return _over_tiers(connection, reads)
+        if reads is not None:
+            # What the database answers alone is answered as ever, each of its parts in a picture of its own.
+            connection.rollback()
+            connection.isolation_level = None
+            connection.execute("set local datestyle = 'ISO'")
+        found = _run(connection, statement)
+        # What it asked for may have left the database between the question and the answer.
+        if not _is_cold(_followed(connection, statement)):
+            return Answer(found, _notes(reads))
+    with planned(database, statement) as (connection, reads):
+        return _over_tiers(connection, reads) if reads is not None else Answer(_run(connection, statement))
+
+
+@contextmanager
+def planned(database: Database, statement: str) -> Iterator[tuple[Connection, Statement | None]]:
+    """A session of the analyst, and what a statement reads; None for one that names nothing of which a part is away.
+
+    The session is in one picture of the database where it names something.
+
+    Raises:
+        NotFollowed, Unproven: as `ask`.
+    """
     with _session(database) as connection:
-        if not _is_cold(reads := _followed(connection, statement)):
-            found = _run(connection, statement)
-            # What it asked for may have left the database between the question and the answer.
-            if not _is_cold(_followed(connection, statement)):
-                return Answer(found, _notes(reads))
-    with _picture(database) as connection:
-        reads = _followed(connection, statement)
-        if reads is None or not reads.is_cold:
-            found = _run(connection, statement)
-        else:
-            found = _over_tiers(connection, reads)
-            if reads.explains:
-                found = _with_partitions(found, _partitions(connection, reads))
-    return Answer(found, _notes(reads))
+        if not names_any(statement, _away(connection)):
+            yield connection, None
+            return
+        _begin_picture(connection)
+        yield connection, followed(connection, statement)
 
 
 def explain(database: Database, statement: str) -> Explained:
@@ -78,7 +94,8 @@ def explain(database: Database, statement: str) -> Explained:
     Raises:
         NotFollowed, FileUnreadable, StoreUnreachable, StoreUnusable, Unproven, psycopg.Error: as `ask`.
     """
-    with _picture(database) as connection:
+    with _session(database) as connection:
+        _begin_picture(connection)
         reads = followed(connection, statement)
         partitions = PARTITIONS.empty_table() if reads is None else _partitions(connection, reads)
         if reads is None or not reads.is_cold:
@@ -101,14 +118,11 @@ def _session(database: Database) -> Iterator[Connection]:
         yield connection
 
 
-@contextmanager
-def _picture(database: Database) -> Iterator[Connection]:
-    """The same, in one picture of the database for what is planned and what is read."""
-    with database.connect(Role.ANALYST) as connection:
-        connection.read_only = True
-        connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
-        connection.execute("set local datestyle = 'ISO'")
-        yield connection
+def _begin_picture(connection: Connection) -> None:
+    """From now on, one picture of the database for what is planned and what is read."""
+    connection.rollback()
+    connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+    connection.execute("set local datestyle = 'ISO'")
 
 
 def _run(connection: Connection, statement: str, values: list[str] | None = None) -> pa.Table:
@@ -118,19 +132,23 @@ def _run(connection: Connection, statement: str, values: list[str] | None = None
         return answered(cursor)
 
 
-def _over_tiers(connection: Connection, reads: Statement) -> pa.Table:
+def _over_tiers(connection: Connection, reads: Statement) -> Answer:
     store = Store.current()
     found = None if reads.explains else columnar.answer(store, reads, connection)
-    if found is not None:
-        return found
-    given = handed(store, reads)
-    return _run(connection, given.text, given.values)
+    if found is None:
+        given = handed(store, reads)
+        found = _run(connection, given.text, given.values)
+    if reads.explains:
+        found = _with_partitions(found, _partitions(connection, reads))
+    return Answer(found, _notes(reads))
+
+
+def _away(connection: Connection) -> frozenset[str]:
+    return frozenset(relation for (relation,) in connection.execute(query("read_away")).fetchall())
 
 
 def _followed(connection: Connection, statement: str) -> Statement | None:
-    """What a statement reads; None for one that names nothing of which a part is away, which need not be understood."""
-    away = {relation for (relation,) in connection.execute(query("read_away")).fetchall()}
-    return followed(connection, statement) if names_any(statement, away) else None
+    return followed(connection, statement) if names_any(statement, _away(connection)) else None
 
 
 def _is_cold(reads: Statement | None) -> bool:

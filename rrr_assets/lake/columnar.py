@@ -10,21 +10,21 @@ by the database after all.
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from decimal import Decimal
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from rrr_assets.calc.numbers import plain_texts
 from rrr_assets.contracts.archive import AVAILABLE_LAG, EXACT, SCALES, UNITS, Archived
 from rrr_assets.contracts.base import Column, Type
+from rrr_assets.lake import reading
 from rrr_assets.lake.handing import not_away
 from rrr_assets.lake.merging import canonical, selected
 from rrr_assets.lake.planning import Connection
-from rrr_assets.lake.reading import check_sizes
 from rrr_assets.lake.statements import NotFollowed, Reference, Statement
 from rrr_assets.lake.store import Store
-from rrr_assets.warehouse.arrow import decimals
 from rrr_assets.warehouse.sqlfiles import query
 
 if TYPE_CHECKING:
@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 
 _SECONDS: Final = 60.0
 """As long as the database gives an analyst."""
+
+_AT_ONCE: Final = 1_000_000
+"""So many rows of files are read before DuckDB begins; of more, it reads row group by row group what it needs."""
 
 _UNITS_OF_TIME: Final = frozenset({"SECOND", "MINUTE", "HOUR", "DAY", "WEEK", "MONTH", "QUARTER", "YEAR"})
 _SUMMED: Final = frozenset({Type.PRICE, Type.SIZE, Type.BIGINT})
@@ -190,26 +193,32 @@ def _is_known_table(statement: Statement, tree: "exp.Expr", node: "exp.Table") -
 
 @contextmanager
 def _opened(store: Store, statement: Statement, connection: Connection) -> "Iterator[duckdb.DuckDBPyConnection | None]":
-    """A DuckDB of this statement alone, which reaches its tables and nothing else; None where it cannot hold their numbers."""
-    import duckdb
-
-    with duckdb.connect(config={"python_enable_replacements": False}) as engine:
-        engine.execute("set TimeZone = 'UTC'")
+    """A session of this statement alone, which reaches its tables and nothing else; None where it cannot hold their numbers."""
+    with _duckdb().cursor() as session:
         for number, reference in enumerate(statement.references):
             held = _held(connection, reference)
             if held is None:
                 yield None
                 return
-            engine.register(f"held_{number}", held)
+            session.register(f"held_{number}", held)
             sources = [f"select * from held_{number}"]  # noqa: S608  # our own names
             for place, restored in enumerate(dict.fromkeys(part.restored for part in reference.cold)):
                 name = f"files_{number}_{place}"
-                engine.register(name, _dataset(store, reference, restored))
+                session.register(name, _files(store, reference, restored))
                 sources.append(_from_files(name, reference, restored))
-            engine.execute(f"create view {_view(number)} as {' union all '.join(sources)}")
-        engine.execute("set enable_external_access = false")
-        engine.execute("set lock_configuration = true")
-        yield engine
+            session.execute(f"create temporary view {_view(number)} as {' union all '.join(sources)}")
+        yield session
+
+
+@cache
+def _duckdb() -> "duckdb.DuckDBPyConnection":
+    """The process' one DuckDB, in memory: making one takes as long as a month of bars. Nothing is kept in it."""
+    import duckdb
+
+    made = duckdb.connect(config={"python_enable_replacements": False, "temp_directory": ""})
+    for setting in ("TimeZone = 'UTC'", "enable_external_access = false", "lock_configuration = true"):
+        made.execute(f"set global {setting}")
+    return made
 
 
 def _view(number: int) -> str:
@@ -243,17 +252,19 @@ def _held(connection: Connection, reference: Reference) -> pa.Table | None:
         return None
 
 
-def _dataset(store: Store, reference: Reference, restored: frozenset[str]) -> Any:
-    """The files of the partitions of which the same instruments were brought back."""
+def _files(store: Store, reference: Reference, restored: frozenset[str]) -> Any:
+    """What the files hold of the partitions of which the same instruments were brought back: few rows at once, many as they are needed."""
     from pyarrow import dataset as ds
 
+    archived, wanted = reference.archived, reference.wanted
     files = [file for part in reference.cold if part.restored == restored for file in part.files]
-    check_sizes(store, files)
+    if sum(file.rows for file in files) <= _AT_ONCE:
+        batches = list(reading.stored(store, archived, files, wanted, reference.names))
+        return pa.Table.from_batches(batches) if batches else archived.stored_schema().empty_table()
+    reading.check_sizes(store, files)
     options = ds.ParquetFragmentScanOptions(page_checksum_verification=True, pre_buffer=True)
     form = ds.ParquetFileFormat(default_fragment_scan_options=options)
-    return ds.dataset(
-        [store.path(file.url) for file in files], schema=reference.archived.stored_schema(), format=form, filesystem=store.filesystem
-    )
+    return ds.dataset([store.path(file.url) for file in files], schema=archived.stored_schema(), format=form, filesystem=store.filesystem)
 
 
 def _from_files(name: str, reference: Reference, restored: frozenset[str]) -> str:
@@ -284,7 +295,26 @@ def _typed(values: pa.Array, *, is_packed: bool) -> pa.Array:
     """A column of DuckDB's answer in the type that the database's answer would have."""
     kind = values.type
     if pa.types.is_decimal(kind):
-        return values if is_packed and kind.scale else decimals(plain_texts(values))
+        return values if is_packed and kind.scale else _narrowest(values)
     if pa.types.is_date(kind):
         return pc.cast(values, pa.string())
     return values.cast(pa.timestamp("us", "UTC")) if pa.types.is_timestamp(kind) else values
+
+
+def _narrowest(values: pa.Array) -> pa.Array:
+    """Decimals of the least scale that holds them all."""
+    scale = values.type.scale
+    if values.null_count == len(values) or not scale:
+        return values.cast(pa.decimal128(38, 0))
+    some = pc.cast(values.take(pa.array(range(0, len(values), max(1, len(values) // 64)))), pa.string())
+    for needed in range(_decimals(some), scale):
+        try:
+            return values.cast(pa.decimal128(38, needed))
+        except pa.ArrowInvalid:
+            continue
+    return values.cast(pa.decimal128(38, scale))
+
+
+def _decimals(texts: pa.StringArray) -> int:
+    """The most decimals of some numbers, without zeros at the end."""
+    return max((-min(0, int(Decimal(text).normalize().as_tuple().exponent)) for text in texts.to_pylist() if text is not None), default=0)

@@ -56,11 +56,24 @@ def rows(
         FileUnreadable: one is missing, or not what was proven.
         StoreUnreachable: the store does not answer.
     """
+    for batch in stored(store, archived, files, wanted, names):
+        yield unpack(archived, batch, names)
+
+
+def stored(
+    store: Store, archived: Archived, files: Sequence[Written], wanted: Wanted, names: Sequence[str] | None = None
+) -> Iterator[pa.RecordBatch]:
+    """The same rows in the columns of the files, of which the named columns of the table are made; null where a file has one not.
+
+    Raises:
+        FileUnreadable, StoreUnreachable: as `rows`.
+    """
+    columns = columns_needed(archived, [*(names or archived.table.column_names), *_asked(archived, wanted)])
+    schema = pa.schema([archived.stored_schema().field(name) for name in columns])
     for file in files:
         with _told(file), store.open(file.url) as source, _opened(source, file) as parquet:
             groups = _row_groups(parquet.metadata, archived, wanted)
             held = _columns(parquet, archived, file)
-            columns = columns_needed(archived, [*(names or archived.table.column_names), *_asked(archived, wanted)])
             asked = [name for name in columns if name in held]
             missing = sum(parquet.metadata.row_group(number).num_rows for number in groups)
             for batch in parquet.iter_batches(ROW_GROUP, row_groups=groups, columns=asked):
@@ -70,7 +83,8 @@ def rows(
                 missing -= len(batch)
                 chosen = _filtered(batch, archived, wanted)
                 if len(chosen):
-                    yield unpack(archived, chosen, names)
+                    arrays = [chosen.column(each.name) if each.name in held else pa.nulls(len(chosen), each.type) for each in schema]
+                    yield pa.RecordBatch.from_arrays(arrays, schema=schema)
             # A page says itself how many values it holds, where no checksum reaches.
             if missing:
                 raise _corrupt(file, f"its pages lack {missing} rows")

@@ -1,4 +1,5 @@
-"""The archive: what a trade takes there, against its row in the database, and how long a day takes, read-back proof included."""
+"""The archive: what a trade takes there, against its row in the database, and how long a day takes, read-back proof included;
+and how long what is there takes to read."""
 
 import resource
 from datetime import date
@@ -12,6 +13,7 @@ from rrr_assets.lake.proving import archive_partition
 from rrr_assets.lake.store import Store
 from rrr_assets.warehouse.connect import Database, Role
 from rrr_assets.warehouse.home import Home
+from rrr_assets_tests.bench import cold
 from rrr_assets_tests.bench.figures import Figure
 from rrr_assets_tests.bench.ingest import FORMAT, take_in
 
@@ -41,6 +43,7 @@ def measure(home: Home, trades: int) -> list[Figure]:
                details={"row bytes a trade": round(row_bytes / rows, 1)}),
         Figure("archive, from the database to a proven partition", round(rows / seconds), "trades/s",
                details={"seconds": round(seconds, 2), "process GB": round(memory / 1e9, 3)}),
+        *cold.measure(database),
     ]  # fmt: skip
 
 
