@@ -1,5 +1,7 @@
 """Reads answer the same whatever tier the rows are in, and never with less than was asked for without saying so."""
 
+import json
+import sys
 from collections.abc import Callable
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
@@ -9,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from rrr_assets import read
+from rrr_assets import cli, read
 from rrr_assets.calc.information_bars import Rule
 from rrr_assets.contracts.archive import ARCHIVED
 from rrr_assets.simulator import simulate
@@ -470,3 +472,47 @@ def test_a_missing_file_is_named_and_nothing_is_answered(platform: Platform, tmp
             read.sql(statement, database=platform.database)
     found = read.sql("select count(*) from raw_trades where event_time >= '2025-03-04'", database=platform.database)
     assert found["count"].to_pylist() == [40]
+
+
+# --- the command line -------------------------------------------------------------------------------------------
+
+
+def test_the_commands_read_all_tiers(
+    platform: Platform, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(Database, "current", lambda *_: platform.database)
+    monkeypatch.setattr(read, "_MEANT", {})
+    for day in DAYS:
+        take(platform, vision(tmp_path, tape(day, 40, first_id=1000 * day.day), day))
+    platform.refresh()
+    first = make_cold(platform, "raw_trades", DAY)
+    make_cold(platform, "raw_trades", NEXT, tier="deleted")
+    make_cold(platform, "bars_1m", MONTH)
+    assert first is not None
+
+    def told(*given: str) -> tuple[str, str]:
+        monkeypatch.setattr(sys, "argv", ["rrr", *given])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        out = capsys.readouterr()
+        assert ended.value.code == 0, out.err
+        return out.out, out.err
+
+    window = ("--start", "2025-03-03", "--end", "2025-03-06")
+    out, err = told("trades", NAME, *window, "--json")
+    assert len(json.loads(out)) == 80
+    assert "raw_trades of 2025-03-04 was deleted by retention: no row of it is in this answer" in err
+    out, err = told("trades", NAME, "--start", "2025-03-03", "--end", "2025-03-04", "--json", "--snapshot", str(first.snapshot_id))
+    assert (len(json.loads(out)), err) == (40, "")
+    out, _ = told("bars", NAME, *window, "--plot", str(tmp_path / "day.png"), "--json")
+    assert json.loads(out)
+    assert (tmp_path / "day.png").stat().st_size
+    out, _ = told("archive", "snapshots", "--json")
+    assert first.snapshot_id in [row["snapshot_id"] for row in json.loads(out)]
+    out, _ = told("sql", "select count(*) from raw_trades where event_time < '2025-03-04'", "--json")
+    assert json.loads(out) == [{"count": 40}]
+    out, _ = told("sql", "select count(*) from raw_trades where event_time < '2025-03-04'", "--explain")
+    assert "2025-03-03" in out
+    assert "Plan of DuckDB:" in out
+    out, _ = told("sql", "select avg(price) from raw_trades", "--explain", "--json")
+    assert [row["tier"] for row in json.loads(out)] == ["cold", "deleted", "hot"]
