@@ -474,6 +474,36 @@ def test_a_missing_file_is_named_and_nothing_is_answered(platform: Platform, tmp
     assert found["count"].to_pylist() == [40]
 
 
+def test_a_partition_that_leaves_while_it_is_read_is_read_whole(
+    platform: Platform, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from rrr_assets.lake import asking
+
+    of = {"database": platform.database}
+    for day in DAYS:
+        take(platform, vision(tmp_path, tape(day, 40, first_id=1000 * day.day), day))
+    then = known(platform)
+    start, end = (datetime(2025, 3, day, tzinfo=UTC) for day in (3, 6))
+    # Something is away already, so that the statement is looked at before it is run.
+    make_cold(platform, "raw_quotes", DAY)
+    waiting = list(DAYS)
+
+    def first_drops(honest: Callable[..., pa.Table]) -> Callable[..., pa.Table]:
+        def drops(*given: object, **named: object) -> pa.Table:
+            if waiting:
+                make_cold(platform, "raw_trades", waiting.pop(0))
+            return honest(*given, **named)
+
+        return drops
+
+    monkeypatch.setattr(asking, "_run", first_drops(asking._run))
+    assert read.sql("select avg(price), count(*) from raw_trades", **of)["count"].to_pylist() == [120]
+    monkeypatch.setattr(read, "_copy", first_drops(read._copy))
+    assert read.trades(NAME, start, end, **of).num_rows == 120
+    assert read.trades(NAME, start, end, as_known_at=then, **of).num_rows == 120
+    assert not waiting
+
+
 # --- the command line -------------------------------------------------------------------------------------------
 
 
