@@ -58,11 +58,8 @@ def ask(database: Database, statement: str) -> Answer:
     with planned(database, statement) as (connection, reads):
         if reads is not None and reads.is_cold:
             return _over_tiers(connection, reads)
-        if reads is not None:
-            # What the database answers alone is answered as ever, each of its parts in a picture of its own.
-            connection.rollback()
-            connection.isolation_level = None
-            connection.execute("set local datestyle = 'ISO'")
+        # What the database answers alone is answered as ever, in a transaction in which nothing was asked before.
+        _begin_anew(connection, None)
         found = _run(connection, statement)
         # What it asked for may have left the database between the question and the answer.
         if not _is_cold(_followed(connection, statement)):
@@ -84,7 +81,8 @@ def planned(database: Database, statement: str) -> Iterator[tuple[Connection, St
         if not names_any(statement, _away(connection)):
             yield connection, None
             return
-        _begin_picture(connection)
+        # One picture of the database for what is planned and what is read.
+        _begin_anew(connection, psycopg.IsolationLevel.REPEATABLE_READ)
         yield connection, followed(connection, statement)
 
 
@@ -95,7 +93,7 @@ def explain(database: Database, statement: str) -> Explained:
         NotFollowed, FileUnreadable, StoreUnreachable, StoreUnusable, Unproven, psycopg.Error: as `ask`.
     """
     with _session(database) as connection:
-        _begin_picture(connection)
+        _begin_anew(connection, psycopg.IsolationLevel.REPEATABLE_READ)
         reads = followed(connection, statement)
         partitions = PARTITIONS.empty_table() if reads is None else _partitions(connection, reads)
         if reads is None or not reads.is_cold:
@@ -118,10 +116,9 @@ def _session(database: Database) -> Iterator[Connection]:
         yield connection
 
 
-def _begin_picture(connection: Connection) -> None:
-    """From now on, one picture of the database for what is planned and what is read."""
+def _begin_anew(connection: Connection, isolation: psycopg.IsolationLevel | None) -> None:
     connection.rollback()
-    connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+    connection.isolation_level = isolation
     connection.execute("set local datestyle = 'ISO'")
 
 
@@ -144,7 +141,12 @@ def _over_tiers(connection: Connection, reads: Statement) -> Answer:
 
 
 def _away(connection: Connection) -> frozenset[str]:
-    return frozenset(relation for (relation,) in connection.execute(query("read_away")).fetchall())
+    try:
+        return frozenset(relation for (relation,) in connection.execute(query("read_away")).fetchall())
+    except psycopg.errors.UndefinedTable:
+        # A database that is not up to date, or not prepared, has no tiers: the statement may be about just that.
+        connection.rollback()
+        return frozenset()
 
 
 def _followed(connection: Connection, statement: str) -> Statement | None:
