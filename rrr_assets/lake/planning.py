@@ -92,7 +92,7 @@ def away(connection: Connection, tables: Sequence[Archived], since: datetime | N
     values = {"relations": [table.name for table in tables], **first_days(tables[0], since, until)}
     found = [
         Away(ARCHIVED[relation], partition, tier, frozenset(restored), proof_id, () if tier == DELETED else _files(told))
-        for relation, partition, tier, restored, proof_id, told in connection.execute(query("read_tiers"), values).fetchall()
+        for relation, partition, tier, restored, proof_id, told in connection.execute(query("read_partitions_away"), values).fetchall()
     ]
     for each in found:
         if each.tier == COLD and each.proof_id is None:
