@@ -62,7 +62,7 @@ wheel: $(STAMP) ## Build the wheel into dist/
 
 # The lock names no index and no host: whoever installs says where from. Extras stay: pip takes `gql` for no pin of `gql[requests]`.
 lock: $(STAMP) ## Resolve pyproject.toml into requirements.lock, raising nothing that need not be (UPGRADE=--upgrade raises all)
-	$(BIN)/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes \
+	$(BIN)/uv pip compile pyproject.toml --extra dev --extra backup --universal --python-version 3.11 --generate-hashes \
 		--no-strip-extras --no-emit-index-url --no-header --quiet $(UPGRADE) -o requirements.lock
 
 # A server that still runs is stopped before its data is taken from under it; another home's is left alone.

@@ -9,6 +9,17 @@ from typing import Any
 import dagster as dg
 
 from rrr_assets.archive.assets import ARCHIVED_ASSETS
+from rrr_assets.archive.backups import BACKUP_ASSETS, BACKUP_JOBS, BACKUP_SCHEDULES, backup_log
+from rrr_assets.archive.cost_assets import COST_JOB, COST_SCHEDULE, cost_report
+from rrr_assets.archive.retention import (
+    DRILL_JOB,
+    DRILL_SCHEDULE,
+    RETENTION_JOB,
+    RETENTION_SCHEDULE,
+    archive_schedule,
+    restore_drill,
+    retention,
+)
 from rrr_assets.bars.assets import bars_asset
 from rrr_assets.bars.information import information_bars_asset
 from rrr_assets.bars.sensors import invalidation_sensor
@@ -48,12 +59,21 @@ def build_defs(overrides: Mapping[str, Any] | None = None) -> dg.Definitions:
         )
         for grain in ("day", "month")
     ]
+    archive_schedules = [archive_schedule(job, grain) for job, grain in zip(archive_jobs, ("day", "month"), strict=True)]
     return dg.Definitions(
-        assets=[landing_files, *ticks, *bars, bar_conformance, *ARCHIVED_ASSETS],
+        assets=[landing_files, *ticks, *bars, bar_conformance, *ARCHIVED_ASSETS, retention, restore_drill, cost_report, *BACKUP_ASSETS],
         asset_checks=LIVE_BARS_CHECKS,
-        jobs=[main_job, refresh_job, *archive_jobs, accept_landing_files, LIVE_BARS_JOB],
-        schedules=[daily_close(main_job), LIVE_BARS_SCHEDULE],
-        sensors=[landing_sensor(main_job), invalidation_sensor(refresh_job)],
+        jobs=[main_job, refresh_job, *archive_jobs, accept_landing_files, LIVE_BARS_JOB, RETENTION_JOB, DRILL_JOB, COST_JOB, *BACKUP_JOBS],
+        schedules=[
+            daily_close(main_job),
+            LIVE_BARS_SCHEDULE,
+            *archive_schedules,
+            RETENTION_SCHEDULE,
+            DRILL_SCHEDULE,
+            COST_SCHEDULE,
+            *BACKUP_SCHEDULES,
+        ],
+        sensors=[landing_sensor(main_job), invalidation_sensor(refresh_job), backup_log],
         resources={"warehouse": Warehouse(), "lake": Lake(), **(overrides or {})},
         # The work is vectorised and inside engines: a process per step would cost seconds and gain nothing.
         executor=dg.in_process_executor,

@@ -33,8 +33,10 @@ from rrr_assets.calc.outcomes import StoreUnreachable
 from rrr_assets.contracts.archive import ARCHIVED
 from rrr_assets.contracts.bars import BAR_REVISIONS, BARS, INTERVALS
 from rrr_assets.contracts.base import Table
+from rrr_assets.contracts.cost import COST_HISTORY
 from rrr_assets.contracts.information_bars import BAR_RULES, INFORMATION_BARS, KINDS
 from rrr_assets.contracts.ledgers import ARCHIVE_PROOFS, BAR_CONFORMANCE, COVERAGE, INGEST_BATCHES, INSTRUMENTS, QUARANTINE, STATUSES
+from rrr_assets.contracts.retention import HOLDS, PARTITION_TIERS, RETENTION_LOG
 from rrr_assets.contracts.ticks import RAW_DEPTH, RAW_QUOTES, RAW_TRADES, VENUE_BARS
 from rrr_assets.lake.planning import first_days
 from rrr_assets.venues.names import INTERVAL_SECONDS, MONTH, parse_instrument
@@ -327,6 +329,43 @@ def snapshots(start: datetime | None = None, end: datetime | None = None, *, dat
         ReadRefused, ValueError: as `bars`.
     """
     return _of_window("read_snapshots", ARCHIVE_PROOFS, None, start, end, database)
+
+
+def tiers(start: datetime | None = None, end: datetime | None = None, *, database: Database | None = None) -> pa.Table:
+    """Every partition that is no longer hot and may touch [start, end), as contracts.retention.PARTITION_TIERS has it.
+
+    Raises:
+        ReadRefused, ValueError: as `bars`.
+    """
+    return _of_window("read_tiers", PARTITION_TIERS, None, start, end, database)
+
+
+def retention_log(start: datetime | None = None, end: datetime | None = None, *, database: Database | None = None) -> pa.Table:
+    """What retention, restoring and upkeep did in [start, end), the last entry first, as contracts.retention.RETENTION_LOG has it.
+
+    Raises:
+        ReadRefused, ValueError: as `bars`.
+    """
+    return _of_window("read_retention_log", RETENTION_LOG, None, start, end, database)
+
+
+def holds(*, released: bool = False, database: Database | None = None) -> pa.Table:
+    """The holds that stand, as contracts.retention.HOLDS has them; with `released` those too that ended.
+
+    Raises:
+        ReadRefused: as `bars`.
+    """
+    with _reading(database) as connection:
+        return _copy(connection, "read_holds", HOLDS, {"with_ended": released})
+
+
+def cost_history(start: datetime | None = None, end: datetime | None = None, *, database: Database | None = None) -> pa.Table:
+    """The daily cost reports of the days that touch [start, end), as contracts.cost.COST_HISTORY has them.
+
+    Raises:
+        ReadRefused, ValueError: as `bars`.
+    """
+    return _of_window("read_cost_history", COST_HISTORY, None, start, end, database)
 
 
 def venue_bars(

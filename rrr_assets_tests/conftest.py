@@ -53,7 +53,7 @@ def _reason(report: pytest.TestReport | pytest.CollectReport) -> str:
 def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
     """A home of this test process, with its embedded server; the environment names it for all tests and their children."""
     root = tmp_path_factory.mktemp("home")
-    saved = {name: os.environ.pop(name, None) for name in ("RRR_DATABASE_URL", "RRR_HOME", "DAGSTER_HOME")}
+    saved = {name: os.environ.pop(name, None) for name in ("RRR_DATABASE_URL", "RRR_HOME", "RRR_BACKUP_DIR", "DAGSTER_HOME")}
     os.environ["RRR_HOME"] = str(root)
     try:
         yield Home.current()

@@ -38,14 +38,14 @@ CHECKS = ("integrity", "quality")
 
 
 def emptied(home: Home) -> None:
-    """Drop the home's databases and landed files; the server goes on."""
+    """Drop the home's databases, landed files and archive; the server goes on."""
     database = Database.current()
     server = Database.current("postgres")
     with server.connect_admin() as connection:
         for name in (database.name, f"{database.name}_dagster"):
             connection.execute(sql.SQL("drop database if exists {} with (force)").format(sql.Identifier(name)))
-    for folder in (home.landing, home.dagster):
-        shutil.rmtree(folder)
+    for folder in (home.landing, home.dagster, home.root / "archive"):
+        shutil.rmtree(folder, ignore_errors=folder.name == "archive")
     migrate(Database.current())
     home.prepare()
 

@@ -132,7 +132,13 @@ def emptied(database: Database, folder: Path) -> Platform:
             " and relname not like '%migration%'"
         ).fetchall()
         names = sql.SQL(", ").join(sql.Identifier(name) for (name,) in tables)
+        warm = connection.execute("select tgrelid::regclass::text from pg_trigger where tgname = 'is_warm'").fetchall()
+        for (partition,) in warm:
+            connection.execute(sql.SQL("drop trigger is_warm on {}").format(sql.Identifier(partition)))
+        # What is append-only is emptied by who may change the table itself.
+        connection.execute("alter table retention_log disable trigger user")
         connection.execute(sql.SQL("truncate {} restart identity cascade").format(names))
+        connection.execute("alter table retention_log enable trigger user")
     home = Home(folder / "landing-home")
     home.root.mkdir()
     home.prepare()

@@ -44,6 +44,7 @@ def information_bars_asset(kind: str) -> dg.AssetsDefinition:
         ),
     )
     def refresh(context: dg.AssetExecutionContext, config: CutConfig, warehouse: Warehouse) -> dg.MaterializeResult:  # type: ignore[type-arg]  # Dagster takes no parameter here
+        from rrr_assets.lake.restoring import bringing_back
         from rrr_assets.warehouse.information_bars import check_day, refresh_information_bars
 
         days = days_of(context)
@@ -51,7 +52,9 @@ def information_bars_asset(kind: str) -> dg.AssetsDefinition:
         database = warehouse.database()
         chosen = config.instruments or None
         with failures_told(context, days, reports):
-            for done in refresh_information_bars(database, kind, days, whole_days=config.whole_days, instruments=chosen):
+            for done in refresh_information_bars(
+                database, kind, days, whole_days=config.whole_days, instruments=chosen, bring_back=bringing_back(database)
+            ):
                 metadata = {"dagster/partition_row_count": done.bars, "changed": done.changed, "instruments_refreshed": done.windows}
                 reports.tell(done.day, metadata, check_day(warehouse.database(), kind, done.day))
         return reports.result()

@@ -7,7 +7,7 @@ from typing import Any, Final
 import dagster as dg
 
 from rrr_assets.resources.partitions import contiguous, days_between, range_tags
-from rrr_assets.resources.requests import ASKED_TAG, changed_only, days_under_way, held_back, run_key
+from rrr_assets.resources.requests import ASKED_TAG, changed_only, days_under_way, held_back, no_room, run_key
 from rrr_assets.resources.warehouse import Warehouse
 
 _MOST_DAYS: Final = 31
@@ -29,6 +29,9 @@ def invalidation_sensor(job: Any) -> dg.SensorDefinition:
     def invalidation_log(context: dg.SensorEvaluationContext, warehouse: Warehouse) -> Iterator[dg.RunRequest | dg.SkipReason]:
         from rrr_assets.warehouse.refresh import days_behind
 
+        if full := no_room():
+            yield full
+            return
         behind = days_behind(warehouse.database(), _MOST_LOOKED_AT, settled_for=timedelta(seconds=30))
         under_way = days_under_way(context.instance)
         stopped: dict[date, list[str]] = {}

@@ -23,6 +23,17 @@ class RawTradesGone(PermanentFailure):
         )
 
 
+class DayDropped(PermanentFailure):
+    """A partition that is to be written, or read as a whole, is not in the database: retention dropped it."""
+
+    def __init__(self, relation: str, partition: date, *, is_deleted: bool = False) -> None:
+        where = "was deleted at the end of its time" if is_deleted else "is in the archive alone. Restore it first: `rrr restore`"
+        super().__init__(f"{relation} of {partition} {where}")
+        self.relation = relation
+        self.partition = partition
+        self.is_deleted = is_deleted
+
+
 class NoSpaceLeft(PermanentFailure):
     """A disk is too full to go on; nothing was half written."""
 

@@ -14,7 +14,20 @@ import typer
 from rrr_assets.cli.failures import EXIT_FAILED, expected_failures, tell
 
 # In the order of the help. `ingest` brings what runs the Dagster graph.
-_MODULES: Final = ("servers", "simulate", "ingest", "fetch", "reads", "history", "ledgers", "bar_rules", "archive")
+_MODULES: Final = (
+    "servers",
+    "simulate",
+    "ingest",
+    "fetch",
+    "reads",
+    "history",
+    "ledgers",
+    "bar_rules",
+    "archive",
+    "retention",
+    "cost",
+    "backup",
+)
 
 app = typer.Typer(
     name="rrr",

@@ -23,13 +23,15 @@ def expected_failures() -> tuple[type[BaseException], ...]:
     """The kinds that are told in a line. Called when something was raised, so that nothing is imported before."""
     import psycopg
 
+    from rrr_assets.calc.outcomes import PermanentFailure
     from rrr_assets.read import ReadRefused
     from rrr_assets.venues.base import SourceRefused
     from rrr_assets.warehouse.connect import DatabaseUnusable
     from rrr_assets.warehouse.home import HomeUnusable
     from rrr_assets.warehouse.server import ServerFailed
 
-    return (CommandFailed, ReadRefused, SourceRefused, DatabaseUnusable, HomeUnusable, ServerFailed, psycopg.Error, OSError)
+    kinds = (ReadRefused, SourceRefused, PermanentFailure, DatabaseUnusable, HomeUnusable, ServerFailed)
+    return (CommandFailed, *kinds, psycopg.Error, OSError)
 
 
 def tell(failure: BaseException) -> None:

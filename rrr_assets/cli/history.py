@@ -277,12 +277,15 @@ def undo(
     from rrr_assets.cli.ingest import ready_database
     from rrr_assets.cli.output import note
     from rrr_assets.cli.runs import dagster_instance, materialize
+    from rrr_assets.lake.restoring import bringing_back
+    from rrr_assets.warehouse.tiers import brought_back
     from rrr_assets.warehouse.undo import undo_batch
 
     if not reason.strip():
         raise typer.BadParameter("taking a batch back needs a reason. Give it with --reason")
+    database = ready_database()
     try:
-        done = undo_batch(ready_database(), batch_id, reason.strip())
+        done = brought_back(bringing_back(database), lambda: undo_batch(database, batch_id, reason.strip()))
     except PermanentFailure as error:
         raise CommandFailed(str(error)) from error
     with dagster_instance() as instance:

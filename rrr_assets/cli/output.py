@@ -37,6 +37,7 @@ def emit(
     out: Path | None = None,
     title: str | None = None,
     hidden: Sequence[str] = (),
+    right: Sequence[str] = (),
 ) -> None:
     """Print an answer, or write it to a file.
 
@@ -47,6 +48,7 @@ def emit(
         out: The file; None for stdout.
         title: Stands above a table.
         hidden: Columns that are left out of a table to look at, where they say the same in every row or matter to programs alone.
+        right: Columns of texts that are set to the right of a table to look at, as numbers are.
 
     Raises:
         CommandFailed: the file cannot be written or its name says no format, Parquet would go to a terminal, or cannot hold the columns.
@@ -57,12 +59,12 @@ def emit(
     if out is None:
         if kind is Format.PARQUET and sys.stdout.isatty():
             raise CommandFailed("Parquet is not for a terminal. Give --out FILE, or redirect the output")
-        _write(table, kind, sys.stdout.buffer, title, hidden)
+        _write(table, kind, sys.stdout.buffer, title, hidden, right)
         sys.stdout.buffer.flush()
         return
     try:
         with out.open("wb") as file:
-            _write(table, kind, file, title, hidden)
+            _write(table, kind, file, title, hidden, right)
     except OSError as error:
         raise CommandFailed(f"{out} cannot be written ({error.strerror}). Choose another file") from error
     note(f"{len(table):,} rows are in {out}")
@@ -82,9 +84,9 @@ def _format_of_name(out: Path | None) -> Format:
     return Format(ending)
 
 
-def _write(table: pa.Table, kind: Format, file: BinaryIO, title: str | None, hidden: Sequence[str]) -> None:
+def _write(table: pa.Table, kind: Format, file: BinaryIO, title: str | None, hidden: Sequence[str], right: Sequence[str]) -> None:
     if kind is Format.TABLE:
-        file.write(_table_text(table, title, hidden, is_terminal=file.isatty()).encode())
+        file.write(_table_text(table, title, hidden, right, is_terminal=file.isatty()).encode())
     elif kind is Format.PARQUET:
         from pyarrow import parquet
 
@@ -191,7 +193,7 @@ def _lines(table: pa.Table, columns: Callable[[pa.RecordBatch], list[pa.StringAr
 # --- a table to look at -----------------------------------------------------------------------------------------
 
 
-def _table_text(table: pa.Table, title: str | None, hidden: Sequence[str], *, is_terminal: bool) -> str:
+def _table_text(table: pa.Table, title: str | None, hidden: Sequence[str], right: Sequence[str], *, is_terminal: bool) -> str:
     from rich import box
     from rich.console import Console
     from rich.measure import Measurement
@@ -202,7 +204,7 @@ def _table_text(table: pa.Table, title: str | None, hidden: Sequence[str], *, is
     drawn = RichTable(box=box.SIMPLE_HEAD, pad_edge=False)
     for field in shown.schema:
         is_number = pa.types.is_decimal(field.type) or pa.types.is_integer(field.type) or pa.types.is_floating(field.type)
-        drawn.add_column(Text(field.name), justify="right" if is_number else "left", overflow="fold")
+        drawn.add_column(Text(field.name), justify="right" if is_number or field.name in right else "left", overflow="fold")
     cells = [texts(column.combine_chunks()).to_pylist() for column in shown.itercolumns()]
     for row in zip(*cells, strict=True):
         drawn.add_row(*(Text("" if cell is None else cell.translate(_CONTROLS)) for cell in row))

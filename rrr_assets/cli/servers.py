@@ -37,18 +37,22 @@ def up() -> None:
     database = _database()
     _tell_migrated(_migrate(database))
     prepare_dagster_home()
+    _start_backups(database)
     note(f"database {database.name} is up. `rrr ui` starts the Dagster UI, `rrr down` stops the database")
 
 
 def down() -> None:
-    """Stop the embedded database."""
+    """Stop the embedded database, and the receiver of its log."""
     from rrr_assets.cli.failures import CommandFailed
     from rrr_assets.cli.output import note
+    from rrr_assets.warehouse.backup import end_receiver
+    from rrr_assets.warehouse.home import Home, home_dir
     from rrr_assets.warehouse.server import stop
 
     if os.environ.get("RRR_DATABASE_URL"):
         raise CommandFailed("RRR_DATABASE_URL names a server that is not ours to stop. Stop it where it runs, or unset the variable")
     stop()
+    end_receiver(Home(home_dir()))
     note("the database is stopped")
 
 
@@ -122,6 +126,16 @@ def _database() -> "Database":
     return Database.current()
 
 
+def _start_backups(database: "Database") -> None:
+    """Start what backs the database up, where it is backed up; that it cannot be is a failure here."""
+    from rrr_assets.cli.output import note
+    from rrr_assets.warehouse.backup import Backups, backup_dir
+
+    if (folder := backup_dir()) is not None:
+        Backups.current(database).keep_receiving()
+        note(f"its log is received in {folder}")
+
+
 def _migrate(database: "Database") -> "Migrated":
     from rrr_assets.warehouse import migrate as migrations
 
@@ -145,16 +159,28 @@ def _probe() -> dict[str, dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {"server": server, "database": {}, "migrations": {}}
     if given:
         _look_into(found, given)
+        found["backup"] = _probe_backup(given)
         return found
     home = Home(home_dir())
     if running := server_status(home):
         server |= {"state": "up", "host": running.host, "port": running.port, "pid": running.pid, "data": str(running.data_dir)}
         from rrr_assets.warehouse.connect import EMBEDDED_DATABASE
 
-        _look_into(found, running.url(EMBEDDED_DATABASE, running.superuser))
+        url = running.url(EMBEDDED_DATABASE, running.superuser)
+        _look_into(found, url)
+        found["backup"] = _probe_backup(url)
     if said := notice(home, running):
         server["upgrade"] = said
     return found
+
+
+def _probe_backup(url: str) -> dict[str, Any]:
+    """How the receiver of the log is, and what the server keeps back for it; says something too where a slot was left behind."""
+    from rrr_assets.warehouse.backup import backup_dir, probe
+
+    folder = backup_dir()
+    found: dict[str, Any] = {"folder": None if folder is None else str(folder)}
+    return {key: value for key, value in (found | probe(url)).items() if value is not None}
 
 
 def _look_into(found: dict[str, dict[str, Any]], url: str) -> None:

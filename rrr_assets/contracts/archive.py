@@ -16,6 +16,7 @@ import pyarrow as pa
 from rrr_assets.calc.numbers import NOTIONAL, WIDE_SIZE
 from rrr_assets.contracts.bars import BAR_REVISIONS, BARS
 from rrr_assets.contracts.base import Column, Table, Type
+from rrr_assets.contracts.desk import MARKET_SENTIMENT, ORDERS
 from rrr_assets.contracts.information_bars import FOLLOWED, INFORMATION_BARS
 from rrr_assets.contracts.ticks import (
     AGG_TRADE_REVISIONS,
@@ -133,6 +134,9 @@ ARCHIVED: Final[dict[str, Archived]] = {
             Archived(table, "month", ("instrument", "rule", "day", "bar_index"), FOLLOWED[table.name])
             for table in INFORMATION_BARS.values()
         ),
+        # Nothing logs their changes: they are small, and are read to be compared.
+        Archived(MARKET_SENTIMENT, "month", ("asset", "event_time", "sentiment_id"), ()),
+        Archived(ORDERS, "month", ("instrument", "event_time", "order_id"), ()),
     )
 }
 """Every archived table by its name."""
@@ -173,6 +177,8 @@ ARCHIVED_GROUPS: Final[dict[str, ArchivedGroup]] = {
         _group("archived_bars", "Our bars", *(table.name for table in BARS.values()), "bar_revisions"),
         _group("archived_venue_bars", "The venues' own bars", "venue_bars"),
         _group("archived_information_bars", "The bars by what was traded", *(table.name for table in INFORMATION_BARS.values())),
+        _group("archived_sentiment", "What was felt about assets", "market_sentiment"),
+        _group("archived_orders", "The desk's orders", "orders"),
     )
 }
 """Every asset of the archive by its name."""

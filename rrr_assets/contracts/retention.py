@@ -19,15 +19,15 @@ ACTIONS: Final = (
 HOLD_KINDS: Final = ("legal", "pin")
 """A legal hold is a person's word; a pin is a data set's, and ends by itself."""
 
-Change = Literal["warm", "drop", "delete", "restore", "maintain", "hold"]
-"""What needs permission."""
+Change = Literal["warm", "drop", "delete", "maintain", "release"]
+"""What needs permission: what takes something away. To bring back, and to hold, needs none."""
 
 ENVIRONMENT: Final = "RRR_ENVIRONMENT"
 
 PERMITTED: Final[dict[str, frozenset[Change]]] = {
-    "development": frozenset({"warm", "drop", "delete", "restore", "maintain", "hold"}),
-    "staging": frozenset({"warm", "drop", "restore", "maintain", "hold"}),
-    "production": frozenset({"warm", "drop", "delete", "restore", "maintain", "hold"}),
+    "development": frozenset({"warm", "drop", "delete", "maintain", "release"}),
+    "staging": frozenset({"warm", "drop", "maintain"}),
+    "production": frozenset({"warm", "drop", "delete", "maintain", "release"}),
 }
 """What is permitted by the environment that RRR_ENVIRONMENT names. Where it names none of these, nothing is."""
 

@@ -6,14 +6,12 @@ The source is read in one picture of the database. What is registered in the cat
 before. So whatever dies in between leaves a file that nothing names, or a partition that is proven by the next call.
 """
 
-import getpass
 import json
-import socket
 import uuid
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, Final
 
 import psycopg
@@ -24,7 +22,7 @@ from psycopg.types.json import Jsonb
 
 from rrr_assets.calc.canonical import Digest, Digester
 from rrr_assets.calc.outcomes import PermanentFailure
-from rrr_assets.contracts.archive import Archived
+from rrr_assets.contracts.archive import ARCHIVED, Archived
 from rrr_assets.contracts.base import Type
 from rrr_assets.lake import files
 from rrr_assets.lake.catalogue import Catalogue
@@ -33,6 +31,7 @@ from rrr_assets.warehouse.books import lock_days
 from rrr_assets.warehouse.connect import Database, Role
 from rrr_assets.warehouse.faultpoints import reach
 from rrr_assets.warehouse.sqlfiles import query
+from rrr_assets.warehouse.tiers import by_whom, tiers_of
 
 _BAR_STREAMS: Final = {"raw_trades"}
 _SORT_MEMORY: Final = "256MB"
@@ -97,17 +96,21 @@ def archive_partition(
         held = catalogue.files(archived, partition) if catalogue.exists(archived) else []
         before = latest_proof(connection, archived, partition)
         is_registered = before is not None and [file.url for file in before.files] == [file.url for file in held]
-        if before is not None and is_registered and before.log_mark == mark:
+        if before is not None and is_registered and before.log_mark == mark and _holds(connection, archived, partition, before):
+            return PartitionArchived(archived.name, partition, before, is_new=False)
+        if before is not None and _is_elsewhere(connection, archived, partition):
+            # What is not in the database cannot have changed there; the log may tell of what is known about it.
             return PartitionArchived(archived.name, partition, before, is_new=False)
         _refuse_dropped(connection, archived, partition)
-        source = _Watched(archived, source_rows(connection, archived, partition))
+        uncounted: dict[str, list[str]] = dict(connection.execute(query("bars_uncounted")).fetchall())
+        source = _Watched(archived, source_rows(connection, archived, partition), uncounted)
         url = catalogue.new_file_url(archived, partition, uuid.uuid4().hex)
         written = files.write(catalogue.store, url, archived, partition, catalogue.file_schema(archived), source)
         if not written.rows and not held:
             catalogue.store.discard(url)
             return PartitionArchived(archived.name, partition, None, is_new=False)
         reach("archive.written")
-        back = _Watched(archived, files.read(catalogue.store, url, archived))
+        back = _Watched(archived, files.read(catalogue.store, url, archived), uncounted)
         for _ in back:
             pass
         wrong = source.digest.differences(back.digest) + ([] if source.bars == back.bars else ["the bars made of it differ"])
@@ -125,33 +128,58 @@ def archive_partition(
 def latest_proof(connection: Connection, archived: Archived, partition: date) -> Proof | None:
     """The last proof of a partition, whether or not it still holds."""
     row = connection.execute(query("archive_latest_proof"), {"relation": archived.name, "partition_start": partition}).fetchone()
-    if row is None:
-        return None
+    return None if row is None else _proof(row)
+
+
+def proof_of_number(connection: Connection, proof_id: int) -> Proof:
+    """A proof by its number, which is one of the ledger."""
+    (row,) = connection.execute(query("archive_proof"), {"proof_id": proof_id}).fetchall()
+    return _proof(row)
+
+
+def _proof(row: tuple[Any, ...]) -> Proof:
     proof_id, snapshot_id, told, rows, _, content, sums, bounds, bars, mark, known_at = row
     digest = Digest(rows, content, sums, {name: (low, high) for name, (low, high) in bounds.items()})
     return Proof(proof_id, snapshot_id, tuple(files.Written(**file) for file in told), digest, bars, mark, known_at)
 
 
-def source_rows(connection: Connection, archived: Archived, partition: date) -> Iterator[pa.RecordBatch]:
-    """A partition's rows in the database, in the order and the canonical schema of the archive."""
+def source_rows(
+    connection: Connection,
+    archived: Archived,
+    partition: date,
+    *,
+    instruments: Sequence[str] | None = None,
+    table: sql.Identifier | None = None,
+) -> Iterator[pa.RecordBatch]:
+    """A partition's rows in the database, in the order and the canonical schema of the archive.
+
+    Args:
+        connection: in whose picture they are read; a transaction.
+        archived: the table.
+        partition: the first day of the partition.
+        instruments: only these; None for all.
+        table: another table of the same columns, from which they are read.
+    """
     schema = archived.canonical_schema()
     contract = archived.table
     selected = [
         sql.SQL("to_json({0}) as {0}" if column.type is Type.TEXTS else "{0}").format(sql.Identifier(column.name))
         for column in contract.columns
     ]
-    statement = sql.SQL("copy (select {} from {} where {} >= {} and {} < {} order by {}) to stdout (format csv, header)").format(
+    chosen = sql.SQL("") if instruments is None else sql.SQL(" and instrument = any({})").format(sql.Literal(list(instruments)))
+    statement = sql.SQL("copy (select {} from {} where {} >= {} and {} < {}{} order by {}) to stdout (format csv, header)").format(
         sql.SQL(", ").join(selected),
-        sql.Identifier(contract.name),
+        table or sql.Identifier(contract.name),
         *_bounds(archived, partition),
+        chosen,
         sql.SQL(", ").join(map(sql.Identifier, archived.order)),
     )
     connection.execute(sql.SQL("set local work_mem = {}").format(sql.Literal(_SORT_MEMORY)))
     types = column_types(contract)
     # A sum may have more digits than the type that reads hand out.
     types |= {name: pa.string() for name in schema.names if pa.types.is_decimal256(schema.field(name).type)}
-    for table in copied(connection, statement, types):
-        told = as_contract(table, contract)
+    for block in copied(connection, statement, types):
+        told = as_contract(block, contract)
         columns = [_as_canonical(told[each.name], each.type) for each in schema]
         yield from pa.Table.from_arrays(columns, schema=schema).combine_chunks().to_batches(max_chunksize=files.ROW_GROUP)
 
@@ -161,6 +189,34 @@ def partition_mark(connection: Connection, archived: Archived, partition: date) 
     values = {"relations": list(archived.follows), "from_day": partition, "to_day": archived.end_of(partition)}
     ((mark,),) = connection.execute(query("archive_mark"), values).fetchall()
     return int(mark)
+
+
+def source_digest(connection: Connection, archived: Archived, partition: date) -> Digest:
+    """What a partition's rows in the database are."""
+    digester = Digester(archived.canonical_schema())
+    for batch in source_rows(connection, archived, partition):
+        digester.add(batch)
+    return digester.digest()
+
+
+def bars_hash(connection: Connection, day: date) -> str | None:
+    """The hash of the 1-minute bars that are stored of a day, as that of a proof; None where some are not made of trades, or dropped."""
+    if any(tier.tier != "warm" for tier in tiers_of(connection, [("bars_1m", ARCHIVED["bars_1m"].partition_of(day))])):
+        return None
+    values = {
+        "day": day,
+        "from_time": datetime.combine(day, time(), UTC),
+        "to_time": datetime.combine(day, time(), UTC) + timedelta(days=1),
+    }
+    if connection.execute(query("archive_other_sources"), values).fetchone() is not None:
+        return None
+    hashed = _BarsHash({})
+    bound = psycopg.ClientCursor(connection).mogrify(query("archive_stored_bars"), values).strip().removesuffix(";")
+    statement = sql.SQL("copy ({}) to stdout (format csv, header)").format(sql.SQL(bound))
+    types = {each.name: pa.string() if pa.types.is_decimal(each.type) else each.type for each in hashed.schema}
+    for block in copied(connection, statement, types):
+        hashed.add_bars(pa.Table.from_arrays([_as_canonical(block[each.name], each.type) for each in hashed.schema], schema=hashed.schema))
+    return hashed.hash()
 
 
 def rows_waiting(database: Database, tables: Iterable[Archived], partition: date) -> int:
@@ -179,10 +235,10 @@ def rows_waiting(database: Database, tables: Iterable[Archived], partition: date
 class _Watched:
     """Rows on their way, with what they are told when they have gone by: their digest, and the bars that they make."""
 
-    def __init__(self, archived: Archived, batches: Iterable[pa.RecordBatch]) -> None:
+    def __init__(self, archived: Archived, batches: Iterable[pa.RecordBatch], uncounted: Mapping[str, Collection[str]]) -> None:
         self._batches = batches
         self._digester = Digester(archived.canonical_schema())
-        self._bars = _BarsHash() if archived.name in _BAR_STREAMS else None
+        self._bars = _BarsHash(uncounted) if archived.name in _BAR_STREAMS else None
 
     def __iter__(self) -> Iterator[pa.RecordBatch]:
         for batch in self._batches:
@@ -203,14 +259,15 @@ class _Watched:
 class _BarsHash:
     """The hash of the 1-minute bars of trades that come ordered by instrument: one instrument's are held at a time."""
 
-    def __init__(self) -> None:
+    def __init__(self, uncounted: Mapping[str, Collection[str]]) -> None:
         from rrr_assets.calc.columnar import NEEDED, SCHEMA
 
         self._needed = NEEDED
-        self._wide = pa.schema(
+        self._uncounted = uncounted
+        self.schema = pa.schema(
             [each.with_type(pa.decimal256(76, each.type.scale)) if pa.types.is_decimal(each.type) else each for each in SCHEMA]
         )
-        self._digester = Digester(self._wide)
+        self._digester = Digester(self.schema)
         self._waiting: list[pa.RecordBatch] = []
 
     def add(self, batch: pa.RecordBatch) -> None:
@@ -226,6 +283,11 @@ class _BarsHash:
             trades = trades.slice(first_of_last)
         self._waiting.append(trades)
 
+    def add_bars(self, bars: pa.Table) -> None:
+        """Take bars in that are made already, in its schema."""
+        for batch in bars.to_batches():
+            self._digester.add(batch)
+
     def hash(self) -> str:
         self._make()
         return self._digester.digest().content
@@ -233,10 +295,9 @@ class _BarsHash:
     def _make(self) -> None:
         from rrr_assets.calc.columnar import bars_of_day
 
-        made = bars_of_day(pa.Table.from_batches(self._waiting, self._needed), {}, ["1m"])["1m"]
+        made = bars_of_day(pa.Table.from_batches(self._waiting, self._needed), self._uncounted, ["1m"])["1m"]
         self._waiting = []
-        for batch in made.cast(self._wide).to_batches():
-            self._digester.add(batch)
+        self.add_bars(made.cast(self.schema))
 
 
 @contextmanager
@@ -258,6 +319,16 @@ def _picture(database: Database) -> Iterator[Connection]:
         connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
         connection.read_only = True
         yield connection
+
+
+def _holds(connection: Connection, archived: Archived, partition: date, proof: Proof) -> bool:
+    """Whether a proof still holds of a table whose changes nothing logs; of the others the log has told."""
+    return bool(archived.follows) or source_digest(connection, archived, partition) == proof.digest
+
+
+def _is_elsewhere(connection: Connection, archived: Archived, partition: date) -> bool:
+    """Whether a partition was dropped: what came back of it for some instruments is there to be read."""
+    return any(tier.tier != "warm" for tier in tiers_of(connection, [(archived.name, partition)]))
 
 
 def _refuse_dropped(connection: Connection, archived: Archived, partition: date) -> None:
@@ -297,7 +368,7 @@ def _write_proof(
         "relation": archived.name, "partition_start": partition, "snapshot_id": snapshot_id, "files": Jsonb(told), "row_count": digest.rows,
         "size_bytes": sum(file.size_bytes for file in written), "content": digest.content, "sums": Jsonb(dict(digest.sums)),
         "bounds": Jsonb({name: list(pair) for name, pair in digest.bounds.items()}, dumps=lambda told: json.dumps(told, ensure_ascii=True)),
-        "bars": bars, "log_mark": mark, "known_at": known_at, "proven_by": f"{getpass.getuser()}@{socket.gethostname()}", "run_id": run_id,
+        "bars": bars, "log_mark": mark, "known_at": known_at, "proven_by": by_whom(), "run_id": run_id,
     }  # fmt: skip
     with database.kept(Role.WRITER) as connection:
         ((proof_id,),) = connection.execute(query("archive_write_proof"), values).fetchall()

@@ -5,6 +5,7 @@ A bucket is entered as AWS' own tools enter it: credentials, region, profile and
 AWS_REGION, AWS_ENDPOINT_URL, ...) or the machine's role, and stand in no setting of ours.
 """
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 from urllib.parse import unquote, urlsplit
 
-from rrr_assets.calc.outcomes import PermanentFailure
+from rrr_assets.calc.outcomes import NoSpaceLeft, PermanentFailure, StoreUnreachable
 from rrr_assets.warehouse.home import Home, sync_folder
 
 if TYPE_CHECKING:
@@ -27,6 +28,21 @@ _ANSWER_SECONDS: Final = 60.0
 
 class StoreUnusable(PermanentFailure):
     """The store is not named as it must be: the message says how."""
+
+
+@contextmanager
+def failures_told(what: str) -> Iterator[None]:
+    """Turn what a store fails by into the platform's words: its disk is full, or it did not answer well, which may pass.
+
+    Raises:
+        NoSpaceLeft, StoreUnreachable: so it is.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+            raise NoSpaceLeft(f"the disk of the archive is full: {what}. Free space, and do it again") from error
+        raise StoreUnreachable(f"the archive did not answer well: {error}") from error
 
 
 @dataclass(frozen=True)

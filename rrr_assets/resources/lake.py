@@ -6,19 +6,18 @@ Heavy imports wait until a method is called, because every run and every code se
 
 from __future__ import annotations
 
-import errno
 from datetime import date
 from typing import TYPE_CHECKING
 
 import dagster as dg
-
-from rrr_assets.calc.outcomes import NoSpaceLeft, StoreUnreachable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from rrr_assets.contracts.archive import Archived
     from rrr_assets.lake.proving import PartitionArchived
+    from rrr_assets.lake.restoring import Restored
+    from rrr_assets.lake.retiring import Due, Moved
     from rrr_assets.warehouse.connect import Database
 
 
@@ -37,21 +36,71 @@ class Lake(dg.ConfigurableResource):  # type: ignore[type-arg]  # it yields itse
             ProofFailed: what was read back from the store is not what was written.
             StoreUnusable: RRR_ARCHIVE_URL names no store.
             StoreUnreachable: the store did not answer, or not well.
-            NoSpaceLeft: the store is a folder whose disk is full.
+            NoSpaceLeft: the store is a folder whose disk is full, or would be soon.
         """
         from rrr_assets.lake.catalogue import Catalogue
         from rrr_assets.lake.proving import archive_partition, rows_waiting
-        from rrr_assets.lake.store import Store
+        from rrr_assets.lake.store import Store, failures_told
+        from rrr_assets.warehouse.disk import require_room
 
-        store = Store.current()
-        try:
-            with Catalogue(database, store) as catalogue:
-                for partition in partitions:
-                    done = [archive_partition(database, catalogue, table, partition, run_id) for table in tables]
-                    yield partition, done, rows_waiting(database, tables, partition)
-        except OSError as error:
-            if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-                raise NoSpaceLeft(
-                    f"the disk of {store.url} is full: the partition was not archived. Free space, and archive it again"
-                ) from error
-            raise StoreUnreachable(f"{store.url} did not answer well: {error}") from error
+        with failures_told("the partition was not archived"), Catalogue(database, Store.current()) as catalogue:
+            for partition in partitions:
+                require_room(f"the archive of {partition}")
+                done = [archive_partition(database, catalogue, table, partition, run_id) for table in tables]
+                yield partition, done, rows_waiting(database, tables, partition)
+
+    def to_archive(self, database: Database, today: date) -> list[tuple[str, date]]:
+        """(asset, partition) of what has left the hot tier, or is to, and is not in the archive as it is now."""
+        from rrr_assets.lake.retiring import to_archive
+
+        return to_archive(database, today)
+
+    def due(self, database: Database, today: date) -> list[Due]:
+        """The moves that are due by the contracts, oldest partition first."""
+        from rrr_assets.lake.retiring import due
+
+        return due(database, today)
+
+    def judged(self, database: Database, moves: Sequence[Due]) -> Iterator[Due]:
+        """Moves that are due with what stands against each; nothing is changed.
+
+        Raises:
+            StoreUnreachable: the store did not answer, or not well.
+        """
+        from rrr_assets.lake.retiring import judged
+        from rrr_assets.lake.store import Store, failures_told
+
+        with failures_told("nothing was asked"):
+            yield from judged(database, Store.current(), moves)
+
+    def retire(self, database: Database, moves: Sequence[Due], run_id: str | None) -> Iterator[Moved]:
+        """Make moves that are due, one after the other; what stands against one is in what is yielded.
+
+        Raises:
+            StoreUnreachable: the store did not answer, or not well; moves made before stay.
+        """
+        from rrr_assets.lake.catalogue import Catalogue
+        from rrr_assets.lake.retiring import make
+        from rrr_assets.lake.store import Store, failures_told
+
+        with failures_told("nothing was dropped"), Catalogue(database, Store.current()) as catalogue:
+            for move in moves:
+                yield make(database, catalogue, move, run_id)
+
+    def drill(self, database: Database, relation: str | None, partition: date | None, run_id: str | None) -> list[Restored]:
+        """Bring an archived partition back beside, to prove that it would come back equal; by default one by lot. None where there is none.
+
+        Raises:
+            NothingToRestore: that one was never archived.
+            ProofFailed: it does not come back equal.
+            StoreUnreachable: the store did not answer, or not well.
+            NoSpaceLeft: a disk has little room.
+        """
+        from rrr_assets.lake.restoring import drawn, drill
+        from rrr_assets.lake.store import Store, failures_told
+        from rrr_assets.warehouse.disk import require_room
+
+        require_room("the drill")
+        chosen = drawn(database, relation, partition)
+        with failures_told("nothing was brought back"):
+            return [drill(database, Store.current(), *each, run_id) for each in chosen]

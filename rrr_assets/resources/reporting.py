@@ -138,6 +138,23 @@ def failures_told(context: dg.AssetExecutionContext, days: Sequence[date], repor
             context.log.error(_remaining("not foreseen, see the failure of the step", days, reports))
 
 
+@contextmanager
+def failures_told_once(context: dg.AssetExecutionContext) -> Iterator[None]:
+    """As `failures_told`, for an asset without partitions: what it did before it failed stays done."""
+    import psycopg
+
+    from rrr_assets.calc.outcomes import PermanentFailure, StoreUnreachable
+    from rrr_assets.warehouse.connect import DatabaseUnusable
+
+    try:
+        yield
+    except (StoreUnreachable, psycopg.OperationalError, psycopg.InterfaceError) as error:
+        context.log.warning(str(error))
+        raise dg.RetryRequested(max_retries=_RETRIES, seconds_to_wait=_WAIT_SECONDS) from error
+    except (PermanentFailure, DatabaseUnusable) as error:
+        raise dg.Failure(str(error), allow_retries=False) from error
+
+
 def contract_metadata(table: Table) -> dict[str, Any]:
     """A contract as Dagster shows it: column schema, and where the rows are."""
     columns = [

@@ -99,3 +99,11 @@ def _days_of_run(run: DagsterRun) -> list[date]:
     if first is None or last is None:
         return []
     return days_between(date.fromisoformat(first), date.fromisoformat(last))
+
+
+def no_room() -> dg.SkipReason | None:
+    """Why a sensor or a schedule asks for nothing, where a disk has too little room for it. It asks again by itself."""
+    from rrr_assets.warehouse.disk import lack_of_room
+
+    full = lack_of_room()
+    return None if full is None else dg.SkipReason(f"Nothing is begun: {full}")

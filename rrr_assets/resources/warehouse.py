@@ -47,28 +47,45 @@ class Warehouse(dg.ConfigurableResource):  # type: ignore[type-arg]  # it yields
     def load_day(self, stream: str, day: date, files: Sequence[StagedFile], run_id: str, raw_text: RawText) -> DayLoaded:
         """Store one day of a stream: 'trades', 'agg_trades', 'quotes', 'depth' or 'venue_bars'.
 
+        A day that retention has dropped comes back first.
+
         Raises:
-            NoSpaceLeft: the database's disk is full; nothing of the day was stored.
+            NoSpaceLeft: the database's disk is full, or would be soon; nothing of the day was stored.
+            DayDropped: the day was deleted at the end of its time.
         """
+        from rrr_assets.lake.restoring import bringing_back
+        from rrr_assets.warehouse.disk import require_room
         from rrr_assets.warehouse.load import load_day
         from rrr_assets.warehouse.load_bars import load_bars_day
+        from rrr_assets.warehouse.tiers import brought_back
 
+        require_room(f"the load of {stream} of {day}")
         store = load_bars_day if stream == "venue_bars" else load_day
-        return store(self.database(), day, files, run_id, raw_text)
+        database = self.database()
+        return brought_back(bringing_back(database, run_id), lambda: store(database, day, files, run_id, raw_text))
 
     def refresh_bars(
         self, interval: str, days: Sequence[date], *, whole_days: bool, instruments: Sequence[str] | None, engine: Engine = Engine.auto
     ) -> Iterator[DayRefreshed]:
         """Bring one bar table in step with what it is made from; `engine` is that of the 1-minute bars.
 
+        Bars that retention has dropped come back before they change.
+
         Raises:
             RawTradesGone: the day's trades were dropped by retention; its bars stay as they are.
+            NoSpaceLeft: a disk has little room; the days before stay refreshed.
         """
+        from rrr_assets.lake.restoring import bringing_back
+        from rrr_assets.warehouse.disk import while_there_is_room
         from rrr_assets.warehouse.home import Home
         from rrr_assets.warehouse.refresh import refresh_bars
 
-        home = Home.current()
-        return refresh_bars(self.database(), interval, days, whole_days=whole_days, instruments=instruments, home=home, engine=engine)
+        database = self.database()
+        done = refresh_bars(
+            database, interval, days, whole_days=whole_days, instruments=instruments, home=Home.current(), engine=engine,
+            bring_back=bringing_back(database),
+        )  # fmt: skip
+        return while_there_is_room(f"the refresh of bars of {interval}", done)
 
     def forget_staged(self, days: Sequence[date] | None = None) -> None:
         """Drop what this home has staged of the landed files of some days, or of all, and nothing needs any more."""
@@ -78,10 +95,12 @@ class Warehouse(dg.ConfigurableResource):  # type: ignore[type-arg]  # it yields
         forget_staged(self.database(), Home.current(), days)
 
     def compare_days(self, days: Sequence[date], *, whole_days: bool, instruments: Sequence[str] | None) -> Iterator[DayCompared]:
-        """Bring the conformance ledger up to date."""
+        """Bring the conformance ledger up to date. Bars that retention has dropped come back to be judged."""
+        from rrr_assets.lake.restoring import bringing_back
         from rrr_assets.warehouse.compare import compare_days
 
-        return compare_days(self.database(), days, whole_days=whole_days, instruments=instruments)
+        database = self.database()
+        return compare_days(database, days, whole_days=whole_days, instruments=instruments, bring_back=bringing_back(database))
 
     def check(self, rules: str, day: date) -> list[RuleResult]:
         """Look at one day by the rules of a table; see `warehouse.inspection.check`."""

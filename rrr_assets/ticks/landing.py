@@ -32,6 +32,7 @@ from rrr_assets.venues.table_mapping import SUFFIX as MAPPING_SUFFIX
 from rrr_assets.venues.table_mapping import mapping_beside
 from rrr_assets.warehouse.books import Connection
 from rrr_assets.warehouse.correct import located
+from rrr_assets.warehouse.disk import require_room
 from rrr_assets.warehouse.faultpoints import reach
 from rrr_assets.warehouse.home import Home, sync_folder
 from rrr_assets.warehouse.sqlfiles import query
@@ -372,6 +373,7 @@ def _key(sha256: str, landed: LandingFile) -> str:
 
 def _require_space(home: Home, path: Path) -> None:
     """Refuse before anything is half written: the copy and its staged rows need room, and the database some more."""
+    require_room(f"taking in {path.name}")
     least_mb = int(os.environ.get("RRR_LEAST_FREE_MB", _LEAST_FREE_MB))
     size = path.stat().st_size
     packed = path.suffix in {".zip", ".gz"}

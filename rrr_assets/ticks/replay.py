@@ -10,10 +10,12 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import partial
 from typing import Final
 
 import pyarrow as pa
 
+from rrr_assets.lake.restoring import bringing_back
 from rrr_assets.ticks import landing
 from rrr_assets.ticks.landing import LandingFile
 from rrr_assets.venues import registry
@@ -26,6 +28,7 @@ from rrr_assets.warehouse.load_bars import load_bars_day
 from rrr_assets.warehouse.sqlfiles import query
 from rrr_assets.warehouse.staging import StagedFile, Stager, drop_staged
 from rrr_assets.warehouse.tick_tables import CONSECUTIVE
+from rrr_assets.warehouse.tiers import brought_back
 
 LOGGER: Final = logging.getLogger(__name__)
 
@@ -121,6 +124,7 @@ def _replay_file(database: Database, connection: Connection, home: Home, waiting
         store = load_bars_day if facts.stream == "venue_bars" else load_day
         # A line whose time is understood only now may leave its day: the day it leaves is told of it after it has arrived.
         days = [*sorted(set(stager.days).difference(waiting.days)), *waiting.days]
+        bring_back = bringing_back(database, run_id)
         for day in days:
-            store(database, day, [spare], run_id, raw_text, is_replay=True)
+            brought_back(bring_back, partial(store, database, day, [spare], run_id, raw_text, is_replay=True))
     return days

@@ -5,6 +5,8 @@ from typing import Any
 
 import dagster as dg
 
+from rrr_assets.resources.requests import no_room
+
 
 def daily_close(job: Any) -> dg.ScheduleDefinition:
     """The schedule that closes yesterday with `job`.
@@ -21,7 +23,9 @@ def daily_close(job: Any) -> dg.ScheduleDefinition:
         default_status=dg.DefaultScheduleStatus.RUNNING,
         description="Closes yesterday: takes in what landed of it, and makes its bars and verdicts whole.",
     )
-    def close_yesterday(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
+    def close_yesterday(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+        if full := no_room():
+            return full
         day = (context.scheduled_execution_time.astimezone(UTC) - timedelta(days=1)).date().isoformat()
         return dg.RunRequest(run_key=day, partition_key=day, tags={"rrr/kind": "daily close"})
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 import dagster as dg
 
 from rrr_assets.resources.partitions import contiguous, days_between, range_tags
-from rrr_assets.resources.requests import ASKED_TAG, assets_of, changed_only, checks_of, days_under_way, is_under_way, run_key
+from rrr_assets.resources.requests import ASKED_TAG, assets_of, changed_only, checks_of, days_under_way, is_under_way, no_room, run_key
 from rrr_assets.resources.warehouse import Warehouse
 from rrr_assets.venues.table_mapping import SUFFIX, is_mapping
 from rrr_assets.warehouse.home import Home
@@ -68,6 +68,9 @@ def landing_sensor(job: Any) -> dg.SensorDefinition:
         description="Accepts files from landing/inbox/<format>/, and materialises the days of landed files that wait.",
     )
     def landing_zone(context: dg.SensorEvaluationContext, warehouse: Warehouse) -> Iterator[dg.RunRequest | dg.SkipReason]:
+        if full := no_room():
+            yield full
+            return
         requests = list(_requests(context.instance, warehouse, job.name))
         yield from requests
         if not requests:

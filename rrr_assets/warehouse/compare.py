@@ -17,6 +17,7 @@ from rrr_assets.warehouse.books import Connection, draw_stamp, enter, lock_days
 from rrr_assets.warehouse.connect import Database, Role
 from rrr_assets.warehouse.refresh import VERDICTS, VERDICTS_FOLLOW, note_applied, read_pending
 from rrr_assets.warehouse.sqlfiles import query
+from rrr_assets.warehouse.tiers import OUR_BARS, BringBack, brought_back, require_here, share
 
 _ONE_DAY: Final = timedelta(days=1)
 _EXAMPLES: Final = 10
@@ -26,7 +27,12 @@ _OPENS_AT_CLOSE_BEFORE: Final = ("gemini",)
 
 
 def compare_days(
-    database: Database, days: Sequence[date], *, whole_days: bool, instruments: Sequence[str] | None = None
+    database: Database,
+    days: Sequence[date],
+    *,
+    whole_days: bool,
+    instruments: Sequence[str] | None = None,
+    bring_back: BringBack | None = None,
 ) -> Iterator[DayCompared]:
     """Bring the ledger up to date, one transaction a day, yielding as each commits.
 
@@ -35,16 +41,25 @@ def compare_days(
         days: UTC days.
         whole_days: judge every instrument of the day again; otherwise only those of which something changed.
         instruments: only these; None for all.
+        bring_back: brings bars back that were dropped and are to be judged; without it that is refused.
+
+    Raises:
+        DayDropped: bars of that time are in the archive alone.
     """
     with database.connect(Role.WRITER, autocommit=True) as connection:
         for day in days:
-            with connection.transaction():
-                done = _compare_day(connection, day, whole_days, instruments)
-            yield done
+
+            def work(day: date = day) -> DayCompared:
+                with connection.transaction():
+                    return _compare_day(connection, day, whole_days, instruments)
+
+            yield brought_back(bring_back, work)
 
 
 def _compare_day(connection: Connection, day: date, whole_days: bool, instruments: Sequence[str] | None) -> DayCompared:
     enter(connection)
+    judged = (*OUR_BARS, "venue_bars"), [day - _ONE_DAY, day, day + _ONE_DAY]
+    share(connection, *judged)
     listed = connection.execute("select distinct instrument from coverage where day = %s order by instrument", (day,)).fetchall()
     on_day = [name for (name,) in listed]
     names = [name for name in on_day if instruments is None or name in instruments]
@@ -53,6 +68,8 @@ def _compare_day(connection: Connection, day: date, whole_days: bool, instrument
     pending = read_pending(connection, VERDICTS, VERDICTS_FOLLOW, _ONE_DAY, day, names, _UPSTREAM)
     declared = connection.execute("select instrument, stream from bar_sources where instrument = any(%s)", (names,)).fetchall()
     streams: dict[str, str] = dict(declared)
+    if names if whole_days else pending:
+        require_here(connection, *judged)
     for name in names if whole_days else pending:
         _judge(connection, name, streams.get(name, "trades"), day, known_at)
         if name.partition(":")[0] in _OPENS_AT_CLOSE_BEFORE:

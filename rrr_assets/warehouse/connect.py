@@ -6,6 +6,7 @@ Owner makes the schema, writer loads and refreshes, analyst reads and can do not
 """
 
 import atexit
+import logging
 import os
 import select
 import threading
@@ -22,6 +23,8 @@ from psycopg import sql
 from rrr_assets.warehouse.home import Credentials, Home
 from rrr_assets.warehouse.server import ensure_database, ensure_running
 from rrr_assets.warehouse.sqlfiles import query
+
+LOGGER: Final = logging.getLogger(__name__)
 
 EMBEDDED_DATABASE: Final = "rrr"
 _MOST_KEPT: Final = 4
@@ -77,7 +80,20 @@ class Database:
             for role in Role
         }
         dagster = os.environ.get("RRR_DAGSTER_DATABASE_URL") or _with_database(role_urls[Role.OWNER], f"{name}_dagster")
-        return cls(name=name, admin_url=admin, role_urls=role_urls, dagster_url=dagster, is_embedded=not given)
+        found = cls(name=name, admin_url=admin, role_urls=role_urls, dagster_url=dagster, is_embedded=not given)
+        if os.environ.get("RRR_BACKUP_DIR"):
+            found.keep_backed_up()
+        return found
+
+    def keep_backed_up(self) -> None:
+        """See to it that what is committed from now on gets into the backup. Work goes on where it does not, with a warning."""
+        from rrr_assets.warehouse.backup import keep_receiving
+        from rrr_assets.warehouse.barman import BackupFailed
+
+        try:
+            keep_receiving(self)
+        except BackupFailed as failure:
+            LOGGER.warning("what is committed now is not backed up: %s", failure)
 
     def connect(self, role: Role, **options: Any) -> psycopg.Connection[tuple[Any, ...]]:
         """Open a connection for a role, in UTC.

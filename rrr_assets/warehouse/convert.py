@@ -29,6 +29,10 @@ Progress = Callable[[str], None]
 _ONE_DAY: Final = timedelta(days=1)
 
 
+_APPLIED: Final = frozenset({"0015_live_bars.timescaledb", "0021_tier_moves.timescaledb"})
+"""Files that have a twin, and are written to be applied over it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Converted:
     """What a move did: days and rows moved by this call. Nothing, where the database was of TimescaleDB already."""
@@ -138,7 +142,7 @@ def _swap(connection: Connection) -> None:
         if path.stem in applied:
             continue
         # The tables of a file that has a twin are there; what only this engine has is applied.
-        if path.stem.replace("timescaledb", "postgresql") not in plain or path.stem == "0015_live_bars.timescaledb":
+        if path.stem.replace("timescaledb", "postgresql") not in plain or path.stem in _APPLIED:
             connection.execute(path.read_bytes())
         connection.execute(
             "insert into schema_migrations (migration_hash, migration_id, applied_at_utc) values (%s, %s, now() at time zone 'UTC')",

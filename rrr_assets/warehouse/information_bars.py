@@ -21,8 +21,9 @@ from rrr_assets.contracts.information_bars import FOLLOWED
 from rrr_assets.warehouse.books import Connection, draw_stamp, enter, lock_days, log_invalidations
 from rrr_assets.warehouse.connect import Database, Role
 from rrr_assets.warehouse.faultpoints import reach
-from rrr_assets.warehouse.refresh import note_applied, read_pending
+from rrr_assets.warehouse.refresh import TICKS, note_applied, read_pending
 from rrr_assets.warehouse.sqlfiles import query
+from rrr_assets.warehouse.tiers import BringBack, brought_back, require_here, share, thaw
 
 _ONE_DAY: Final = timedelta(days=1)
 _ONE_MICROSECOND: Final = timedelta(microseconds=1)
@@ -43,8 +44,9 @@ class RulesChanged:
 
 
 def refresh_information_bars(
-    database: Database, kind: str, days: Sequence[date], *, whole_days: bool, instruments: Sequence[str] | None = None
-) -> Iterator[DayRefreshed]:
+    database: Database, kind: str, days: Sequence[date], *, whole_days: bool, instruments: Sequence[str] | None = None,
+    bring_back: BringBack | None = None,
+) -> Iterator[DayRefreshed]:  # fmt: skip
     """Refresh the bars of one kind by the rules that hold, one transaction a day, yielding as each commits.
 
     Args:
@@ -53,17 +55,24 @@ def refresh_information_bars(
         days: UTC days.
         whole_days: make the days of all instruments; otherwise only of those whose trades or rules have changed by the log.
         instruments: only these; None for all.
+        bring_back: brings bars back that were dropped and are to change; without it that is refused.
 
     Raises:
         RawTradesGone: as `refresh.refresh_bars` raises it, at the end.
+        DayDropped: bars of that time are in the archive alone.
         PermanentFailure: a rule is too fine for what was traded.
     """
     gone: list[RawTradesGone] = []
     with database.kept(Role.WRITER) as connection:
         for day in days:
-            with connection.transaction():
-                done, dropped = _refresh_day(connection, kind, day, whole_days, instruments)
-                reach("information_bars.before_commit")
+
+            def work(day: date = day) -> tuple[DayRefreshed, list[str]]:
+                with connection.transaction():
+                    told = _refresh_day(connection, kind, day, whole_days, instruments)
+                    reach("information_bars.before_commit")
+                return told
+
+            done, dropped = brought_back(bring_back, work)
             gone += [RawTradesGone(name, day) for name in dropped]
             if not dropped:
                 yield done
@@ -136,6 +145,7 @@ def _refresh_day(
     """The transaction of a day; also the instruments that were left because their trades were dropped."""
     consumer = f"bars_{kind}"
     enter(connection)
+    share(connection, (*TICKS, consumer), [day])
     names = [name for name, *_ in _held(connection, day) if instruments is None or name in instruments]
     lock_days(connection, consumer, names, [day])
     known_at = draw_stamp(connection)
@@ -145,6 +155,8 @@ def _refresh_day(
     rules = rules_in_force(connection, [kind], names)
     to_do = set(names if whole_days else pending)
     connection.execute(_NO_LOOPS)
+    if any(name in to_do and not is_dropped for name, *_, is_dropped in _held(connection, day)):
+        thaw(connection, require_here(connection, [consumer], [day]))
     dropped: list[str] = []
     changed = windows = 0
     for name, stream, space, is_dropped in _held(connection, day):

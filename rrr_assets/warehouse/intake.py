@@ -63,7 +63,7 @@ def register_instruments(connection: Connection, instruments: Sequence[str]) -> 
     )
 
 
-def copy_batches(connection: Connection, table: str, columns: Sequence[str], batches: Iterable[pa.RecordBatch]) -> int:
+def copy_batches(connection: Connection, table: str | sql.Identifier, columns: Sequence[str], batches: Iterable[pa.RecordBatch]) -> int:
     """Copy Arrow batches in, in PostgreSQL's binary form; a thread encodes the next batch while one is sent. Returns the rows sent."""
     batches = iter(batches)
     first = next(batches, None)
@@ -71,7 +71,7 @@ def copy_batches(connection: Connection, table: str, columns: Sequence[str], bat
         return 0
     rows = 0
     statement = sql.SQL("copy {} ({}) from stdin (format binary)").format(
-        sql.Identifier(table), sql.SQL(", ").join(map(sql.Identifier, columns))
+        sql.Identifier(table) if isinstance(table, str) else table, sql.SQL(", ").join(map(sql.Identifier, columns))
     )
     # One batch ahead and no more: a queue before a server that is slower than the encoder would grow to the size of the file.
     with connection.cursor() as cursor, cursor.copy(statement) as copy:

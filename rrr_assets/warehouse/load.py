@@ -40,6 +40,7 @@ from rrr_assets.warehouse.intake import (
 from rrr_assets.warehouse.sqlfiles import query
 from rrr_assets.warehouse.staging import REFUSED_STAGED, DaySummary, StagedFile
 from rrr_assets.warehouse.tick_tables import CONSECUTIVE, TICK_TABLES, TickTable
+from rrr_assets.warehouse.tiers import claim, require_here, share, thaw
 
 _COPY_ROWS: Final = 65_536
 _ONE_DAY: Final = timedelta(days=1)
@@ -69,6 +70,7 @@ def load_day(
 
     Raises:
         NoSpaceLeft: the database's disk is full; nothing of the day was stored.
+        DayDropped: the day, or one beside it that holds some of these rows, is in the archive alone.
     """
     begun = perf_counter()
     try:
@@ -102,6 +104,10 @@ class _Day:
             files = still_waiting(self._connection, self._day, files)
         summaries = {file.file_id: file.summaries(self._day) for file in files}
         instruments = sorted({summary.instrument for found in summaries.values() for summary in found})
+        # Partitions before days. Those beside it are shared too: a trade that is told again may have moved there.
+        tables = (self._kind.name, self._kind.revisions.name)
+        share(self._connection, tables, [self._day - _ONE_DAY, self._day + _ONE_DAY])
+        claim(self._connection, tables, [self._day])
         # Before the locks of days: who waits for another writer of the same new day holds nothing that others want.
         row = self._connection.execute("select begin_day_partition(%s, %s)", (self._kind.name, self._day)).fetchone()
         self._beside: str | None = row[0] if row else None
@@ -288,6 +294,8 @@ class _Day:
     ) -> pa.Table:  # fmt: skip
         """Stage the rows beside the table, judge them, store what is new or finer; returns the rows refused."""
         connection = self._connection
+        beside = [day for day in (self._day - _ONE_DAY, self._day + _ONE_DAY) if self._may_hold(day, file, judged)]
+        thaw(connection, require_here(connection, (self._kind.name, self._kind.revisions.name), beside))
         # Statements without parameters may go together.
         connection.execute(self._kind.sql("load_make_incoming"))
         refusals: list[pa.Table] = []

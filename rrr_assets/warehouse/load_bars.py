@@ -34,6 +34,7 @@ from rrr_assets.warehouse.intake import (
 )
 from rrr_assets.warehouse.sqlfiles import query
 from rrr_assets.warehouse.staging import REFUSED_STAGED, StagedFile
+from rrr_assets.warehouse.tiers import claim
 
 _UNIT_US: Final = {"s": 1_000_000, "m": 60_000_000, "h": 3_600_000_000, "d": 86_400_000_000, "w": 7 * 86_400_000_000}
 
@@ -49,6 +50,7 @@ def load_bars_day(
             if not is_replay:
                 files = still_waiting(connection, day, files)
             enter(connection)
+            claim(connection, ["venue_bars"], [day])
             names = sorted({summary.instrument for file in files for summary in file.summaries(day)})
             register_instruments(connection, names)
             lock_days(connection, "venue_bars", names, [day])

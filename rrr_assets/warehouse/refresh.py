@@ -22,6 +22,7 @@ from rrr_assets.warehouse.faultpoints import reach
 from rrr_assets.warehouse.home import Home
 from rrr_assets.warehouse.intake import statements
 from rrr_assets.warehouse.sqlfiles import query
+from rrr_assets.warehouse.tiers import OUR_BARS, BringBack, brought_back, require_here, share, thaw
 
 _ONE_DAY: Final = timedelta(days=1)
 _MOST_WINDOWS: Final = 16
@@ -63,6 +64,7 @@ def refresh_bars(
     instruments: Sequence[str] | None = None,
     home: Home | None = None,
     engine: Engine = Engine.auto,
+    bring_back: BringBack | None = None,
 ) -> Iterator[DayRefreshed]:
     """Refresh one bar table, one transaction a day, yielding as each commits.
 
@@ -74,19 +76,26 @@ def refresh_bars(
         instruments: only these; None for all.
         home: in whose landing zone rows of trades may still be staged; without it, bars are made in the database.
         engine: what makes 1-minute bars of whole days, where both can.
+        bring_back: brings bars back that were dropped and are to change; without it that is refused.
 
     Raises:
         RawTradesGone: trades that a changed bar is made from were dropped by retention; its bars stay as they are. Raised at
             the end: the other instruments of such a day are refreshed, though it is not yielded, and so are the other days.
             The first is raised, the others are its notes. What waits of them goes on waiting in the log.
+        DayDropped: bars of that time are in the archive alone.
     """
     gone: list[RawTradesGone] = []
     staged_in = None if interval != "1m" or engine is Engine.sql else home
     with database.kept(Role.WRITER) as connection:
         for day in days:
-            with connection.transaction():
-                done, dropped = _refresh_day(connection, interval, day, whole_days, instruments, staged_in, engine)
-                reach("bars.before_commit")
+
+            def work(day: date = day) -> tuple[DayRefreshed, list[str]]:
+                with connection.transaction():
+                    told = _refresh_day(connection, interval, day, whole_days, instruments, staged_in, engine)
+                    reach("bars.before_commit")
+                return told
+
+            done, dropped = brought_back(bring_back, work)
             reach("bars.after_commit")
             gone += [RawTradesGone(name, day) for name in dropped]
             if not dropped:
@@ -123,6 +132,7 @@ def _refresh_day(
     """The transaction of a day; also the instruments that were left because their trades were dropped."""
     consumer = f"bars_{interval}"
     enter(connection)
+    share(connection, (*TICKS, *OUR_BARS), [day])
     names = _instruments_of(connection, day, instruments)
     lock_days(connection, consumer, names, [day])
     known_at = draw_stamp(connection)
@@ -134,6 +144,8 @@ def _refresh_day(
     to_do = {name: [whole] for name in names} if whole_days else _windows(pending)
     held = connection.execute(query("refresh_sources"), {"day": day, "instruments": list(to_do)}).fetchall()
     dropped = [name for name, *_, is_dropped in held if is_dropped]
+    if len(dropped) < len(held):
+        thaw(connection, require_here(connection, OUR_BARS, [day]))
     # After the log was read: what the books show from here on is no older than what is noted as applied.
     of_trades = [name for name, stream, *_ in held if stream == "trades"]
     staged = StagedDay(connection, staged_in, day, of_trades, engine) if staged_in is not None else None

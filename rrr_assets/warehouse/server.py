@@ -116,7 +116,7 @@ class _Account:
                 errors="replace",
                 check=False,
                 cwd=cwd,
-                env=_environment() | variables,
+                env=environment() | variables,
                 user=self.uid,
                 group=self.gid,
                 extra_groups=None if self.uid is None else [],
@@ -135,7 +135,7 @@ class _Account:
                 stdout=fd,
                 stderr=fd,
                 cwd="/",
-                env=_environment(),
+                env=environment(),
                 start_new_session=True,
                 user=self.uid,
                 group=self.gid,
@@ -220,6 +220,11 @@ def status(home: Home | None = None) -> ServerInfo | None:
     return _ask(home, data, *found) if found else None
 
 
+def is_alive(home: Home) -> bool:
+    """Whether the home's server has a process, though it may not answer yet."""
+    return _postmaster(data_of(home)) is not None
+
+
 def stop(home: Home | None = None) -> None:
     """Stop the home's server, and return when it has ended. Nothing happens where none runs.
 
@@ -247,7 +252,7 @@ def stop_locked(home: Home, data: Path) -> None:
             if _wait_until(lambda: _postmaster(data) is None, seconds):
                 break
         else:
-            raise ServerFailed(f"process {pid} does not end", f"Look into {home.server_tree / 'log'}", _log_tail(home))
+            raise ServerFailed(f"process {pid} does not end", f"Look into {home.server_tree / 'log'}", log_tail(home))
     _clear_remains(data, LOGGER.info)
 
 
@@ -485,7 +490,7 @@ def _drop_unused_copies(site: Site) -> None:
             shutil.rmtree(copy)
 
 
-def _environment() -> dict[str, str]:
+def environment() -> dict[str, str]:
     """The environment of the server's programs: nothing of the caller's PG* variables, messages in English."""
     kept = {name: os.environ[name] for name in ("PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH") if name in os.environ}
     return kept | {"LC_ALL": "C", "TZ": "UTC"}
@@ -525,6 +530,7 @@ _ACCESS: Final = """\
 # Written at every start; changes made here are lost.
 # TYPE  DATABASE  USER  ADDRESS        METHOD
 host    all       all   127.0.0.1/32   scram-sha-256
+host    replication  rrr_backup  127.0.0.1/32  scram-sha-256
 """
 
 _OWN_SETTINGS: Final = """\
@@ -580,7 +586,7 @@ log_parameter_max_length_on_error = 0
 def write_settings(site: Site) -> None:
     """Write the server's settings and access rules anew, so that old homes get new settings."""
     lz4: list[str | Path] = [site.binaries / "postgres", "-D", site.data, "-c", "wal_compression=lz4", "-C", "wal_compression"]
-    write_private(site.data / "pg_hba.conf", _ACCESS)
+    write_access(site.data)
     values = {
         "tag": _tag(site.data),
         "shared_buffers_mb": _shared_buffers_mb(),
@@ -590,6 +596,15 @@ def write_settings(site: Site) -> None:
     write_private(site.data / "rrr.conf", _SETTINGS.format(**values, wal_compression="off"))
     if site.account.run(lz4).returncode == 0:
         write_private(site.data / "rrr.conf", _SETTINGS.format(**values, wal_compression="lz4"))
+
+
+def write_access(data: Path) -> bool:
+    """Write the access rules where they are not as they must be; whether they were not. A server that runs is to be told."""
+    rules = data / "pg_hba.conf"
+    if rules.is_file() and rules.read_text("utf-8") == _ACCESS:
+        return False
+    write_private(rules, _ACCESS)
+    return True
 
 
 def _shared_buffers_mb() -> int:
@@ -624,7 +639,7 @@ def start(site: Site, progress: Progress) -> ServerInfo:
         if _is_free(port):
             break
         progress(f"port {port} was taken in the meantime")
-    raise ServerFailed("the server ended while it was starting", _remedy_for(site), _log_tail(site.home))
+    raise ServerFailed("the server ended while it was starting", _remedy_for(site), log_tail(site.home))
 
 
 def _remedy_for(site: Site) -> str:
@@ -685,7 +700,7 @@ def _await_ready(home: Home, data: Path, child: "subprocess.Popen[bytes] | None"
             progress(f"waiting for PostgreSQL to start or recover, {waited_seconds:.0f} of at most {START_SECONDS:.0f} s")
         time.sleep(0.05)
     remedy = "It may still be recovering from its log, which is not interrupted: look at its log and call again"
-    raise ServerFailed(f"does not answer after {START_SECONDS:.0f} s, though its process lives", remedy, _log_tail(home))
+    raise ServerFailed(f"does not answer after {START_SECONDS:.0f} s, though its process lives", remedy, log_tail(home))
 
 
 def _ask(home: Home, data: Path, pid: int, port: int) -> ServerInfo | None:
@@ -826,7 +841,7 @@ def _wait_until(is_done: Callable[[], bool], timeout_seconds: float) -> bool:
     return done
 
 
-def _log_tail(home: Home) -> list[str]:
+def log_tail(home: Home) -> list[str]:
     """The last lines of what the server said: at its start, and in its newest log."""
     # Links are not followed: the folder belongs to the server's user, and the reader may be root.
     logs = [log for log in (home.server_tree / "log").glob("postgresql-*.log") if not log.is_symlink()]

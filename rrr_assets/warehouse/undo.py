@@ -20,6 +20,7 @@ from rrr_assets.warehouse.faultpoints import reach
 from rrr_assets.warehouse.intake import next_batch
 from rrr_assets.warehouse.sqlfiles import query
 from rrr_assets.warehouse.tick_tables import CONSECUTIVE, TICK_TABLES, TickTable
+from rrr_assets.warehouse.tiers import claim
 
 _ONE_DAY: Final = timedelta(days=1)
 
@@ -57,6 +58,7 @@ def undo_batch(database: Database, batch_id: int, reason: str) -> Undone:
 
     Raises:
         UndoRefused: no such batch, one of venue bars, one that undid another, or one that was undone already.
+        DayDropped: its day is in the archive alone.
     """
     with database.connect(Role.WRITER, autocommit=True) as connection, connection.transaction():
         connection.execute("set local synchronous_commit = on")
@@ -76,6 +78,7 @@ def undo_batch(database: Database, batch_id: int, reason: str) -> Undone:
             raise UndoRefused(
                 f"batch {batch_id} is of {stream}: only ticks can be taken back. A venue's bars are replaced by its later word"
             )
+        claim(connection, (kind.name, kind.revisions.name), [day])
         bounds = {"from_time": day, "to_time": day + _ONE_DAY}
         about = {**bounds, "undone": batch_id, "relation": kind.name}
         names = [name for (name,) in connection.execute(kind.sql("undo_instruments"), about).fetchall()]

@@ -12,6 +12,8 @@ import pytest
 from moto.server import ThreadedMotoServer
 
 from rrr_assets import read
+from rrr_assets.archive.costs import measure
+from rrr_assets.calc.outcomes import StoreUnreachable
 from rrr_assets.contracts.archive import ARCHIVED
 from rrr_assets.lake import files
 from rrr_assets.lake.catalogue import Catalogue
@@ -128,6 +130,25 @@ def test_a_store_that_does_not_answer_leaves_the_database_as_it_is(
         archive(platform)
     assert platform.rows("select count(*) from archive_proofs") == [(0,)]
     assert platform.rows("select count(*) from raw_trades") == [(50,)]
+
+
+def test_the_bill_lists_the_bucket_and_a_store_that_does_not_answer_is_told(
+    platform: Platform, endpoint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    take(platform, vision(tmp_path, tape(DAY, 300), DAY))
+    done = archive(platform)
+    assert done.proof is not None
+    found = [each for each in measure(platform.database, platform.home).holdings if each.place == "objects"]
+    assert [(each.relation, each.partition_start, each.rows, each.size_bytes) for each in found if each.tier == "copy"] == [
+        ("raw_trades", DAY, 300, done.proof.size_bytes)
+    ]
+    bucket = boto3.resource("s3", region_name="us-east-1", endpoint_url=endpoint).Bucket(BUCKET)
+    assert sum(each.size_bytes for each in found) == sum(each.size for each in bucket.objects.all())
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{unused.getsockname()[1]}")
+    with pytest.raises(StoreUnreachable, match="did not answer well"):
+        measure(platform.database, platform.home)
 
 
 @pytest.mark.parametrize("url", ["ftp://host/path", "s3://", "file://elsewhere/path", "postgresql://x/y"])

@@ -98,7 +98,8 @@ def test_the_lock_holds_what_the_project_declares() -> None:
     lock = (ROOT / "requirements.lock").read_text(encoding="utf-8")
     locked = {found[1]: found[2] for found in re.finditer(r"^([a-z0-9._-]+)(?:\[[^\]]*\])?==(\S+)", lock, re.MULTILINE)}
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    declared = [Requirement(text) for text in project["dependencies"] + project["optional-dependencies"]["dev"]]
+    groups = [project["dependencies"], *project["optional-dependencies"].values()]
+    declared = [Requirement(text) for group in groups for text in group]
     assert [str(need) for need in declared if need.name not in locked or locked[need.name] not in need.specifier] == []
     assert [str(need) for need in declared if not any(part.operator in {">=", "=="} for part in need.specifier)] == []
 

@@ -1,0 +1,72 @@
+"""Holds: what may not be dropped, deleted or expired, by whose word.
+
+Belongs here: placing and releasing one. Does not: what asks for them (lake/retiring, the database itself in sql/migrations/0022_kept.sql).
+"""
+
+from dataclasses import asdict, dataclass
+from datetime import date, datetime
+from typing import Literal
+
+import psycopg
+
+from rrr_assets.calc.outcomes import PermanentFailure
+from rrr_assets.contracts.archive import ARCHIVED
+from rrr_assets.warehouse.connect import Database, Role
+from rrr_assets.warehouse.sqlfiles import query
+from rrr_assets.warehouse.tiers import by_whom, log
+
+
+class HoldRefused(PermanentFailure):
+    """The hold cannot be placed or released: the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """What a hold covers: None means all of it. `until_day` is excluded."""
+
+    name: str
+    reason: str
+    kind: Literal["legal", "pin"] = "legal"
+    relation: str | None = None
+    instrument: str | None = None
+    from_day: date | None = None
+    until_day: date | None = None
+    expires_at: datetime | None = None
+
+
+def place(database: Database, hold: Hold) -> int:
+    """Place a hold; returns its number.
+
+    Raises:
+        HoldRefused: one of the name stands, its table is no archived one, it has no days or no reason.
+    """
+    if hold.relation is not None and hold.relation not in ARCHIVED:
+        raise HoldRefused(f"{hold.relation} is no archived table: nothing of it is ever dropped. There are {', '.join(ARCHIVED)}")
+    if hold.from_day is not None and hold.until_day is not None and hold.until_day <= hold.from_day:
+        raise HoldRefused(f"a hold from {hold.from_day} until {hold.until_day} covers no day")
+    if not hold.name.strip() or not hold.reason.strip():
+        raise HoldRefused("a hold needs a name and a reason")
+    try:
+        with database.connect(Role.WRITER) as connection:
+            ((number,),) = connection.execute(query("hold_place"), {**asdict(hold), "placed_by": by_whom()}).fetchall()
+            told = {"name": hold.name, "kind": hold.kind, "instrument": hold.instrument}
+            log(connection, "hold", hold.relation, hold.from_day, reasons=[hold.reason], detail=told)
+    except psycopg.errors.UniqueViolation as error:
+        raise HoldRefused(f"a hold of the name {hold.name} stands already. `rrr hold release` ends it") from error
+    return int(number)
+
+
+def release(database: Database, name: str, reason: str) -> int:
+    """Release the hold of a name; returns its number.
+
+    Raises:
+        HoldRefused: none of the name stands, or there is no reason.
+    """
+    if not reason.strip():
+        raise HoldRefused("releasing a hold needs a reason")
+    with database.connect(Role.WRITER) as connection:
+        row = connection.execute(query("hold_release"), {"name": name, "reason": reason, "released_by": by_whom()}).fetchone()
+        if row is None:
+            raise HoldRefused(f"no hold of the name {name} stands. `rrr hold list` shows those that do")
+        log(connection, "release", reasons=[reason], detail={"name": name})
+    return int(row[0])

@@ -1,0 +1,2 @@
+-- The whole database that one is in.
+select pg_database_size(current_database()) as size_bytes;
