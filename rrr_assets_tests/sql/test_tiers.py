@@ -504,6 +504,38 @@ def test_a_partition_that_leaves_while_it_is_read_is_read_whole(
     assert not waiting
 
 
+def test_what_retention_drops_and_restoring_brings_back_is_read_the_same(filled: tuple[Platform, datetime]) -> None:
+    """By their own ways, not by hand: a day that is dropped, and one instrument of it brought back."""
+    from rrr_assets.contracts.archive import ARCHIVED_GROUPS
+    from rrr_assets.lake.catalogue import Catalogue
+    from rrr_assets.lake.proving import archive_partition
+    from rrr_assets.lake.restoring import restore
+    from rrr_assets.lake.retiring import Due, make
+    from rrr_assets.lake.store import Store
+
+    platform, then = filled
+    of = {"database": platform.database}
+    statements = ["select count(*), sum(size) from raw_trades", "select avg(price) from raw_trades", "select count(*) from trade_revisions"]
+    asked = [*reads(platform, then).values(), *(lambda text=text: read.sql(text, **of) for text in statements)]
+    before = [ask() for ask in asked]
+    group = ARCHIVED_GROUPS["archived_trades"]
+    with Catalogue(platform.database, Store.current()) as lake:
+        for table in group.tables:
+            archive_partition(platform.database, lake, table, NEXT)
+        # What was corrected differs from the venue's bars, and would stand against the drop.
+        with platform.database.connect_admin() as connection:
+            connection.execute("update bar_conformance set status = 'explained', rule = 'of a test' where status = 'unexplained'")
+        moved = make(platform.database, lake, Due(group.name, NEXT, "drop"))
+        assert not moved.refusals
+        assert all(ask().equals(expected) for ask, expected in zip(asked, before, strict=True))
+        assert platform.rows("select count(*) from raw_trades where event_time >= '2025-03-04' and event_time < '2025-03-05'") == [(0,)]
+        restore(platform.database, lake.store, group, NEXT, [ETH], until=None)
+    assert platform.rows("select distinct instrument from raw_trades where event_time >= '2025-03-04' and event_time < '2025-03-05'") == [
+        (ETH,)
+    ]
+    assert all(ask().equals(expected) for ask, expected in zip(asked, before, strict=True))
+
+
 # --- the command line -------------------------------------------------------------------------------------------
 
 
