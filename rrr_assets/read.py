@@ -47,7 +47,7 @@ from rrr_assets.warehouse.sqlfiles import query
 
 if TYPE_CHECKING:
     from rrr_assets.lake.asking import Explained
-    from rrr_assets.lake.merging import Asked
+    from rrr_assets.lake.windows import Asked
 
 _IS_HERE: Final = compose.SQL(f"({query('read_is_here').strip().removesuffix(';')})")
 _NOTES: Final = b"notes"
@@ -521,7 +521,7 @@ def _asked(
     *,
     as_known_at: datetime | None = None,
 ) -> "Asked":
-    from rrr_assets.lake.merging import Asked
+    from rrr_assets.lake.windows import Asked
 
     known_as, since, until = _instrument_name(instrument), _with_zone(start, "start"), _with_zone(end, "end")
     if end < start:
@@ -564,7 +564,7 @@ def _of_archived(
 
 def _tiered(connection: psycopg.Connection[Any], asked: "Asked", order: Sequence[str], values: Mapping[str, object]) -> pa.Table | None:
     """A window that reaches into the archive; None for one that does not."""
-    from rrr_assets.lake.merging import answer
+    from rrr_assets.lake.windows import answer
 
     with _refusals(), _archive_refusals():
         answered = answer(connection, asked, order)
@@ -578,7 +578,7 @@ def _tiered(connection: psycopg.Connection[Any], asked: "Asked", order: Sequence
 
 
 def _of_snapshot(connection: psycopg.Connection[Any], asked: "Asked", snapshot: int, order: Sequence[str]) -> pa.Table:
-    from rrr_assets.lake.merging import of_snapshot
+    from rrr_assets.lake.windows import of_snapshot
 
     with _refusals(), _archive_refusals():
         answered = of_snapshot(connection, asked, snapshot, order)

@@ -15,7 +15,7 @@ import pyarrow as pa
 from rrr_assets.lake import columnar, reading
 from rrr_assets.lake.answers import answered
 from rrr_assets.lake.handing import handed
-from rrr_assets.lake.merging import Answer, deleted
+from rrr_assets.lake.windows import Answer, deleted
 from rrr_assets.lake.planning import Connection, first_days
 from rrr_assets.lake.reading import Wanted
 from rrr_assets.lake.statements import Reference, Statement, asks_for_plan, followed, names_any

@@ -21,7 +21,7 @@ from rrr_assets.contracts.archive import AVAILABLE_LAG, EXACT, SCALES, UNITS, Ar
 from rrr_assets.contracts.base import Column, Type
 from rrr_assets.lake import reading
 from rrr_assets.lake.handing import not_away
-from rrr_assets.lake.merging import canonical, selected
+from rrr_assets.lake.windows import canonical, selected
 from rrr_assets.lake.planning import Connection
 from rrr_assets.lake.statements import NotFollowed, Reference, Statement
 from rrr_assets.lake.store import Store
