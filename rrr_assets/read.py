@@ -3,20 +3,25 @@
 Belongs here: one function per thing that is read, in the contracts' column names and types. Does not: printing (cli/), anything
 that writes. Every read is one read-only transaction of the analyst, who cannot write and is ended after the analyst's timeout.
 
+Rows are read where they are: in the database, or in the archive's files where the database holds them no more. What has to be said of an
+answer beside its rows (retention deleted a part of the window, a snapshot has nothing of it) stands as sentences in the metadata of its
+schema, see `notes`. A part that cannot be read is a failure: no answer holds less than was asked for without a word.
+
 Windows are [start, end) of times with a zone. Rows come in the order of time, and of sequence within a time. Columns of type
 NOTIONAL (quote_volume and its kind) are decimal128(38, 20) where every value of the answer fits that exactly, else
 decimal256(76, 30), and sums of sizes are decimal128(38, 18), else decimal256(76, 18): nothing is rounded. Ranges and JSON are JSON
 texts, in fields that say so (see `warehouse.arrow.JSON_FIELD`).
 """
 
+import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import psycopg
 import pyarrow as pa
@@ -24,27 +29,33 @@ import pyarrow.compute as pc
 from psycopg import sql as compose
 
 from rrr_assets.calc.information_bars import Rule
-from rrr_assets.calc.numbers import most_whole_digits
-from rrr_assets.contracts.bars import BARS, INTERVALS
+from rrr_assets.calc.outcomes import StoreUnreachable
+from rrr_assets.contracts.archive import ARCHIVED
+from rrr_assets.contracts.bars import BAR_REVISIONS, BARS, INTERVALS
 from rrr_assets.contracts.base import Table
 from rrr_assets.contracts.cost import COST_HISTORY
 from rrr_assets.contracts.information_bars import BAR_RULES, INFORMATION_BARS, KINDS
 from rrr_assets.contracts.ledgers import ARCHIVE_PROOFS, BAR_CONFORMANCE, COVERAGE, INGEST_BATCHES, INSTRUMENTS, QUARANTINE, STATUSES
-from rrr_assets.contracts.parsed import UTC_MICROSECONDS
 from rrr_assets.contracts.retention import HOLDS, PARTITION_TIERS, RETENTION_LOG
 from rrr_assets.contracts.ticks import RAW_DEPTH, RAW_QUOTES, RAW_TRADES, VENUE_BARS
+from rrr_assets.lake.planning import first_days
 from rrr_assets.venues.names import INTERVAL_SECONDS, MONTH, parse_instrument
-from rrr_assets.warehouse.arrow import JSON_FIELD, as_contract, column_types, copied
+from rrr_assets.warehouse.arrow import as_contract, column_types, copied
 from rrr_assets.warehouse.connect import Database, DatabaseUnusable, Role
 from rrr_assets.warehouse.information_bars import rules_in_force
 from rrr_assets.warehouse.sqlfiles import query
 
+if TYPE_CHECKING:
+    from rrr_assets.lake.asking import Explained
+    from rrr_assets.lake.windows import Asked
+
+_IS_HERE: Final = compose.SQL(f"({query('read_is_here').strip().removesuffix(';')})")
+_NOTES: Final = b"notes"
+_CAUSES_OF_BARS: Final = ("raw_trades", "trade_revisions", "raw_agg_trades", "agg_trade_revisions")
+_TICK_ORDER: Final = ("event_time", "sequence")
 _SESSION: Final = {"DateStyle": "ISO", "default_transaction_read_only": "on"}
 # The database that an environment meant, so that a read does not ask the embedded server who it is.
 _MEANT: Final[dict[tuple[str, ...], Database]] = {}
-_BOOLEAN_OID, _SMALLINT_OID, _INTEGER_OID, _BIGINT_OID, _NUMERIC_OID, _TIME_OID = 16, 21, 23, 20, 1700, 1184
-_REAL_OIDS: Final = frozenset({700, 701})
-_JSON_OIDS: Final = frozenset({114, 3802})
 
 
 class ReadRefused(Exception):
@@ -65,6 +76,14 @@ class UnknownRule(ReadRefused):
 
 class NotFinalYet(ReadRefused):
     """What was known at that time may still change: a load is in flight, or the time has not come."""
+
+
+class ArchiveUnreadable(ReadRefused):
+    """What was asked for lies in the archive, and cannot be read there: the message names the file. Nothing was answered."""
+
+
+class UnknownSnapshot(ReadRefused):
+    """The archive has no such snapshot of the table."""
 
 
 class StatementRefused(ReadRefused):
@@ -112,6 +131,7 @@ def bars(
     end: datetime,
     *,
     as_known_at: datetime | None = None,
+    snapshot: int | None = None,
     database: Database | None = None,
 ) -> pa.Table:
     """Our bars of an instrument that start in [start, end), as contracts.bars has them.
@@ -122,31 +142,36 @@ def bars(
         start: The first start of a bar.
         end: The first start that is left out.
         as_known_at: Answer as a reader would have been answered then; None for what is known now.
+        snapshot: Answer from the archive alone, as it was when that snapshot (or the proof of that number) was made; None for now.
         database: Default: the database of this process' environment.
 
     Raises:
         UnknownInstrument: nothing was ever loaded of it.
         UnknownInterval: we make no such bars.
         NotFinalYet: what was known at that time may still change.
+        ArchiveUnreadable: what the archive holds of it cannot be read.
+        UnknownSnapshot: the archive has no such snapshot of these bars.
         ReadRefused: it takes longer than an analyst may.
-        ValueError: a time without zone, or end before start.
+        ValueError: a time without zone, end before start, or a snapshot as of a knowledge time.
     """
     contract = _our_bars(interval)
     if as_known_at is not None:
-        then = _with_zone(as_known_at, "as_known_at")
-        return _of_instrument("read_bars_as_known", contract, instrument, start, end, database, interval=interval, as_known_at=then)
+        asked = _asked(contract, instrument, start, end, as_known_at=as_known_at)
+        return _of_archived("read_bars_as_known", asked, ("bar_start",), database, snapshot, interval=interval)
     parts = {"bars": compose.Identifier(contract.name)}
-    return _of_instrument("read_bars", contract, instrument, start, end, database, parts=parts)
+    return _of_archived("read_bars", _asked(contract, instrument, start, end), ("bar_start",), database, snapshot, parts=parts)
 
 
-def information_bars(instrument: str, rule: str, start: datetime, end: datetime, *, database: Database | None = None) -> pa.Table:
+def information_bars(
+    instrument: str, rule: str, start: datetime, end: datetime, *, snapshot: int | None = None, database: Database | None = None
+) -> pa.Table:
     """Bars of an instrument by a rule, such as `dollar-1000000`, that start in [start, end), as contracts.information_bars has them.
 
     Bars of a day whose trades or rules changed since it was cut are not complete.
 
     Raises:
         UnknownRule: it is no rule, or there are no such bars and it does not hold for the instrument.
-        UnknownInstrument, ReadRefused, ValueError: as `bars`.
+        UnknownInstrument, ArchiveUnreadable, UnknownSnapshot, ReadRefused, ValueError: as `bars`.
     """
     try:
         known_as = Rule.parse(rule)
@@ -154,8 +179,9 @@ def information_bars(instrument: str, rule: str, start: datetime, end: datetime,
         raise UnknownRule(str(error)) from error
     contract = INFORMATION_BARS[known_as.kind]
     parts = {"bars": compose.Identifier(contract.name)}
-    values = {"rule": known_as.name, "consumer": contract.name, "rules": f"bar_rules_{known_as.kind}"}
-    found = _of_instrument("read_information_bars", contract, instrument, start, end, database, parts=parts, **values)
+    values = {"consumer": contract.name, "rules": f"bar_rules_{known_as.kind}"}
+    asked = _asked(contract, instrument, start, end, {"rule": known_as.name})
+    found = _of_archived("read_information_bars", asked, ("day", "bar_index"), database, snapshot, parts=parts, **values)
     if not len(found):
         _check_rule(_instrument_name(instrument), known_as, database)
     return found
@@ -168,43 +194,55 @@ def bar_rules(*, is_all: bool = False, database: Database | None = None) -> pa.T
 
 
 def trades(
-    instrument: str, start: datetime, end: datetime, *, as_known_at: datetime | None = None, database: Database | None = None
+    instrument: str,
+    start: datetime,
+    end: datetime,
+    *,
+    as_known_at: datetime | None = None,
+    snapshot: int | None = None,
+    database: Database | None = None,
 ) -> pa.Table:
     """The trades of an instrument in [start, end), as contracts.ticks.RAW_TRADES has them: current rows, or those of `as_known_at`.
+
+    With `snapshot`, those of the archive alone, as it was when that snapshot (or the proof of that number) was made.
 
     Raises:
         UnknownInstrument: nothing was ever loaded of it.
         NotFinalYet: what was known at that time may still change.
+        ArchiveUnreadable: what the archive holds of it cannot be read.
+        UnknownSnapshot: the archive has no such snapshot of the trades.
         ReadRefused: it takes longer than an analyst may.
-        ValueError: a time without zone, or end before start.
+        ValueError: a time without zone, end before start, or a snapshot as of a knowledge time.
     """
-    if as_known_at is not None:
-        then = _with_zone(as_known_at, "as_known_at")
-        return _of_instrument("read_trades_as_known", RAW_TRADES, instrument, start, end, database, as_known_at=then)
-    return _of_instrument("read_trades", RAW_TRADES, instrument, start, end, database)
+    name = "read_trades" if as_known_at is None else "read_trades_as_known"
+    return _of_archived(name, _asked(RAW_TRADES, instrument, start, end, as_known_at=as_known_at), _TICK_ORDER, database, snapshot)
 
 
 def quotes(
-    instrument: str, start: datetime, end: datetime, *, as_known_at: datetime | None = None, database: Database | None = None
+    instrument: str,
+    start: datetime,
+    end: datetime,
+    *,
+    as_known_at: datetime | None = None,
+    snapshot: int | None = None,
+    database: Database | None = None,
 ) -> pa.Table:
     """The best bids and asks of an instrument in [start, end), as contracts.ticks.RAW_QUOTES has them.
 
     Raises:
-        UnknownInstrument, NotFinalYet, ReadRefused, ValueError: as `trades`.
+        UnknownInstrument, NotFinalYet, ArchiveUnreadable, UnknownSnapshot, ReadRefused, ValueError: as `trades`.
     """
-    if as_known_at is not None:
-        then = _with_zone(as_known_at, "as_known_at")
-        return _of_instrument("read_quotes_as_known", RAW_QUOTES, instrument, start, end, database, as_known_at=then)
-    return _of_instrument("read_quotes", RAW_QUOTES, instrument, start, end, database)
+    name = "read_quotes" if as_known_at is None else "read_quotes_as_known"
+    return _of_archived(name, _asked(RAW_QUOTES, instrument, start, end, as_known_at=as_known_at), _TICK_ORDER, database, snapshot)
 
 
-def depth(instrument: str, start: datetime, end: datetime, *, database: Database | None = None) -> pa.Table:
+def depth(instrument: str, start: datetime, end: datetime, *, snapshot: int | None = None, database: Database | None = None) -> pa.Table:
     """The changes and snapshots of an instrument's book in [start, end), as contracts.ticks.RAW_DEPTH has them.
 
     Raises:
-        UnknownInstrument, ReadRefused, ValueError: as `trades`.
+        UnknownInstrument, ArchiveUnreadable, UnknownSnapshot, ReadRefused, ValueError: as `trades`.
     """
-    return _of_instrument("read_depth", RAW_DEPTH, instrument, start, end, database)
+    return _of_archived("read_depth", _asked(RAW_DEPTH, instrument, start, end), _TICK_ORDER, database, snapshot)
 
 
 def bars_diff(
@@ -220,7 +258,8 @@ def bars_diff(
     """The bars of which a value differs between what was known at two times, with what changed them.
 
     Raises:
-        UnknownInstrument, UnknownInterval, NotFinalYet, ReadRefused: as `bars`.
+        UnknownInstrument, UnknownInterval, NotFinalYet: as `bars`.
+        ReadRefused: as `bars`, or the database does not hold all that these bars were made of.
         ValueError: a time without zone, end before start, or and_at before as_known_at.
     """
     names = [name for name in _our_bars(interval).column_names if name not in {"instrument", "bar_start"}]
@@ -239,6 +278,8 @@ def bars_diff(
     if and_at < as_known_at:
         raise ValueError(f"and_at {and_at.isoformat()} lies before as_known_at {as_known_at.isoformat()}")
     with _reading(database) as connection, _refusals():
+        _check_all_here(connection, _CAUSES_OF_BARS, start, end)
+        _check_all_here(connection, (_our_bars(interval).name, BAR_REVISIONS.name), start, end)
         found = connection.execute(query("read_bars_diff"), values).fetchall()
         if not found:
             _check_known(connection, known_as)
@@ -279,6 +320,17 @@ def archive(start: datetime | None = None, end: datetime | None = None, *, datab
     return _of_window("read_archive", ARCHIVE_PROOFS, None, start, end, database)
 
 
+def snapshots(start: datetime | None = None, end: datetime | None = None, *, database: Database | None = None) -> pa.Table:
+    """Every proof of the partitions that may touch [start, end), as contracts.ledgers.ARCHIVE_PROOFS has them.
+
+    Each is a snapshot that can be read while its files are kept.
+
+    Raises:
+        ReadRefused, ValueError: as `bars`.
+    """
+    return _of_window("read_snapshots", ARCHIVE_PROOFS, None, start, end, database)
+
+
 def tiers(start: datetime | None = None, end: datetime | None = None, *, database: Database | None = None) -> pa.Table:
     """Every partition that is no longer hot and may touch [start, end), as contracts.retention.PARTITION_TIERS has it.
 
@@ -316,14 +368,17 @@ def cost_history(start: datetime | None = None, end: datetime | None = None, *, 
     return _of_window("read_cost_history", COST_HISTORY, None, start, end, database)
 
 
-def venue_bars(instrument: str, interval: str, start: datetime, end: datetime, *, database: Database | None = None) -> pa.Table:
+def venue_bars(
+    instrument: str, interval: str, start: datetime, end: datetime, *, snapshot: int | None = None, database: Database | None = None
+) -> pa.Table:
     """The venue's own bars that start in [start, end), as contracts.ticks.VENUE_BARS has them.
 
     Raises:
-        UnknownInstrument, UnknownInterval, ReadRefused, ValueError: as `bars`.
+        UnknownInstrument, UnknownInterval, ArchiveUnreadable, UnknownSnapshot, ReadRefused, ValueError: as `bars`.
     """
     _check_venue_interval(interval)
-    return _of_instrument("read_venue_bars", VENUE_BARS, instrument, start, end, database, interval=interval)
+    asked = _asked(VENUE_BARS, instrument, start, end, {"interval": interval})
+    return _of_archived("read_venue_bars", asked, ("bar_start",), database, snapshot)
 
 
 def conformance(instrument: str, interval: str, start: datetime, end: datetime, *, database: Database | None = None) -> Conformance:
@@ -399,26 +454,31 @@ def sql(statement: str, *, database: Database | None = None) -> pa.Table:
     holds the column; everything else, and a decimal or time that Arrow cannot hold, comes as PostgreSQL's text. A statement
     without rows gives a table without columns.
 
+    Tables are read in all tiers. Where a part of one is in the archive, its rows go to the database with the statement, which answers as it
+    always does: the same types, the same numbers.
+
     Raises:
-        StatementRefused: it is wrong, more than one statement, would write, takes too long, or is no statement at all.
+        StatementRefused: it is wrong, more than one statement, would write, takes too long, is no statement at all, or reads what is in
+            the archive in a way that is not followed there.
+        ArchiveUnreadable: what the archive holds of it cannot be read.
     """
-    with _apart(database) as connection, connection.cursor() as cursor:
-        try:
-            # Prepared, the server takes one statement alone; sent plainly, it would run as many as there are.
-            cursor.execute(statement, prepare=True)
-            answer = cursor.pgresult
-            if answer is None or not answer.nfields:
-                return pa.table({})
-            columns = [_typed(_column_texts(answer, column), answer.ftype(column)) for column in range(answer.nfields)]
-            fields = [
-                pa.field(
-                    (answer.fname(column) or b"").decode(), values.type, metadata=JSON_FIELD if answer.ftype(column) in _JSON_OIDS else None
-                )
-                for column, values in enumerate(columns)
-            ]
-        except psycopg.Error as error:
-            raise StatementRefused(_why_refused(error)) from error
-    return pa.Table.from_arrays(columns, schema=pa.schema(fields))
+    from rrr_assets.lake.asking import ask
+
+    with _statement_refusals():
+        answered = ask(database or Database.current(), statement)
+    return _noted(answered.rows, answered.notes)
+
+
+def explain(statement: str, *, database: Database | None = None) -> "Explained":
+    """What a statement of an analyst's own reads, and how: the partitions of each tier, and the plan. Nothing of it is run.
+
+    Raises:
+        StatementRefused, ArchiveUnreadable: as `sql`.
+    """
+    from rrr_assets.lake.asking import explain as explained
+
+    with _statement_refusals():
+        return explained(database or Database.current(), statement)
 
 
 # --- windows and instruments ------------------------------------------------------------------------------------
@@ -450,6 +510,126 @@ def _of_instrument(
         if not len(found):
             _check_known(connection, known_as)
     return found
+
+
+def _asked(
+    contract: Table,
+    instrument: str,
+    start: datetime,
+    end: datetime,
+    equal: Mapping[str, str] | None = None,
+    *,
+    as_known_at: datetime | None = None,
+) -> "Asked":
+    from rrr_assets.lake.windows import Asked
+
+    known_as, since, until = _instrument_name(instrument), _with_zone(start, "start"), _with_zone(end, "end")
+    if end < start:
+        raise ValueError(f"end {end.isoformat()} lies before start {start.isoformat()}")
+    then = None if as_known_at is None else _with_zone(as_known_at, "as_known_at")
+    return Asked(ARCHIVED[contract.name], known_as, since, until, equal or {}, then)
+
+
+def _of_archived(
+    name: str,
+    asked: "Asked",
+    order: Sequence[str],
+    database: Database | None,
+    snapshot: int | None,
+    *,
+    parts: Mapping[str, compose.Composable] | None = None,
+    **parameters: object,
+) -> pa.Table:
+    """Rows of an archived table. The query answers with nothing where the database does not hold all that could be asked for."""
+    contract = asked.archived.table
+    if snapshot is not None and asked.as_known_at is not None:
+        raise ValueError("a snapshot is what it was: give either snapshot or as_known_at")
+    values: dict[str, object] = {"instrument": asked.instrument, "since": asked.since, "until": asked.until, **asked.equal, **parameters}
+    with _reading(database) as connection:
+        if snapshot is not None:
+            found = _of_snapshot(connection, asked, snapshot, order)
+        else:
+            if asked.as_known_at is not None:
+                values["as_known_at"] = asked.as_known_at
+            here = {**first_days(asked.archived, asked.since, asked.until), "relations": [table.name for table in asked.tables]}
+            found = _copy(connection, name, contract, values | here, parts={**(parts or {}), "is_here": _IS_HERE})
+            # What was believed is asked for in a later picture than whether all of it is here.
+            if not len(found) or asked.as_known_at is not None:
+                tiered = _tiered(connection, asked, order, values)
+                found = found if tiered is None else tiered
+        if not len(found):
+            _check_known(connection, asked.instrument)
+    return found
+
+
+def _tiered(connection: psycopg.Connection[Any], asked: "Asked", order: Sequence[str], values: Mapping[str, object]) -> pa.Table | None:
+    """A window that reaches into the archive; None for one that does not."""
+    from rrr_assets.lake.windows import answer
+
+    with _refusals(), _archive_refusals():
+        answered = answer(connection, asked, order)
+        if answered is None:
+            return None
+        found = answered.rows
+        if "rule" in asked.equal:
+            behind = [day for (day,) in connection.execute(query("read_days_behind"), values).fetchall()]
+            found = _not_complete(found, behind)
+    return _noted(found, answered.notes)
+
+
+def _of_snapshot(connection: psycopg.Connection[Any], asked: "Asked", snapshot: int, order: Sequence[str]) -> pa.Table:
+    from rrr_assets.lake.windows import of_snapshot
+
+    with _refusals(), _archive_refusals():
+        answered = of_snapshot(connection, asked, snapshot, order)
+    return _noted(answered.rows, answered.notes)
+
+
+def _not_complete(bars: pa.Table, days: list[date]) -> pa.Table:
+    """Bars of days that are not cut again yet do not call themselves complete."""
+    if not days:
+        return bars
+    place = bars.schema.get_field_index("is_complete")
+    stale = pc.is_in(bars["day"], pa.array(days, pa.date32()))
+    return bars.set_column(place, bars.schema.field(place), pc.and_(bars["is_complete"], pc.invert(stale)))
+
+
+def _check_all_here(connection: psycopg.Connection[Any], relations: Sequence[str], start: datetime, end: datetime) -> None:
+    """Do nothing where the database holds all of some tables in a window."""
+    from rrr_assets.lake.planning import away
+
+    with _archive_refusals():
+        for part in away(connection, [ARCHIVED[name] for name in relations], start, end):
+            raise ReadRefused(
+                f"what changed bars, and why, is looked for in the database alone, and {part.archived.name} of {part.partition} is "
+                f"{part.tier}. Read the bars as they were known at both times, or have the partition restored"
+            )
+
+
+def notes(answer: pa.Table) -> list[str]:
+    """What has to be said of an answer beside its rows: sentences, none for most."""
+    told = (answer.schema.metadata or {}).get(_NOTES)
+    return [] if told is None else list(json.loads(told))
+
+
+def _noted(found: pa.Table, sentences: Sequence[str]) -> pa.Table:
+    return found.replace_schema_metadata({_NOTES: json.dumps(sentences)}) if sentences else found
+
+
+@contextmanager
+def _archive_refusals() -> Iterator[None]:
+    """Turn what goes wrong with the archive into this module's words."""
+    from rrr_assets.lake.planning import UnknownSnapshot as NoSuchSnapshot
+    from rrr_assets.lake.planning import Unproven
+    from rrr_assets.lake.reading import FileUnreadable
+    from rrr_assets.lake.store import StoreUnusable
+
+    try:
+        yield
+    except NoSuchSnapshot as error:
+        raise UnknownSnapshot(str(error)) from error
+    except (FileUnreadable, StoreUnreachable, StoreUnusable, Unproven) as error:
+        raise ArchiveUnreadable(str(error)) from error
 
 
 def _of_window(
@@ -546,15 +726,6 @@ def _enter(entered: ExitStack, database: Database | None) -> psycopg.Connection[
     return entered.enter_context(_MEANT[environment].kept(Role.ANALYST))
 
 
-@contextmanager
-def _apart(database: Database | None) -> Iterator[psycopg.Connection[Any]]:
-    """A session and read-only transaction for a statement that is not ours: what it leaves in the session goes with it."""
-    with (database or Database.current()).connect(Role.ANALYST) as connection:
-        connection.read_only = True
-        connection.execute("set local datestyle = 'ISO'")
-        yield connection
-
-
 def _copy(
     connection: psycopg.Connection[Any],
     name: str,
@@ -593,36 +764,18 @@ def _refusals() -> Iterator[None]:
 # --- an analyst's own statement ---------------------------------------------------------------------------------
 
 
-def _column_texts(answer: "psycopg.pq.abc.PGresult", column: int) -> pa.StringArray:
-    return pc.cast(pa.array([answer.get_value(row, column) for row in range(answer.ntuples)], pa.binary()), pa.string())
+@contextmanager
+def _statement_refusals() -> Iterator[None]:
+    """Turn what the database and the archive refuse of an analyst's own statement into this module's words."""
+    from rrr_assets.lake.statements import NotFollowed
 
-
-def _typed(texts: pa.StringArray, oid: int) -> pa.Array:
-    """Give a column of PostgreSQL's texts its type; those that Arrow cannot hold, such as infinite times, stay text."""
-    if oid == _BOOLEAN_OID:
-        return pc.equal(texts, "t")
-    if oid == _NUMERIC_OID:
-        return _narrowest_decimals(texts)
-    types = {_SMALLINT_OID: pa.int16(), _INTEGER_OID: pa.int32(), _BIGINT_OID: pa.int64(), _TIME_OID: UTC_MICROSECONDS}
-    types |= dict.fromkeys(_REAL_OIDS, pa.float64())
     try:
-        return pc.cast(texts, types.get(oid, pa.string()))
-    except pa.ArrowInvalid:
-        return texts
-
-
-def _narrowest_decimals(texts: pa.StringArray) -> pa.Array:
-    point = pc.find_substring(texts, ".")
-    decimals = pc.if_else(pc.equal(point, -1), 0, pc.subtract(pc.subtract(pc.utf8_length(texts), point), 1))
-    scale = pc.max(decimals).as_py() or 0
-    needed = scale + most_whole_digits(texts)
-    for width, make in ((38, pa.decimal128), (76, pa.decimal256)):
-        if needed <= width:
-            try:
-                return pc.cast(texts, make(width, scale))
-            except pa.ArrowInvalid:
-                break  # NaN or infinity: numbers that no decimal type holds
-    return texts
+        with _archive_refusals():
+            yield
+    except NotFollowed as error:
+        raise StatementRefused(str(error)) from error
+    except psycopg.Error as error:
+        raise StatementRefused(_why_refused(error)) from error
 
 
 def _why_refused(error: psycopg.Error) -> str:

@@ -4,6 +4,7 @@ Belongs here: both directions, exact and inverse to each other. Does not: the fo
 """
 
 import json
+from collections.abc import Collection
 from datetime import date
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
@@ -90,18 +91,36 @@ class Packer:
         return most - spare
 
 
-def unpack(archived: Archived, batch: pa.RecordBatch) -> pa.RecordBatch:
-    """Rows of an archived table's files in the canonical schema of the table.
+def columns_needed(archived: Archived, names: Collection[str]) -> list[str]:
+    """The columns of an archived table's files of which some columns of the table are made."""
+    needed = {EXACT}
+    for name in names:
+        column = archived.table.column(name)
+        if archived.is_packed and column.type in SCALES:
+            needed |= {name + UNITS, SCALES[column.type]}
+        elif archived.is_packed and name == "available_at":
+            needed |= {AVAILABLE_LAG, "received_at", "event_time"}
+        else:
+            needed.add(name)
+    return [name for name in archived.stored_schema().names if name in needed]
+
+
+def unpack(archived: Archived, batch: pa.RecordBatch, names: Collection[str] | None = None) -> pa.RecordBatch:
+    """Rows of an archived table's files in the canonical schema of the table, or in the columns of it that are named, in its order.
 
     Columns that the files do not have, because they were written before the contract had them, are null.
     """
     schema = archived.canonical_schema()
+    if names is not None:
+        schema = pa.schema([each for each in schema if each.name in names])
     told = {name: batch.column(name) for name in batch.schema.names}
     exact = _exact_values(told.get(EXACT))
     columns: list[pa.Array] = []
     for column in archived.table.columns:
+        if names is not None and column.name not in names:
+            continue
         kind = schema.field(column.name).type
-        if archived.is_packed and column.type in SCALES:
+        if archived.is_packed and column.type in SCALES and column.name + UNITS in told:
             values = _from_units(told[column.name + UNITS], told[SCALES[column.type]], kind)
         elif archived.is_packed and column.name == "available_at":
             values = pc.add(_since(batch), told[AVAILABLE_LAG].cast(_MICROSECONDS))

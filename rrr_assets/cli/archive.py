@@ -1,6 +1,6 @@
 """Commands for the archive: what is in it, and putting more there.
 
-Belongs here: archive list, archive make. Does not: its upkeep (upkeep.py), reading archived rows.
+Belongs here: archive list, archive snapshots, archive make. Does not: its upkeep (upkeep.py), reading archived rows (reads.py).
 """
 
 import json
@@ -46,6 +46,21 @@ def list_archive(
     found = read.archive(start, end)
     hidden = ("proof_id", "snapshot_id", "files", "sums", "bounds", "bars", "log_mark", "proven_by", "run_id")
     emit(found, chosen, as_json=as_json, out=out, hidden=hidden)
+
+
+@archive_app.command()
+def snapshots(
+    start: MaybeStart = None, end: MaybeEnd = None, chosen: FormatOption = None, as_json: JsonFlag = False, out: Out = None
+) -> None:
+    """Print every proof of every archived partition.
+
+    The number of a proof, or of its snapshot, is what --snapshot of `rrr trades` and `rrr bars` takes, while its files are kept.
+    """
+    from rrr_assets import read
+    from rrr_assets.cli.output import emit
+
+    hidden = ("files", "content", "sums", "bounds", "bars", "log_mark", "proven_by", "run_id")
+    emit(read.snapshots(start, end), chosen, as_json=as_json, out=out, hidden=hidden)
 
 
 @archive_app.command()

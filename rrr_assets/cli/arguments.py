@@ -72,6 +72,10 @@ AsKnownAt = Annotated[
     datetime | None,
     typer.Option("--as-known-at", parser=parse_time, metavar="TIME", help="Answer as it would have been answered then, in UTC."),
 ]
+Snapshot = Annotated[
+    int | None,
+    typer.Option("--snapshot", metavar="NUMBER", help="Answer from the archive, as it was then: a number of `rrr archive snapshots`."),
+]
 FormatOption = Annotated[Format | None, typer.Option("--format", help="How to print; without it as --out is named, else a table.")]
 JsonFlag = Annotated[bool, typer.Option("--json", help="The same as --format json.")]
 Out = Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Write there instead of printing.", dir_okay=False)]

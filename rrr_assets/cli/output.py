@@ -19,6 +19,7 @@ import pyarrow.compute as pc
 from rrr_assets.calc.numbers import plain_texts
 from rrr_assets.cli.arguments import Format
 from rrr_assets.cli.failures import CommandFailed
+from rrr_assets.read import notes
 from rrr_assets.warehouse.arrow import JSON_FIELD
 
 TABLE_ROWS: Final = 1000
@@ -52,6 +53,8 @@ def emit(
     Raises:
         CommandFailed: the file cannot be written or its name says no format, Parquet would go to a terminal, or cannot hold the columns.
     """
+    for sentence in notes(table):
+        note(sentence)
     kind = Format.JSON if as_json else chosen or _format_of_name(out)
     if out is None:
         if kind is Format.PARQUET and sys.stdout.isatty():

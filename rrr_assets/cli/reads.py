@@ -20,6 +20,7 @@ from rrr_assets.cli.arguments import (
     MaybeStart,
     OnlyInstrument,
     Out,
+    Snapshot,
     Start,
 )
 
@@ -46,6 +47,7 @@ def bars(
     interval: Interval = "1m",
     rule: ByRule = None,
     as_known_at: AsKnownAt = None,
+    snapshot: Snapshot = None,
     chosen: FormatOption = None,
     as_json: JsonFlag = False,
     out: Out = None,
@@ -57,10 +59,11 @@ def bars(
     from rrr_assets.contracts.bars import INTERVALS
 
     _check_window(start, end)
+    _check_time_travel(as_known_at, snapshot)
     if rule is None:
-        found = read.bars(instrument, interval, start, end, as_known_at=as_known_at)
+        found = read.bars(instrument, interval, start, end, as_known_at=as_known_at, snapshot=snapshot)
     elif as_known_at is None:
-        found = read.information_bars(instrument, rule, start, end)
+        found = read.information_bars(instrument, rule, start, end, snapshot=snapshot)
     else:
         raise typer.BadParameter("bars by a rule are kept as they are known now: leave --as-known-at out")
     title = f"{_name(found, instrument)} {rule or interval}"
@@ -68,6 +71,7 @@ def bars(
         note(hint)
     if plot is not None:
         then = "" if as_known_at is None else f", as known at {as_known_at:%Y-%m-%d %H:%M:%S}"
+        then += "" if snapshot is None else f", snapshot {snapshot}"
         _draw(found, f"{title}, {_span(start, end)}{then}", INTERVALS[interval] if rule is None else None, plot)
         note(f"the picture is in {plot}")
     if plot is None or out is not None or chosen is not None or as_json:
@@ -79,6 +83,7 @@ def trades(
     start: Start,
     end: End,
     as_known_at: AsKnownAt = None,
+    snapshot: Snapshot = None,
     chosen: FormatOption = None,
     as_json: JsonFlag = False,
     out: Out = None,
@@ -88,7 +93,8 @@ def trades(
     from rrr_assets.cli.output import emit
 
     _check_window(start, end)
-    found = read.trades(instrument, start, end, as_known_at=as_known_at)
+    _check_time_travel(as_known_at, snapshot)
+    found = read.trades(instrument, start, end, as_known_at=as_known_at, snapshot=snapshot)
     hidden = ("instrument", "event_time_ns", "time_source", "received_at", "available_basis", "known_at", "batch_id")
     emit(found, chosen, as_json=as_json, out=out, title=_name(found, instrument), hidden=hidden)
 
@@ -151,23 +157,36 @@ def coverage(
 
 def run_sql(
     statement: Annotated[str, typer.Argument(metavar="STATEMENT", help="One statement; - reads it from stdin.", show_default=False)],
+    explain: Annotated[bool, typer.Option("--explain", help="Print what it would read, of which tier, and the plan.")] = False,
     chosen: FormatOption = None,
     as_json: JsonFlag = False,
     out: Out = None,
 ) -> None:
     """Run one statement as an analyst.
 
-    It can read and nothing else, and is ended after a minute.
+    It can read and nothing else, and is ended after a minute. Tables are read in all tiers.
     """
     from rrr_assets import read
     from rrr_assets.cli.output import emit
 
-    emit(read.sql(sys.stdin.read() if statement == "-" else statement), chosen, as_json=as_json, out=out)
+    text = sys.stdin.read() if statement == "-" else statement
+    if not explain:
+        emit(read.sql(text), chosen, as_json=as_json, out=out)
+        return
+    told = read.explain(text)
+    emit(told.partitions, chosen, as_json=as_json, out=out)
+    if not as_json and chosen in {None, Format.TABLE}:
+        sys.stdout.write("\n".join([f"Plan of {told.engine}:", *told.plan]) + "\n")
 
 
 def _check_window(start: Any, end: Any) -> None:
     if end < start:
         raise typer.BadParameter(f"--end {end:%Y-%m-%dT%H:%M:%SZ} lies before --start {start:%Y-%m-%dT%H:%M:%SZ}")
+
+
+def _check_time_travel(as_known_at: datetime | None, snapshot: int | None) -> None:
+    if as_known_at is not None and snapshot is not None:
+        raise typer.BadParameter("a snapshot is what it was: give either --snapshot or --as-known-at")
 
 
 def _name(found: "pa.Table", asked: str) -> str:

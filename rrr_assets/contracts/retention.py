@@ -95,5 +95,4 @@ RETENTION_LOG: Final = Table(
     ),
     key=("entry_id",),
     owner=_OWNER,
-    time_column="at",
 )

@@ -86,6 +86,8 @@ def _options(schema: pa.Schema) -> dict[str, object]:
         "column_encoding": encodings,
         "store_decimal_as_integer": True,
         "write_page_index": True,
+        # A flipped byte is found by whoever reads the page, not only by who hashes the file.
+        "write_page_checksum": True,
         "version": "2.6",
     }
 

@@ -95,6 +95,18 @@ def as_contract(table: pa.Table, contract: Table) -> pa.Table:
     return pa.Table.from_arrays(columns, schema=pa.schema(fields))
 
 
+def narrowed(table: pa.Table, contract: Table) -> pa.Table:
+    """A table in wide types as a read hands out a contract's columns: sums in the narrower type where every value fits it."""
+    fields: list[pa.Field] = []
+    columns: list[pa.ChunkedArray] = []
+    for name, values in zip(table.column_names, table.itercolumns(), strict=True):
+        column = contract.column(name)
+        converted = _narrow(values, column.type.arrow) if column.type in _WIDE else values
+        columns.append(converted)
+        fields.append(pa.field(name, converted.type, column.nullable, JSON_FIELD if column.type in _JSON_TYPES else None))
+    return pa.Table.from_arrays(columns, schema=pa.schema(fields))
+
+
 def sums(texts: pa.ChunkedArray, kind: Type) -> pa.ChunkedArray:
     """Sums in the type of their contract where every value fits it exactly, else in the wide one."""
     narrow = kind.arrow
@@ -103,7 +115,10 @@ def sums(texts: pa.ChunkedArray, kind: Type) -> pa.ChunkedArray:
             return pc.cast(texts, narrow)
         except pa.ArrowInvalid:
             pass  # more decimals than it holds, if only zeros
-    wide = pc.cast(texts, _WIDE[kind])
+    return _narrow(pc.cast(texts, _WIDE[kind]), narrow)
+
+
+def _narrow(wide: pa.ChunkedArray, narrow: pa.DataType) -> pa.ChunkedArray:
     try:
         return pc.cast(wide, narrow)
     except pa.ArrowInvalid:

@@ -83,7 +83,8 @@ def _reading(_: bool) -> list[Figure]:
 
 
 def _archive(is_asked_for: bool) -> list[Figure]:
-    from rrr_assets_tests.bench import archive
+    from rrr_assets.warehouse.connect import Database
+    from rrr_assets_tests.bench import archive, cold
 
     figures: list[Figure] = []
     for trades in [ROWS, 5 * ROWS] if is_asked_for or IS_FULL else [ROWS]:
@@ -91,6 +92,8 @@ def _archive(is_asked_for: bool) -> list[Figure]:
             figures += archive.measure(home, trades)
     with ground.own_home() as home:
         figures += archive.measure_received(home, ROWS // 2)
+    with ground.own_home():
+        figures += cold.measure(Database.current())
     with ground.own_timescale_home() as timescale:
         return figures if timescale is None else [*figures, *archive.measure_warm(timescale, ROWS)]
 

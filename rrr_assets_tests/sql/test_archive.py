@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime
+from decimal import Decimal
 from pathlib import Path
 
 import duckdb
@@ -157,6 +158,31 @@ def test_plain_parquet_that_other_engines_read(platform: Platform, tmp_path: Pat
     assert frame.rows() == [(rows, int(price * 100), int(size * 10))]
     with catalogue(platform) as lake:
         assert pl.scan_iceberg(lake.table(TRADES)).select(pl.len()).collect().item() == rows
+
+
+def test_clickhouse_reads_the_files_and_the_table(platform: Platform, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With exact numbers, of the files of a partition and of the Iceberg table as a whole; after a partition was written anew too."""
+    import chdb
+
+    take(platform, vision(tmp_path, tape(DAY, 300), DAY))
+    take(platform, vision(tmp_path, tape(NEXT, 50, first_id=5000), NEXT))
+    archive(platform)
+    archive(platform, partition=NEXT)
+    take(platform, vision(tmp_path, [Told(5, midnight(DAY) + 1)], DAY, "-late"))
+    archive(platform)
+    counted = "count(), sum(price_units * toDecimal64(0.01, 2)), sum(size_units * toDecimal64(0.1, 1)), min(event_time)"
+    [(rows, price, size, first)] = platform.rows("select count(*), sum(price), sum(size), min(event_time) from raw_trades")
+    expected = [str(rows), plain(price), plain(size), f"{first:%Y-%m-%d %H:%M:%S.%f}"]
+    with catalogue(platform) as lake:
+        held = [lake.store.path(file.url) for day in (DAY, NEXT) for file in lake.files(TRADES, day)]
+        folder = lake.store.path(lake.table(TRADES).location())
+    columns = "price_units, size_units, event_time"
+    files_read = " union all ".join(f"select {columns} from file('{path}', Parquet)" for path in held)  # noqa: S608  # of this test
+    # It enters tables below the folder that it stands in, and no others.
+    monkeypatch.chdir(folder)
+    for source in (f"({files_read})", f"icebergLocal('{folder}')"):
+        told = str(chdb.query(f"select {counted} from {source}", "TabSeparated")).strip().split("\t")  # noqa: S608  # of this test
+        assert [told[0], plain(Decimal(told[1])), plain(Decimal(told[2])), told[3]] == expected
 
 
 def test_what_is_read_back_otherwise_is_not_registered(platform: Platform, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,7 +2,7 @@
 
 import socket
 from collections.abc import Iterator
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import boto3
@@ -11,6 +11,7 @@ import polars as pl
 import pytest
 from moto.server import ThreadedMotoServer
 
+from rrr_assets import read
 from rrr_assets.archive.costs import measure
 from rrr_assets.calc.outcomes import StoreUnreachable
 from rrr_assets.contracts.archive import ARCHIVED
@@ -19,7 +20,8 @@ from rrr_assets.lake.catalogue import Catalogue
 from rrr_assets.lake.proving import PartitionArchived, archive_partition
 from rrr_assets.lake.store import Store, StoreUnusable
 from rrr_assets.warehouse.connect import Database, Role
-from rrr_assets_tests.loading import DAY, emptied, take, tape, vision
+from rrr_assets_tests.cold import make_cold
+from rrr_assets_tests.loading import DAY, NAME, emptied, take, tape, vision
 from rrr_assets_tests.platform import Platform
 
 TRADES = ARCHIVED["raw_trades"]
@@ -88,6 +90,33 @@ def test_other_engines_read_it_there(platform: Platform, endpoint: str, tmp_path
     trades = ds.dataset(store.path(file.url), filesystem=store.filesystem)
     assert trades.count_rows() == 200
     assert duckdb.sql("select count(*), sum(size_units) from trades").fetchall() == [(200, units)]
+
+
+def test_reads_reach_into_the_bucket_and_say_where_they_cannot(
+    platform: Platform, endpoint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    take(platform, vision(tmp_path, tape(DAY, 200), DAY))
+    start, end = (datetime(2025, 3, day, tzinfo=UTC) for day in (3, 5))
+    of = {"database": platform.database}
+    statements = ("select count(*), sum(size), max(price) from raw_trades", "select avg(price) from raw_trades")
+    before = [read.trades(NAME, start, end, **of), *(read.sql(statement, **of) for statement in statements)]
+    proof = make_cold(platform, "raw_trades", DAY)
+    assert proof is not None
+    assert [read.explain(statement, **of).engine for statement in statements] == ["DuckDB", "PostgreSQL"]
+    asked = [lambda: read.trades(NAME, start, end, **of), *(lambda statement=each: read.sql(statement, **of) for each in statements)]
+    assert [ask() for ask in asked] == before
+    [file] = proof.files
+    name = file.url.rpartition("/")[2]
+    boto3.resource("s3", region_name="us-east-1", endpoint_url=endpoint).Object(BUCKET, file.url.removeprefix(f"s3://{BUCKET}/")).delete()
+    for ask in asked:
+        with pytest.raises(read.ArchiveUnreadable, match=f"{name} is not in the archive"):
+            ask()
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{unused.getsockname()[1]}")
+    for ask in asked:
+        with pytest.raises(read.ArchiveUnreadable, match=f"{name} cannot be read"):
+            ask()
 
 
 def test_a_store_that_does_not_answer_leaves_the_database_as_it_is(

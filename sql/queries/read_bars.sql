@@ -17,5 +17,5 @@ select
     is_complete,
     known_at
 from {bars}
-where instrument = %(instrument)s and bar_start >= %(since)s and bar_start < %(until)s
+where {is_here} and instrument = %(instrument)s and bar_start >= %(since)s and bar_start < %(until)s
 order by bar_start;

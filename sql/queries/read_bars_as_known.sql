@@ -17,4 +17,5 @@ select
     is_complete,
     known_at
 from bars_as_known(%(interval)s, %(instrument)s, %(since)s, %(until)s, %(as_known_at)s)
+where {is_here}
 order by bar_start;

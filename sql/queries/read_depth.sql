@@ -17,5 +17,5 @@ select
     known_at,
     batch_id
 from raw_depth
-where instrument = %(instrument)s and event_time >= %(since)s and event_time < %(until)s
+where {is_here} and instrument = %(instrument)s and event_time >= %(since)s and event_time < %(until)s
 order by event_time, sequence;

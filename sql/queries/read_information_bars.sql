@@ -37,6 +37,6 @@ select
     known_at
 from {bars}
 where
-    instrument = %(instrument)s and rule = %(rule)s and bar_start >= %(since)s and bar_start < %(until)s
+    {is_here} and instrument = %(instrument)s and rule = %(rule)s and bar_start >= %(since)s and bar_start < %(until)s
     and day >= (%(since)s::timestamptz at time zone 'UTC')::date and day <= (%(until)s::timestamptz at time zone 'UTC')::date
 order by day, bar_index;

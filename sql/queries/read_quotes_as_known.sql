@@ -16,4 +16,5 @@ select
     known_at,
     batch_id
 from quotes_as_known(%(instrument)s, %(since)s, %(until)s, %(as_known_at)s)
+where {is_here}
 order by event_time, sequence;

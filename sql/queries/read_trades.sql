@@ -16,5 +16,5 @@ select
     known_at,
     batch_id
 from raw_trades
-where instrument = %(instrument)s and event_time >= %(since)s and event_time < %(until)s
+where {is_here} and instrument = %(instrument)s and event_time >= %(since)s and event_time < %(until)s
 order by event_time, sequence;

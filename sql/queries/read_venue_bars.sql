@@ -17,5 +17,5 @@ select
     known_at,
     batch_id
 from venue_bars
-where instrument = %(instrument)s and interval = %(interval)s and bar_start >= %(since)s and bar_start < %(until)s
+where {is_here} and instrument = %(instrument)s and interval = %(interval)s and bar_start >= %(since)s and bar_start < %(until)s
 order by bar_start;
