@@ -13,7 +13,6 @@ import psycopg
 
 from rrr_assets.calc.coverage import Interval
 from rrr_assets.calc.order import EPOCH
-from rrr_assets.calc.outcomes import DayDropped
 from rrr_assets.warehouse.sqlfiles import query
 
 Connection = psycopg.Connection[tuple[Any, ...]]
@@ -32,34 +31,6 @@ def lock_days(connection: Connection, table: str, instruments: Iterable[str], da
     days = list(days)
     names = [f"{table}|{instrument}|{day.isoformat()}" for instrument in instruments for day in days]
     connection.execute(query("lock_names"), {"names": names})
-
-
-def stay_in_tier(connection: Connection, relation: str, partition: date) -> None:
-    """Keep a partition in its tier until the transaction ends. Before any other lock of it, and before it is looked at.
-
-    Writers hold this one together; who moves the partition has it alone (`leave_tier`).
-    """
-    connection.execute("select pg_advisory_xact_lock_shared(hashtextextended(%s, 0))", (_tier_lock(relation, partition),))
-
-
-def refuse_dropped(connection: Connection, relation: str, partition: date, instruments: Iterable[str]) -> None:
-    """Make sure that these instruments of a partition may be written in the database.
-
-    Raises:
-        DayDropped: the partition is in the archive alone, or gone.
-    """
-    row = connection.execute(query("tier_of"), {"relation": relation, "partition_start": partition}).fetchone()
-    if row is not None and row[0] in {"cold", "deleted"} and not set(instruments) <= set(row[1]):
-        raise DayDropped(relation, partition, row[0])
-
-
-def leave_tier(connection: Connection, relation: str, partition: date) -> None:
-    """Have a partition's tier for this transaction alone: nobody writes the partition meanwhile. Before any other lock of it."""
-    connection.execute("select pg_advisory_xact_lock(hashtextextended(%s, 0))", (_tier_lock(relation, partition),))
-
-
-def _tier_lock(relation: str, partition: date) -> str:
-    return f"tier {relation}|{partition.isoformat()}"
 
 
 def draw_stamp(connection: Connection) -> datetime:

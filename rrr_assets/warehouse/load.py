@@ -25,7 +25,7 @@ from rrr_assets.calc.numbers import plain, scales
 from rrr_assets.calc.outcomes import DayLoaded, FileTakenIn, NoSpaceLeft
 from rrr_assets.contracts.venues import venue_called
 from rrr_assets.warehouse import tapes
-from rrr_assets.warehouse.books import Connection, draw_stamp, enter, from_us, lock_days, log_invalidations, refuse_dropped, stay_in_tier
+from rrr_assets.warehouse.books import Connection, draw_stamp, enter, from_us, lock_days, log_invalidations
 from rrr_assets.warehouse.connect import Database, Role
 from rrr_assets.warehouse.correct import Corrections
 from rrr_assets.warehouse.faultpoints import reach
@@ -156,10 +156,10 @@ class DayLoad:
         """Take in every file, then bring coverage up to date and log what changed."""
         # Before anything is waited for: a batch counts as begun when its transaction began, whenever it enters.
         enter(self._connection)
-        if not self._is_elsewhere:
-            stay_in_tier(self._connection, self._kind.name, self._day)
         if not self._is_replay:
             files = still_waiting(self._connection, self._day, files)
+        if not files:
+            return DayLoaded(day=self._day, files=(), known_at=None, seconds=0.0)
         summaries = {file.file_id: file.summaries(self._day) for file in files}
         instruments = sorted({summary.instrument for found in summaries.values() for summary in found})
         # Partitions before days. Those beside it are shared too: a trade that is told again may have moved there.

@@ -100,10 +100,10 @@ def rows_of(folder: Path, day: date, columns: Collection[str] | None = None) -> 
     yield from _read(folder / "staged" / f"{day.isoformat()}.rows.arrow", columns)
 
 
-def batch_of(folder: Path, day: date, number: int) -> pa.RecordBatch:
+def batch_of(folder: Path, day: date, number: int, columns: Collection[str] | None = None) -> pa.RecordBatch:
     """One of the batches of `rows_of`, by its place among them."""
     with pa.OSFile(str(folder / "staged" / f"{day.isoformat()}.rows.arrow")) as source:
-        return pa.ipc.open_file(source).get_batch(number)
+        return _reader(source, columns).get_batch(number)
 
 
 class Stager:
@@ -267,12 +267,17 @@ def _read(path: Path, columns: Collection[str] | None = None) -> Iterator[pa.Rec
         return
     # Not mapped: the batches are compressed, so that nothing is saved, and what was read would count as memory in use.
     with pa.OSFile(str(path)) as source:
-        reader = pa.ipc.open_file(source)
-        if columns is not None:
-            chosen = [place for place, name in enumerate(reader.schema.names) if name in columns]
-            reader = pa.ipc.open_file(source, options=pa.ipc.IpcReadOptions(included_fields=chosen))
+        reader = _reader(source, columns)
         for number in range(reader.num_record_batches):
             yield reader.get_batch(number)
+
+
+def _reader(source: pa.NativeFile, columns: Collection[str] | None) -> Any:
+    reader = pa.ipc.open_file(source)
+    if columns is None:
+        return reader
+    chosen = [place for place, name in enumerate(reader.schema.names) if name in columns]
+    return pa.ipc.open_file(source, options=pa.ipc.IpcReadOptions(included_fields=chosen))
 
 
 def _us(times: pa.Array) -> np.ndarray[Any, np.dtype[np.int64]]:
