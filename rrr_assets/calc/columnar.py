@@ -94,7 +94,7 @@ def bars_of_day(
         table = pa.Table.from_batches([batch.select(NEEDED.names) for batch in trades], NEEDED)
     made: dict[str, list[pa.Table]] = {interval: [] for interval in intervals}
     longest = max((length for interval, length in INTERVALS.items() if interval in made), default=timedelta())
-    for name, part in _by_instrument(table, uncounted):
+    for name, part in by_instrument(table, uncounted):
         numbers = _as_numbers(part)
         bars: pl.DataFrame | None = None
         for interval, length in INTERVALS.items():
@@ -120,7 +120,7 @@ def as_csv(bars: pa.Table) -> pa.Buffer:
 # --- trades as whole numbers -------------------------------------------------------------------------------------
 
 
-def _by_instrument(table: pa.Table, uncounted: Mapping[str, Collection[str]]) -> Iterator[tuple[str, pa.Table]]:
+def by_instrument(table: pa.Table, uncounted: Mapping[str, Collection[str]]) -> Iterator[tuple[str, pa.Table]]:
     """The trades of each instrument that count, in their order; instruments in the order of their names."""
     import polars as pl
 

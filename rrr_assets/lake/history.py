@@ -8,15 +8,19 @@ replaces, and books without a word of it.
 """
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from time import perf_counter
 from typing import Final
 
 import psycopg
+import pyarrow as pa
+import pyarrow.compute as pc
 from psycopg import sql
 
+from rrr_assets.calc.information_bars import Rule
+from rrr_assets.calc.information_columnar import InformationBars
 from rrr_assets.calc.outcomes import DayLoaded, NoSpaceLeft, PermanentFailure, RuleResult
 from rrr_assets.contracts.archive import ARCHIVED, HISTORY_TO, Archived, Destination
 from rrr_assets.contracts.information_bars import INFORMATION_BARS
@@ -28,7 +32,7 @@ from rrr_assets.lake.stages import Stages
 from rrr_assets.warehouse.books import enter, lock_days
 from rrr_assets.warehouse.connect import Database, Role
 from rrr_assets.warehouse.faultpoints import reach
-from rrr_assets.warehouse.information_bars import rules_in_force
+from rrr_assets.warehouse.information_bars import keep_rules, rules_in_force, store_made
 from rrr_assets.warehouse.intake import RawText, still_waiting
 from rrr_assets.warehouse.load import DayLoad, NotApart
 from rrr_assets.warehouse.refresh import refresh_all
@@ -118,7 +122,7 @@ def take_in(
             raise NoSpaceLeft(
                 f"the database's disk is full: nothing of {day} was stored. Free space and materialise the day again"
             ) from error
-        except NotApart as error:
+        except (NotApart, OverflowError) as error:
             raise NotStraight(str(error)) from error
         reach("history.after_commit")
         return done
@@ -137,6 +141,7 @@ class _Straight:
         self._run_id = run_id
         self._raw_text = raw_text
         self._stages = Stages()
+        self._rules: dict[tuple[str, str], tuple[Rule, ...]] = {}
 
     def take_in(self, waiting: Sequence[StagedFile]) -> WentStraight:
         """Write the rows, prove them, make their bars, and enter all of it in the books."""
@@ -157,7 +162,7 @@ class _Straight:
             if not shelf.rows or loaded.known_at is None:
                 return WentStraight(loaded, None, self._stages.seconds)
             uncounted: dict[str, list[str]] = dict(self._connection.execute(query("bars_uncounted")).fetchall())
-            bars = BarsMade(uncounted, shelf.instruments)
+            bars = BarsMade(uncounted, self._cutting(shelf.instruments) if kind.stream == "trades" else {})
             rows = one_ahead(self._stages.making("merge", heap.merged()))
             kept = write_proven(self._catalogue, archived, self._day, rows, uncounted, self._stages, bars)
         try:
@@ -174,6 +179,7 @@ class _Straight:
         """Have the day alone, as who archives it and who moves it: nobody writes it meanwhile, here or there. Days in their order."""
         tables = (kind.name, kind.revisions.name)
         enter(self._connection)
+        keep_rules(self._connection)
         lock_days(self._connection, f"archive {archived.name}", ["*"], [self._day])
         share(self._connection, tables, [self._day - _ONE_DAY])
         lock_alone(self._connection, tables, self._day)
@@ -204,10 +210,6 @@ class _Straight:
         ((of_agg_trades, dropped_rows),) = self._connection.execute(query("history_books"), values).fetchall()
         if kind.stream == "agg_trades" and of_agg_trades:
             raise NotStraight(f"bars of {', '.join(of_agg_trades)} are made of aggregated trades, in the database")
-        ruled = rules_in_force(self._connection, INFORMATION_BARS, instruments) if kind.stream in {"trades", "agg_trades"} else {}
-        if any(ruled.values()):
-            names = sorted({name for (name, _), rules in ruled.items() if rules})
-            raise NotStraight(f"bars of {', '.join(names)} are cut by rules, in the database")
         proof = latest_proof(self._connection, archived, self._day) if own is not None else None
         if dropped_rows != (0 if proof is None else proof.digest.rows):
             raise NotStraight(f"the archive holds other rows of {kind.name} of {self._day} than the coverage ledger says")
@@ -215,6 +217,28 @@ class _Straight:
             if files.sha256(self._catalogue.store, file.url) != file.sha256:
                 raise ArchiveDamaged(f"{file.url} is not what was proven: nothing was added to {kind.name} of {self._day}")
         return proof
+
+    def _cutting(self, names: Collection[str]) -> dict[str, InformationBars]:
+        """What cuts the bars by what is traded of those instruments whose bars are made of trades, by the rules that hold."""
+        values = {"instruments": list(names), "stream": "trades", "day": self._day}
+        ((of_agg_trades, _),) = self._connection.execute(query("history_books"), values).fetchall()
+        rows = self._connection.execute(
+            "select instrument, price_scale, size_scale from instruments where valid_to is null and instrument = any(%s)", (list(names),)
+        ).fetchall()
+        self._rules = rules_in_force(self._connection, INFORMATION_BARS, names)
+        return {
+            name: InformationBars([rule for kind in INFORMATION_BARS for rule in self._rules.get((name, kind), ())], price, size)
+            for name, price, size in rows
+            if name not in of_agg_trades
+        }
+
+    def _store_cut(self, cut: Mapping[str, pa.Table]) -> None:
+        for kind in INFORMATION_BARS:
+            mine = {}
+            for name, bars in cut.items():
+                rules = pa.array([rule.name for rule in self._rules.get((name, kind), ())], pa.string())
+                mine[name] = bars.filter(pc.is_in(bars["rule"], rules))
+            store_made(self._connection, kind, self._day, mine)
 
     def _require_all(self, kept: Kept, rows: int) -> None:
         if kept.digest.rows != rows:
@@ -227,6 +251,7 @@ class _Straight:
         with self._stages.spent("bars"):
             if kind.stream == "trades":
                 refresh_all(self._connection, self._day, instruments, bars.kept())
+                self._store_cut(bars.cut())
         reach("history.barred")
         dropped = {"stream": kind.stream, "day": self._day, "instruments": list(instruments), "is_dropped": True}
         self._connection.execute(query("tiers_coverage"), dropped)

@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import psycopg
@@ -36,6 +36,9 @@ from rrr_assets.warehouse.faultpoints import reach
 from rrr_assets.warehouse.sqlfiles import query
 from rrr_assets.warehouse.staging import one_ahead
 from rrr_assets.warehouse.tiers import by_whom, tiers_of
+
+if TYPE_CHECKING:
+    from rrr_assets.calc.information_columnar import InformationBars
 
 _BAR_STREAMS: Final = {"raw_trades"}
 _SORT_MEMORY: Final = "256MB"
@@ -322,14 +325,15 @@ class _Watched:
 class BarsMade:
     """The 1-minute bars of trades that come ordered by instrument and time, as they go by: their hash, and those of some instruments.
 
-    `uncounted` says by venue which conditions keep a trade out of them. Bars are kept of the instruments of `keep`.
+    `uncounted` says by venue which conditions keep a trade out of them. Bars are kept of the instruments of `keep`; each has what cuts
+    its bars by what was traded, which is given the trades that count.
     """
 
-    def __init__(self, uncounted: Mapping[str, Collection[str]], keep: Collection[str] = ()) -> None:
+    def __init__(self, uncounted: Mapping[str, Collection[str]], keep: "Mapping[str, InformationBars] | None" = None) -> None:
         from rrr_assets.calc.columnar import NEEDED, SCHEMA
 
-        self._keep = pa.array(sorted(keep), pa.string())
-        self._uncounted = uncounted
+        self._cutting = dict(keep or {})
+        self._keep = pa.array(sorted(self._cutting), pa.string())
         self._needed = NEEDED
         self._uncounted = uncounted
         self.schema = pa.schema(
@@ -371,6 +375,11 @@ class BarsMade:
         widest = pa.concat_tables(self._kept) if self._kept else self.schema.empty_table()
         return {name: widest.filter(pc.equal(widest["instrument"], name)) for name in self._keep.to_pylist()}
 
+    def cut(self) -> "dict[str, pa.Table]":
+        """The bars by what was traded of the instruments that are kept, by instrument."""
+        self._make()
+        return {name: cutting.bars() for name, cutting in self._cutting.items()}
+
     def _is_of_another_minute(self, trades: pa.RecordBatch) -> bool:
         """Whether the trades begin a minute, or an instrument, of which none waits."""
         if not self._waiting or not len(self._waiting[-1]):
@@ -380,14 +389,17 @@ class BarsMade:
         return bool(told[0] != told[1])
 
     def _make(self) -> None:
-        from rrr_assets.calc.columnar import bars_of_day
+        from rrr_assets.calc.columnar import bars_of_day, by_instrument
 
         trades = pa.Table.from_batches(self._waiting, self._needed)
         self._waiting, self._rows = [], 0
         made = bars_of_day(trades, self._uncounted, ["1m"])["1m"].cast(self.schema)
         self.add_bars(made)
-        if len(self._keep):
+        if self._cutting:
             self._kept.append(made.filter(pc.is_in(made["instrument"], self._keep)))
+            for name, counted in by_instrument(trades, self._uncounted):
+                if name in self._cutting:
+                    self._cutting[name].add(counted)
 
 
 def _before_last_minute(trades: pa.RecordBatch) -> int:
