@@ -165,6 +165,7 @@ class _Straight:
             bars = BarsMade(uncounted, self._cutting(shelf.instruments) if kind.stream == "trades" else {})
             rows = one_ahead(self._stages.making("merge", heap.merged()))
             kept = write_proven(self._catalogue, archived, self._day, rows, uncounted, self._stages, bars)
+            rules = shelf.rules()
         try:
             self._require_all(kept, heap.rows)
             proof = self._enter(kind, archived, kept, bars, sorted(shelf.instruments), loaded.known_at)
@@ -173,7 +174,7 @@ class _Straight:
             if kept.written.url not in {file.url for file in self._catalogue.files(archived, self._day)}:
                 self._catalogue.store.discard(kept.written.url)
             raise
-        return WentStraight(loaded, proof, self._stages.seconds, shelf.rules())
+        return WentStraight(loaded, proof, self._stages.seconds, rules)
 
     def _lock(self, kind: TickTable, archived: Archived) -> None:
         """Have the day alone, as who archives it and who moves it: nobody writes it meanwhile, here or there. Days in their order."""

@@ -21,10 +21,11 @@ from rrr_assets.calc.coverage import Tape, TapeBuilder
 from rrr_assets.calc.outcomes import RuleResult
 from rrr_assets.calc.packing import unpack
 from rrr_assets.contracts.archive import ARCHIVED, Archived
+from rrr_assets.contracts.base import Type
 from rrr_assets.lake.proving import Proof, latest_proof
 from rrr_assets.lake.stages import Stages
 from rrr_assets.lake.store import Store
-from rrr_assets.warehouse.load import stored_columns, with_constants
+from rrr_assets.warehouse.load import NotApart, stored_columns, with_constants
 from rrr_assets.warehouse.staging import StagedFile, batch_of, rows_of
 from rrr_assets.warehouse.tapes import StoredRows
 from rrr_assets.warehouse.tick_tables import CONSECUTIVE, TickTable
@@ -34,6 +35,7 @@ _TOGETHER: Final = 1_000_000
 
 _KEYS: Final = ("instrument", "event_time", "sequence")
 _END: Final = 2**63 - 1
+_LEVELS: Final = r"""^\[(?:\["[-+.0-9A-Za-z]*","[-+.0-9A-Za-z]*"\],?)*\]$"""
 
 Stamps = Mapping[str, tuple[Any, pa.DataType]]
 
@@ -73,7 +75,8 @@ class _Staged:
         kept = self._kept(batch_of(self.file.folder, self.day, number))
         full = with_constants(stored_columns(kept, self.file, self.kind), self.kind, self.stamps)
         schema = self.archived.canonical_schema()
-        columns = [full.column(each.name) for each in schema]
+        kinds = {column.name: column.type for column in self.archived.table.columns}
+        columns = [_as_jsonb(full.column(name)) if kinds[name] is Type.JSON else full.column(name) for name in schema.names]
         return pa.RecordBatch.from_arrays(
             [values if values.type == each.type else values.cast(each.type) for values, each in zip(columns, schema, strict=True)],
             schema=schema,
@@ -226,6 +229,8 @@ class LakeShelf(StoredRows):
         """Rows can be looked at as soon as they are there."""
 
     def tape(self, name: str, day: date, space: str | None) -> tuple[Tape | None, int, int, int]:
+        if day != self.heap.day:
+            return super().tape(name, day, space)
         ids, times = self.heap.keys(name)
         if not len(ids):
             return None, 0, 0, 0
@@ -255,6 +260,17 @@ class LakeShelf(StoredRows):
             back += int((np.diff(times) < 0).sum())
             looked_at += len(times)
         return (RuleResult("time never steps back along the ids", is_blocking=False, broken=back, looked_at=looked_at),)
+
+
+def _as_jsonb(levels: pa.StringArray) -> pa.StringArray:
+    """Levels of a book as the database gives them back, which keeps what JSON means and not how it was written.
+
+    Raises:
+        NotApart: they are no pairs of plain texts.
+    """
+    if not pc.all(pc.match_substring_regex(levels, _LEVELS), min_count=0).as_py():
+        raise NotApart("levels of a book are no pairs of numbers as text: what they come to is for the database to say")
+    return pc.replace_substring(levels, ",", ", ")
 
 
 def _spans(keys: pa.RecordBatch) -> dict[str, tuple[int, int, int]]:

@@ -22,7 +22,7 @@ from rrr_assets.contracts.information_bars import FOLLOWED
 from rrr_assets.warehouse.books import Connection, draw_stamp, enter, lock_days, log_invalidations
 from rrr_assets.warehouse.connect import Database, Role
 from rrr_assets.warehouse.faultpoints import reach
-from rrr_assets.warehouse.refresh import TICKS, note_applied, read_pending
+from rrr_assets.warehouse.refresh import TICKS, changed_since, note_applied, read_pending
 from rrr_assets.warehouse.sqlfiles import query
 from rrr_assets.warehouse.tiers import BringBack, brought_back, require_here, share, thaw
 
@@ -159,19 +159,26 @@ def _refresh_day(
     rules = rules_in_force(connection, [kind], names)
     to_do = set(names if whole_days else pending)
     connection.execute(_NO_LOOPS)
-    if any(name in to_do and not is_dropped for name, *_, is_dropped in _held(connection, day)):
+    if any(name in pending or (name in to_do and not is_dropped) for name, *_, is_dropped in _held(connection, day)):
         thaw(connection, require_here(connection, [consumer], [day]))
     dropped: list[str] = []
     changed = windows = 0
-    for name, stream, space, is_dropped in _held(connection, day):
+    held = _held(connection, day)
+    gone = [name for name, *_, is_dropped in held if is_dropped and name in pending]
+    beyond = changed_since(connection, consumer, FOLLOWED[consumer], day, gone)
+    for name, stream, space, is_dropped in held:
         if name not in to_do:
             continue
-        if is_dropped:
-            # Nothing would be cut by no rule, nor is anything else than what was cut as long as no trade comes or goes.
-            if rules.get((name, kind)) and name in pending:
-                dropped.append(name)
+        if name in beyond and rules.get((name, kind)):
+            dropped.append(name)
             continue
-        spans = _refresh_instrument(connection, kind, name, stream, space, day, rules.get((name, kind), ()), known_at)
+        if is_dropped and name not in pending:
+            continue
+        if is_dropped:
+            # As long as no trade comes or goes, bars stay as they were cut, but for what the coverage says of them.
+            spans = _mark_complete(connection, kind, name, stream, day, known_at)
+        else:
+            spans = _refresh_instrument(connection, kind, name, stream, space, day, rules.get((name, kind), ()), known_at)
         windows += 1
         changed += len(spans)
         if spans:
@@ -232,6 +239,15 @@ def store_made(connection: Connection, kind: str, day: date, made: "Mapping[str,
             log_invalidations(connection, consumer, [(name, day, min(start for start, _ in spans), until)], "refresh", None)
     note_applied(connection, consumer, day, pending)
     return stored
+
+
+def _mark_complete(
+    connection: Connection, kind: str, name: str, stream: str, day: date, known_at: datetime
+) -> list[tuple[datetime, datetime]]:
+    start = datetime(day.year, day.month, day.day, tzinfo=UTC)
+    values = {"instrument": name, "stream": stream, "day": day, "from_time": start, "to_time": start + _ONE_DAY, "known_at": known_at}
+    mark = sql.SQL(query("information_bars_mark_complete")).format(target=sql.Identifier(f"bars_{kind}"))
+    return connection.execute(mark, values).fetchall()
 
 
 def _refresh_instrument(

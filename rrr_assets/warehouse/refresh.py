@@ -168,8 +168,10 @@ def _refresh_day(
         maker.look([name for name, stream, *_ in held if stream == "trades"])
     # Longer bars are made from shorter ones, which stand, and whose completeness is told by the coverage, which stands too.
     gone = [name for name, *_, is_dropped in held if is_dropped and interval == "1m" and not (maker is not None and maker.has(name))]
-    dropped = _changed_since(connection, consumer, day, gone)
-    if len(dropped) < len(held):
+    dropped = changed_since(connection, consumer, TICKS, day, gone)
+    # Without ticks, and without a word of them in the log, there is nothing to look at.
+    to_do |= {name: [] for name in gone if name not in pending}
+    if any(to_do[name] for name, *_ in held if name not in dropped):
         thaw(connection, require_here(connection, OUR_BARS, [day]))
     changed = windows = 0
     for name, stream, space, _ in held:
@@ -193,11 +195,11 @@ def _refresh_day(
     return told, dropped
 
 
-def _changed_since(connection: Connection, consumer: str, day: date, gone: Sequence[str]) -> list[str]:
-    """Those of some instruments, of which the ticks were dropped, that had a tick come or go since: not only their coverage changed."""
+def changed_since(connection: Connection, consumer: str, relations: Sequence[str], day: date, gone: Sequence[str]) -> list[str]:
+    """Those of some instruments, of which the ticks were dropped, of which more changed than the coverage since a consumer looked."""
     if not gone:
         return []
-    values = {"consumer": consumer, "day": day, "relations": list(TICKS), "instruments": list(gone)}
+    values = {"consumer": consumer, "day": day, "relations": list(relations), "instruments": list(gone)}
     return [name for (name,) in connection.execute(query("refresh_changed_since"), values).fetchall()]
 
 

@@ -1,6 +1,11 @@
 """History that goes straight into the archive is what the slow way would have made of it, row by row and book by book."""
 
+import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -8,22 +13,26 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from rrr_assets.contracts.archive import ARCHIVED
+from rrr_assets.calc.outcomes import DayDropped
+from rrr_assets.contracts.archive import ARCHIVED, Destination
 from rrr_assets.contracts.bars import INTERVALS
 from rrr_assets.contracts.information_bars import INFORMATION_BARS
 from rrr_assets.lake import files as lake_files
 from rrr_assets.lake.catalogue import Catalogue
-from rrr_assets.lake.history import WentStraight, take_in
-from rrr_assets.lake.proving import archive_partition, latest_proof
+from rrr_assets.lake.history import ArchiveDamaged, NotStraight, WentStraight, is_history, take_in
+from rrr_assets.lake.proving import archive_partition, bars_hash, latest_proof, partition_mark
+from rrr_assets.lake.restoring import bringing_back
 from rrr_assets.lake.store import Store
 from rrr_assets.simulator import parse_defects, simulate
 from rrr_assets.ticks import landing
+from rrr_assets.warehouse.bulk import forget_staged
 from rrr_assets.warehouse.connect import Database, Role
 from rrr_assets.warehouse.information_bars import check_day, refresh_information_bars
 from rrr_assets.warehouse.inspection import check
 from rrr_assets.warehouse.load import load_day
-from rrr_assets.warehouse.refresh import days_behind
-from rrr_assets_tests.loading import CONSERVED, emptied
+from rrr_assets.warehouse.refresh import days_behind, refresh_bars
+from rrr_assets.warehouse.tiers import brought_back
+from rrr_assets_tests.loading import CONSERVED, DAY, NAME, NEXT, Told, capture, ccapi, emptied, midnight, tape, vision
 from rrr_assets_tests.platform import Platform
 
 POINTS = (
@@ -320,6 +329,7 @@ def test_the_day_is_cold_and_its_proof_fresh(platform: Platform, tmp_path: Path)
             assert proof.log_mark == partition_mark(connection, ARCHIVED["raw_trades"], day)
             assert proof.bars == bars_hash(connection, day)
     # Nothing is left to do, and doing it all the same changes nothing.
+    platform.refresh()
     before = bars(platform)
     assert not days_behind(platform.database, 10, timedelta(0))
     for interval in INTERVALS:
