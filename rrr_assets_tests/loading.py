@@ -126,7 +126,7 @@ def emptied(database: Database, folder: Path) -> Platform:
     with database.connect(Role.OWNER, autocommit=True) as connection:
         tables = connection.execute(
             "select relname from pg_class where relnamespace = 'public'::regnamespace and relkind in ('r', 'p') and not relispartition"
-            " and relname not in ('schema_engine', 'trade_conditions', 'bar_rules', '_yoyo_log', 'yoyo_lock', '_yoyo_version', 'retention_log')"
+            " and relname not in ('schema_engine', 'trade_conditions', 'bar_rules', '_yoyo_log', 'yoyo_lock', '_yoyo_version')"
             " and relname not like '%migration%'"
         ).fetchall()
         names = sql.SQL(", ").join(sql.Identifier(name) for (name,) in tables)

@@ -9,7 +9,6 @@ all instruments takes half as much again. `price = price_units / 10^price_scale`
 
 from dataclasses import dataclass
 from datetime import date, timedelta
-from enum import StrEnum
 from typing import Final, Literal
 
 import pyarrow as pa
@@ -32,18 +31,6 @@ from rrr_assets.contracts.ticks import (
 )
 
 Grain = Literal["day", "month"]
-
-
-class Destination(StrEnum):
-    """Where the ticks of a day go that nothing is held of. `auto`: into the archive where the day is older than the warm tier."""
-
-    auto = "auto"
-    database = "database"
-    archive = "archive"
-
-
-HISTORY_TO: Final = "RRR_HISTORY_TO"
-"""Names the destination where nobody says another one; `auto` where it is not set."""
 
 EXACT: Final = "exact"
 """A JSON object of the values that their columns cannot hold, as plain decimals by column; null for almost every row."""

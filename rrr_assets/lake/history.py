@@ -22,7 +22,8 @@ from psycopg import sql
 from rrr_assets.calc.information_bars import Rule
 from rrr_assets.calc.information_columnar import InformationBars
 from rrr_assets.calc.outcomes import DayLoaded, NoSpaceLeft, PermanentFailure, RuleResult
-from rrr_assets.contracts.archive import ARCHIVED, HISTORY_TO, Archived, Destination
+from rrr_assets.contracts.archive import ARCHIVED, Archived
+from rrr_assets.contracts.history import HISTORY_TO, Destination
 from rrr_assets.contracts.information_bars import INFORMATION_BARS
 from rrr_assets.lake import files
 from rrr_assets.lake.catalogue import Catalogue

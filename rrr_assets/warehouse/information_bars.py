@@ -201,6 +201,7 @@ def store_made(connection: Connection, kind: str, day: date, made: "Mapping[str,
 
     Args:
         connection: the transaction. The caller has entered the books, and keeps the rules by which the bars were made.
+        kind: of the bars.
         day: UTC day.
         made: by instrument its bars of all rules of the kind, in the schema of `calc.information_columnar`.
 

@@ -14,8 +14,9 @@ import pyarrow as pa
 import pytest
 
 from rrr_assets.calc.outcomes import DayDropped
-from rrr_assets.contracts.archive import ARCHIVED, Destination
+from rrr_assets.contracts.archive import ARCHIVED
 from rrr_assets.contracts.bars import INTERVALS
+from rrr_assets.contracts.history import Destination
 from rrr_assets.contracts.information_bars import INFORMATION_BARS
 from rrr_assets.lake import files as lake_files
 from rrr_assets.lake.catalogue import Catalogue
