@@ -224,13 +224,10 @@ class _Straight:
         """What cuts the bars by what is traded of those instruments whose bars are made of trades, by the rules that hold."""
         values = {"instruments": list(names), "stream": "trades", "day": self._day}
         ((of_agg_trades, _),) = self._connection.execute(query("history_books"), values).fetchall()
-        rows = self._connection.execute(
-            "select instrument, price_scale, size_scale from instruments where valid_to is null and instrument = any(%s)", (list(names),)
-        ).fetchall()
         self._rules = rules_in_force(self._connection, INFORMATION_BARS, names)
         return {
-            name: InformationBars([rule for kind in INFORMATION_BARS for rule in self._rules.get((name, kind), ())], price, size)
-            for name, price, size in rows
+            name: InformationBars([rule for kind in INFORMATION_BARS for rule in self._rules.get((name, kind), ())])
+            for name in names
             if name not in of_agg_trades
         }
 
