@@ -9,6 +9,7 @@ replaces, and books without a word of it.
 
 import os
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from time import perf_counter
@@ -28,7 +29,18 @@ from rrr_assets.contracts.information_bars import INFORMATION_BARS
 from rrr_assets.lake import files
 from rrr_assets.lake.catalogue import Catalogue
 from rrr_assets.lake.merging import Heap, LakeShelf
-from rrr_assets.lake.proving import BarsMade, Connection, Kept, Proof, latest_proof, partition_mark, register, write_proof, write_proven
+from rrr_assets.lake.proving import (
+    BarsMade,
+    Connection,
+    Kept,
+    Proof,
+    ProofFailed,
+    latest_proof,
+    partition_mark,
+    register,
+    write_proof,
+    write_proven,
+)
 from rrr_assets.lake.stages import Stages
 from rrr_assets.warehouse.books import enter, lock_days
 from rrr_assets.warehouse.connect import Database, Role
@@ -166,15 +178,14 @@ class _Straight:
             bars = BarsMade(uncounted, self._cutting(shelf.instruments) if kind.stream == "trades" else {})
             rows = one_ahead(self._stages.making("merge", heap.merged()))
             kept = write_proven(self._catalogue, archived, self._day, rows, uncounted, self._stages, bars)
-            rules = shelf.rules()
-        try:
-            self._require_all(kept, heap.rows)
-            proof = self._enter(kind, archived, kept, bars, sorted(shelf.instruments), loaded.known_at)
-        except BaseException:
-            # Nothing names the file, or only a snapshot that the next attempt replaces: then it has to stay.
-            if kept.written.url not in {file.url for file in self._catalogue.files(archived, self._day)}:
-                self._catalogue.store.discard(kept.written.url)
-            raise
+            rules, expected = shelf.rules(), heap.rows
+        if kept.digest.rows != expected:
+            self._catalogue.store.discard(kept.written.url)
+            raise ProofFailed(f"{expected} rows of {archived.name} of {self._day} were to be written, and {kept.digest.rows} were")
+        with ExitStack() as unnamed:
+            # Until a snapshot names it, the file is of no use; from then on it stays until the next attempt replaces it.
+            unnamed.callback(self._catalogue.store.discard, kept.written.url)
+            proof = self._enter(kind, archived, kept, bars, sorted(shelf.instruments), loaded.known_at, unnamed)
         return WentStraight(loaded, proof, self._stages.seconds, rules)
 
     def _lock(self, kind: TickTable, archived: Archived) -> None:
@@ -239,13 +250,10 @@ class _Straight:
                 mine[name] = bars.filter(pc.is_in(bars["rule"], rules))
             store_made(self._connection, kind, self._day, mine)
 
-    def _require_all(self, kept: Kept, rows: int) -> None:
-        if kept.digest.rows != rows:
-            raise NotStraight(f"{rows} rows were to be written of {self._day}, and {kept.digest.rows} were")
-
     def _enter(
-        self, kind: TickTable, archived: Archived, kept: Kept, bars: BarsMade, instruments: Sequence[str], known_at: datetime
-    ) -> Proof:
+        self, kind: TickTable, archived: Archived, kept: Kept, bars: BarsMade, instruments: Sequence[str], known_at: datetime,
+        unnamed: ExitStack,
+    ) -> Proof:  # fmt: skip
         """Write the bars, and into the books that the rows are in the archive, and are all of the day."""
         with self._stages.spent("bars"):
             if kind.stream == "trades":
@@ -258,6 +266,7 @@ class _Straight:
         mark = partition_mark(self._connection, archived, self._day)
         with self._stages.spent("register"):
             snapshot_id = register(self._catalogue, archived, self._day, kept, mark, known_at, self._run_id)
+        unnamed.pop_all()
         proof = write_proof(self._connection, archived, self._day, snapshot_id, kept, mark, known_at, self._run_id)
         write_tier(self._connection, Tier(archived.name, self._day, "cold", kept.digest.rows, 0, proof.proof_id))
         write_tier(self._connection, Tier(kind.revisions.name, self._day, "cold", 0, 0, None))
