@@ -7,7 +7,7 @@ import json
 import sys
 from datetime import date
 from pathlib import Path
-from time import perf_counter
+from time import perf_counter, process_time
 from typing import Any
 
 from rrr_assets.contracts.archive import ARCHIVED
@@ -33,7 +33,8 @@ def main(way: str, path: Path, warm: Path | None) -> None:
     take = _straight if way == "straight" else _through_the_database
     if warm is not None:
         take(home, database, warm)
-    told = take(home, database, path)
+    before = process_time()
+    told = {**take(home, database, path), "processor": process_time() - before}
     sys.stdout.write(json.dumps({**told, "peak_bytes": peak_bytes()}) + "\n")
 
 
