@@ -281,7 +281,8 @@ def _straight(done: TakenIn) -> str:
         for name, spent in each["stages"].items():
             stages[name] = stages.get(name, 0.0) + spent
     told = ", ".join(f"{name} {spent:.1f} s" for name, spent in stages.items())
-    return f"{len(done.straight):,} days, {rows:,} rows in {done.accept_seconds + seconds:.1f} s ({told})"
+    days = "1 day" if len(done.straight) == 1 else f"{len(done.straight):,} days"
+    return f"{days}, {rows:,} rows in {done.accept_seconds + seconds:.1f} s ({told})"
 
 
 def _days(days: Sequence[date]) -> str:

@@ -84,7 +84,7 @@ def test_who_says_database_gets_it_there_and_people_read_the_stages(folder: Path
     assert (done["straight"], rows("select count(*) from raw_trades")) == ([], [(49,)])
     other = vision(tmp_path, [Told(n, midnight(date(2024, 7, 5)) + n) for n in range(60, 90)], date(2024, 7, 5))
     shown = rrr("ingest", other, "--format", "binance-vision-trades").stdout
-    assert "straight to the archive 1 days, 30 rows in" in shown
+    assert "straight to the archive 1 day, 30 rows in" in shown
     assert "verify and parse" in shown
     refused = rrr("ingest", other, "--format", "binance-vision-trades", "--to", "nowhere")
     assert refused.returncode == 2
