@@ -78,7 +78,9 @@ class Lake(dg.ConfigurableResource):  # type: ignore[type-arg]  # it yields itse
         from rrr_assets.lake.catalogue import Catalogue
         from rrr_assets.lake.restoring import bringing_back
         from rrr_assets.lake.store import Store, failures_told
+        from rrr_assets.warehouse.disk import require_room
 
+        require_room(f"the way of {stream} of {day} into the archive")
         try:
             with failures_told(f"nothing of {day} was stored"), Catalogue(database, Store.current()) as catalogue:
                 return take_in(database, catalogue, day, files, run_id, raw_text, bringing_back(database, run_id)), None
