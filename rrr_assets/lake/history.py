@@ -1,7 +1,7 @@
 """History: a day of ticks that is older than the warm tier goes from its staged files straight into the archive, with its bars.
 
 Belongs here: whether a day may go that way, and the way: the same books as the loader's (warehouse/load), the same proof as the archive's
-(proving.py), in one transaction. Does not: the order of the rows in the file (merging.py), which days are taken in when (ticks/).
+(proving.py), in one transaction. Does not: the order of the rows in the file (heap.py), which days are taken in when (ticks/).
 Nothing of such a day is ever in the row store. The file is written, read back and registered before the transaction commits that names
 it, and with which the day is there: whatever dies on the way leaves a file that nothing names, or a snapshot that the next attempt
 replaces, and books without a word of it.
@@ -28,7 +28,7 @@ from rrr_assets.contracts.history import HISTORY_TO, Destination
 from rrr_assets.contracts.information_bars import INFORMATION_BARS
 from rrr_assets.lake import files
 from rrr_assets.lake.catalogue import Catalogue
-from rrr_assets.lake.merging import Heap, LakeShelf
+from rrr_assets.lake.heap import Heap, LakeShelf
 from rrr_assets.lake.proving import (
     BarsMade,
     Connection,
