@@ -20,6 +20,7 @@ from rrr_assets.archive.retention import (
     restore_drill,
     retention,
 )
+from rrr_assets.archive.upkeep import UPKEEP_ASSETS, UPKEEP_JOBS, UPKEEP_SCHEDULES
 from rrr_assets.bars.assets import bars_asset
 from rrr_assets.bars.information import information_bars_asset
 from rrr_assets.bars.sensors import invalidation_sensor
@@ -61,13 +62,36 @@ def build_defs(overrides: Mapping[str, Any] | None = None) -> dg.Definitions:
     ]
     archive_schedules = [archive_schedule(job, grain) for job, grain in zip(archive_jobs, ("day", "month"), strict=True)]
     return dg.Definitions(
-        assets=[landing_files, *ticks, *bars, bar_conformance, *ARCHIVED_ASSETS, retention, restore_drill, cost_report, *BACKUP_ASSETS],
+        assets=[
+            landing_files,
+            *ticks,
+            *bars,
+            bar_conformance,
+            *ARCHIVED_ASSETS,
+            *UPKEEP_ASSETS,
+            retention,
+            restore_drill,
+            cost_report,
+            *BACKUP_ASSETS,
+        ],
         asset_checks=LIVE_BARS_CHECKS,
-        jobs=[main_job, refresh_job, *archive_jobs, accept_landing_files, LIVE_BARS_JOB, RETENTION_JOB, DRILL_JOB, COST_JOB, *BACKUP_JOBS],
+        jobs=[
+            main_job,
+            refresh_job,
+            *archive_jobs,
+            *UPKEEP_JOBS,
+            accept_landing_files,
+            LIVE_BARS_JOB,
+            RETENTION_JOB,
+            DRILL_JOB,
+            COST_JOB,
+            *BACKUP_JOBS,
+        ],
         schedules=[
             daily_close(main_job),
             LIVE_BARS_SCHEDULE,
             *archive_schedules,
+            *UPKEEP_SCHEDULES,
             RETENTION_SCHEDULE,
             DRILL_SCHEDULE,
             COST_SCHEDULE,

@@ -24,6 +24,7 @@ _MODULES: Final = (
     "ledgers",
     "bar_rules",
     "archive",
+    "upkeep",
     "retention",
     "cost",
     "backup",

@@ -1,6 +1,6 @@
 """Commands for the archive: what is in it, and putting more there.
 
-Belongs here: archive list, archive make. Does not: reading archived rows.
+Belongs here: archive list, archive make. Does not: its upkeep (upkeep.py), reading archived rows.
 """
 
 import json

@@ -23,14 +23,14 @@ def expected_failures() -> tuple[type[BaseException], ...]:
     """The kinds that are told in a line. Called when something was raised, so that nothing is imported before."""
     import psycopg
 
-    from rrr_assets.calc.outcomes import PermanentFailure
+    from rrr_assets.calc.outcomes import PermanentFailure, StoreUnreachable
     from rrr_assets.read import ReadRefused
     from rrr_assets.venues.base import SourceRefused
     from rrr_assets.warehouse.connect import DatabaseUnusable
     from rrr_assets.warehouse.home import HomeUnusable
     from rrr_assets.warehouse.server import ServerFailed
 
-    kinds = (ReadRefused, SourceRefused, PermanentFailure, DatabaseUnusable, HomeUnusable, ServerFailed)
+    kinds = (ReadRefused, SourceRefused, PermanentFailure, StoreUnreachable, DatabaseUnusable, HomeUnusable, ServerFailed)
     return (CommandFailed, *kinds, psycopg.Error, OSError)
 
 

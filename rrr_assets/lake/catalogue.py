@@ -5,22 +5,29 @@ in the files (files.py), whether they are equal to anything (proving.py).
 The catalogue is in the database, in the schema `iceberg`; the rest of a table is files in the store.
 """
 
+import re
+import uuid
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, Self
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from rrr_assets.calc.outcomes import PermanentFailure
 from rrr_assets.contracts.archive import Archived
 from rrr_assets.lake.store import Store
 from rrr_assets.warehouse.connect import Database, Role
+from rrr_assets.warehouse.sqlfiles import query
 
 if TYPE_CHECKING:
     from pyiceberg.manifest import DataFile
+    from pyiceberg.partitioning import PartitionSpec
     from pyiceberg.schema import Schema
     from pyiceberg.table import Table
+    from pyiceberg.table.sorting import SortOrder
 
 NAMESPACE: Final = "rrr"
 _CATALOGUE: Final = "archive"
@@ -31,9 +38,24 @@ _PROPERTIES: Final = {
     "write.metadata.previous-versions-max": "20",
 }
 
+EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_COMMITS: Final = 8
+_NUMBER: Final = b"PARQUET:field_id"
+_METADATA_NAME: Final = re.compile(r"(?P<number>\d+)-.*\.metadata\.json")
+# Missing, cut or garbled, as the library tells it; a store that does not answer is none of these.
+_UNREADABLE: Final = (FileNotFoundError, ValueError, KeyError, EOFError, zlib.error)
+
 
 class ContractBroken(PermanentFailure):
     """A table of the archive has not the columns that its contract says, and none that may be added."""
+
+
+class CatalogueBroken(PermanentFailure):
+    """The metadata that the catalogue names is missing, or cannot be read. The files of the partitions are named by their proofs."""
+
+
+class SnapshotExpired(PermanentFailure):
+    """A snapshot is not kept any more, or never was: what it held is not answered with something else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +65,16 @@ class PartitionFile:
     url: str
     rows: int
     size_bytes: int
+    row_groups: int
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A state of a table that can be read."""
+
+    snapshot_id: int
+    made_at: datetime
+    is_current: bool
 
 
 class Catalogue:
@@ -52,6 +84,7 @@ class Catalogue:
         from pyiceberg.catalog.sql import SqlCatalog
 
         self.store = store
+        self._database = database
         self._tables: dict[str, Table] = {}
         uri = database.role_urls[Role.WRITER].replace("postgresql://", "postgresql+psycopg://", 1)
         joined = "&" if "?" in uri else "?"
@@ -75,6 +108,7 @@ class Catalogue:
 
         Raises:
             ContractBroken: a column is of another type, or was taken away.
+            CatalogueBroken: its metadata is not there.
         """
         from pyiceberg.exceptions import NoSuchTableError
 
@@ -84,17 +118,167 @@ class Catalogue:
             table = self._catalog.load_table((NAMESPACE, archived.name))
         except NoSuchTableError:
             table = self._made(archived)
+        except FileNotFoundError as error:
+            raise CatalogueBroken(
+                f"the metadata of {archived.name} that the catalogue names is not in {self.store.url}. Run `rrr archive scrub --apply`"
+            ) from error
         self._tables[archived.name] = _brought_up_to_date(table, archived)
         return self._tables[archived.name]
 
     def exists(self, archived: Archived) -> bool:
         """Whether anything of a table was ever archived."""
-        return bool(self._catalog.table_exists((NAMESPACE, archived.name)))
+        return self.location(archived) is not None
 
     def files(self, archived: Archived, partition: date, snapshot_id: int | None = None) -> list[PartitionFile]:
-        """The files of a partition, now or in an older snapshot, in the order of their names."""
-        found = _data_files(self.table(archived), archived, partition, snapshot_id)
-        return sorted((PartitionFile(f.file_path, f.record_count, f.file_size_in_bytes) for f in found), key=lambda file: file.url)
+        """The files of a partition, now or in an older snapshot, in the order of their names.
+
+        Raises:
+            SnapshotExpired: the table has no such snapshot any more.
+        """
+        table = self.table(archived)
+        if snapshot_id is not None and table.snapshot_by_id(snapshot_id) is None:
+            raise SnapshotExpired(f"{archived.name} has no snapshot {snapshot_id}: it expired, or never was. Read the current one")
+        return sorted((_as_file(found) for found in _data_files(table, archived, partition, snapshot_id)), key=lambda file: file.url)
+
+    def all_files(self, archived: Archived) -> dict[date, list[PartitionFile]]:
+        """The files of every partition of a table as it is now, in the order of their names."""
+        table = self.table(archived)
+        current = table.current_snapshot()
+        found: dict[date, list[PartitionFile]] = {}
+        for manifest in current.manifests(table.io) if current else ():
+            for entry in manifest.fetch_manifest_entry(table.io):
+                found.setdefault(_partition_of(entry.data_file), []).append(_as_file(entry.data_file))
+        return {partition: sorted(held, key=lambda file: file.url) for partition, held in found.items()}
+
+    def snapshots(self, archived: Archived) -> list[Snapshot]:
+        """The states of a table that can be read, the oldest first."""
+        table = self.table(archived)
+        current = table.current_snapshot()
+        return [
+            Snapshot(each.snapshot_id, EPOCH + timedelta(milliseconds=each.timestamp_ms), current is not None and each == current)
+            for each in sorted(table.snapshots(), key=lambda each: (each.timestamp_ms, each.sequence_number or 0))
+        ]
+
+    def expire(self, archived: Archived, snapshot_ids: Sequence[int]) -> None:
+        """Forget some snapshots, in one step. No file is removed: that is left to the clean-up.
+
+        Of those that another one forgot meanwhile, and of the current one, nothing is done.
+        """
+        from pyiceberg.exceptions import CommitFailedException
+        from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
+
+        for attempt in Retrying(
+            retry=retry_if_exception_type(CommitFailedException), stop=stop_after_attempt(_COMMITS), wait=wait_random_exponential(max=2),
+            reraise=True,
+        ):  # fmt: skip
+            with attempt:
+                wanted = {each.snapshot_id for each in self.snapshots(archived) if not each.is_current} & set(snapshot_ids)
+                if wanted:
+                    self.table(archived).maintenance.expire_snapshots().by_ids(sorted(wanted)).commit()
+
+    def naming(self, archived: Archived, urls: set[str]) -> set[int]:
+        """The snapshots of a table that name any of some files. A manifest that many share is read once."""
+        table = self.table(archived)
+        names: dict[str, bool] = {}
+        found = set()
+        for snapshot in table.snapshots():
+            for manifest in snapshot.manifests(table.io):
+                path = manifest.manifest_path
+                if path not in names:
+                    names[path] = any(entry.data_file.file_path in urls for entry in manifest.fetch_manifest_entry(table.io))
+                if names[path]:
+                    found.add(snapshot.snapshot_id)
+                    break
+        return found
+
+    def named(self, archived: Archived) -> set[str]:
+        """Every object that a table's current metadata names: metadata, manifests, and the files of all its snapshots.
+
+        Raises:
+            CatalogueBroken: some of it cannot be read.
+        """
+        try:
+            return _named(self.table(archived))
+        except _UNREADABLE as error:
+            raise CatalogueBroken(
+                f"what the metadata of {archived.name} leads to cannot be read: {error}. Run `rrr archive scrub --apply`"
+            ) from error
+
+    def version(self, archived: Archived) -> int:
+        """The number of a table's current metadata: each change of the table counts one."""
+        return metadata_version(self.table(archived).metadata_location) or 0
+
+    def named_by(self, metadata_url: str) -> set[str] | None:
+        """Every object that some metadata names; None where it cannot be read, or not all that it leads to."""
+        table = self._static(metadata_url)
+        if table is None:
+            return None
+        try:
+            return _named(table)
+        except _UNREADABLE:
+            return None
+
+    def fault(self, archived: Archived) -> str | None:
+        """What of a table's current metadata is missing or cannot be read; None where all of it can."""
+        while (location := self.location(archived)) is not None:
+            if self.named_by(location) is not None:
+                return None
+            # Whoever changed the table meanwhile may have removed what was looked at.
+            if location == self.location(archived):
+                return f"its metadata {location}, or what that leads to, is missing or cannot be read"
+        return None
+
+    def fall_back(self, archived: Archived, metadata_urls: Sequence[str]) -> str | None:
+        """Where a table's current metadata cannot be read, take the first of these that can; None where none can.
+
+        The files of partitions that changed since are to be registered again by their proofs.
+        """
+        broken = self.location(archived)
+        for url in metadata_urls:
+            if url != broken and self.named_by(url) is not None:
+                with self._database.kept(Role.WRITER) as connection:
+                    connection.execute(query("archive_fall_back"), {**_row_of(archived), "broken": broken, "url": url})
+                self._tables.pop(archived.name, None)
+                return url
+        return None
+
+    def make_anew(self, archived: Archived, file_url: str) -> str | None:
+        """Where no metadata of a table can be read, make new, as of a table that holds nothing yet; returns where it lies.
+
+        The partitions are to be registered by their proofs. None where the columns of its files would get other numbers than they have.
+        """
+        from pyiceberg.table.metadata import new_table_metadata
+
+        schema, spec, order = _form(archived)
+        numbers = {each.name: each.field_id for each in schema.fields}
+        with self.store.open(file_url) as source:
+            held = {each.name: int((each.metadata or {}).get(_NUMBER, b"-1")) for each in pq.read_schema(source)}
+        if any(numbers.get(name) != number for name, number in held.items()):
+            return None
+        location = f"{self.store.url}/{NAMESPACE}/{archived.name}"
+        metadata = new_table_metadata(schema, spec, order, location, _PROPERTIES)
+        url = f"{location}/metadata/00000-{uuid.uuid4()}.metadata.json"
+        broken = self.location(archived)
+        with self.store.writing(url) as out:
+            out.write(metadata.model_dump_json().encode())
+        with self._database.kept(Role.WRITER) as connection:
+            connection.execute(query("archive_fall_back"), {**_row_of(archived), "broken": broken, "url": url})
+        self._tables.pop(archived.name, None)
+        return url
+
+    def location(self, archived: Archived) -> str | None:
+        """Where the current metadata of a table lies; None where nothing of it was ever archived."""
+        with self._database.kept(Role.WRITER) as connection:
+            row = connection.execute(query("archive_metadata_location"), _row_of(archived)).fetchone()
+        return None if row is None else str(row[0])
+
+    def _static(self, metadata_url: str) -> "Table | None":
+        from pyiceberg.table import StaticTable
+
+        try:
+            return StaticTable.from_metadata(metadata_url, self.store.catalogue_properties())
+        except _UNREADABLE:
+            return None
 
     def new_file_url(self, archived: Archived, partition: date, name: str) -> str:
         """Where a new file of a partition is to be written."""
@@ -132,21 +316,60 @@ class Catalogue:
 
     def _made(self, archived: Archived) -> "Table":
         from pyiceberg.exceptions import TableAlreadyExistsError
-        from pyiceberg.partitioning import PartitionField, PartitionSpec
-        from pyiceberg.table.sorting import SortField, SortOrder
-        from pyiceberg.transforms import IdentityTransform
 
         self._catalog.create_namespace_if_not_exists(NAMESPACE)
-        schema = _schema(archived.stored_schema())
-        number = {each.name: each.field_id for each in schema.fields}
-        spec = PartitionSpec(PartitionField(number[archived.partition], 1000, IdentityTransform(), archived.partition))
-        order = SortOrder(*(SortField(number[name]) for name in archived.order))
+        schema, spec, order = _form(archived)
         try:
             return self._catalog.create_table(
                 (NAMESPACE, archived.name), schema, f"{self.store.url}/{NAMESPACE}/{archived.name}", spec, order, _PROPERTIES
             )
         except TableAlreadyExistsError:
             return self._catalog.load_table((NAMESPACE, archived.name))
+
+
+def _form(archived: Archived) -> "tuple[Schema, PartitionSpec, SortOrder]":
+    """The columns, the partition and the order of a new table."""
+    from pyiceberg.partitioning import PartitionField, PartitionSpec
+    from pyiceberg.table.sorting import SortField, SortOrder
+    from pyiceberg.transforms import IdentityTransform
+
+    schema = _schema(archived.stored_schema())
+    number = {each.name: each.field_id for each in schema.fields}
+    spec = PartitionSpec(PartitionField(number[archived.partition], 1000, IdentityTransform(), archived.partition))
+    return schema, spec, SortOrder(*(SortField(number[name]) for name in archived.order))
+
+
+def metadata_version(url: str) -> int | None:
+    """The number in the name of a metadata file; None where it is another kind of file."""
+    found = _METADATA_NAME.fullmatch(url.rpartition("/")[2])
+    return None if found is None else int(found["number"])
+
+
+def _row_of(archived: Archived) -> dict[str, str]:
+    return {"catalogue": _CATALOGUE, "namespace": NAMESPACE, "name": archived.name}
+
+
+def _named(table: "Table") -> set[str]:
+    """What metadata names, as far as it leads. A manifest that many snapshots share is read once."""
+    metadata = table.metadata
+    urls = {table.metadata_location, *(each.metadata_file for each in metadata.metadata_log)}
+    urls |= {each.statistics_path for each in (*metadata.statistics, *metadata.partition_statistics)}
+    for snapshot in table.snapshots():
+        urls.add(snapshot.manifest_list)
+        for manifest in snapshot.manifests(table.io):
+            if manifest.manifest_path not in urls:
+                urls.add(manifest.manifest_path)
+                urls |= {entry.data_file.file_path for entry in manifest.fetch_manifest_entry(table.io)}
+    return urls
+
+
+def _as_file(found: "DataFile") -> PartitionFile:
+    return PartitionFile(found.file_path, found.record_count, found.file_size_in_bytes, len(found.split_offsets or ()) or 1)
+
+
+def _partition_of(found: "DataFile") -> date:
+    value = found.partition[0]
+    return value if isinstance(value, date) else EPOCH.date() + timedelta(days=value)
 
 
 def _data_files(table: "Table", archived: Archived, partition: date, snapshot_id: int | None) -> "list[DataFile]":

@@ -61,11 +61,11 @@ def write(store: Store, url: str, archived: Archived, partition: date, schema: p
     return Written(url, rows, store.size(url), sha256(store, url))
 
 
-def read(store: Store, url: str, archived: Archived) -> Iterator[pa.RecordBatch]:
+def read(store: Store, url: str, archived: Archived, batch_rows: int = ROW_GROUP) -> Iterator[pa.RecordBatch]:
     """A file's rows in the canonical schema of the table, in their order."""
     texts = [column.name for column in archived.table.columns if column.type is Type.TEXT]
     with store.open(url) as source, pq.ParquetFile(source, read_dictionary=texts) as file:
-        for batch in file.iter_batches(batch_size=ROW_GROUP):
+        for batch in file.iter_batches(batch_size=batch_rows):
             yield unpack(archived, _spelled_out(batch))
 
 

@@ -267,7 +267,9 @@ class _Straight:
         with self._stages.spent("register"):
             snapshot_id = register(self._catalogue, archived, self._day, kept, mark, known_at, self._run_id)
         unnamed.pop_all()
-        proof = write_proof(self._connection, archived, self._day, snapshot_id, kept, mark, known_at, self._run_id)
+        proof = write_proof(
+            self._connection, archived, self._day, snapshot_id, [kept.written], kept.digest, kept.bars, mark, known_at, self._run_id
+        )
         write_tier(self._connection, Tier(archived.name, self._day, "cold", kept.digest.rows, 0, proof.proof_id))
         write_tier(self._connection, Tier(kind.revisions.name, self._day, "cold", 0, 0, None))
         return proof

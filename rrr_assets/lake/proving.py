@@ -27,8 +27,10 @@ from rrr_assets.calc.outcomes import PermanentFailure
 from rrr_assets.contracts.archive import ARCHIVED, Archived
 from rrr_assets.contracts.base import Type
 from rrr_assets.lake import files
-from rrr_assets.lake.catalogue import Catalogue
+from rrr_assets.lake.catalogue import Catalogue, SnapshotExpired
+from rrr_assets.lake.merging import merged
 from rrr_assets.lake.stages import Stages
+from rrr_assets.lake.store import Store
 from rrr_assets.warehouse.arrow import as_contract, column_types, copied
 from rrr_assets.warehouse.books import lock_days
 from rrr_assets.warehouse.connect import Database, Role
@@ -45,6 +47,8 @@ _BAR_STREAMS: Final = {"raw_trades"}
 _SORT_MEMORY: Final = "256MB"
 _BARS_ROWS: Final = 262_144
 _MINUTE_US: Final = 60_000_000
+_LEAST_MERGED: Final = 4096
+"""Rows of a file that are held at a time where many are merged."""
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
@@ -95,7 +99,7 @@ class PartitionArchived:
 
 
 def archive_partition(
-    database: Database, catalogue: Catalogue, archived: Archived, partition: date, run_id: str | None = None
+    database: Database, catalogue: Catalogue, archived: Archived, partition: date, run_id: str | None = None, *, again: bool = False
 ) -> PartitionArchived:
     """Write a partition into the archive and prove it there. Where the last proof still holds, nothing is done.
 
@@ -105,17 +109,24 @@ def archive_partition(
         archived: the table.
         partition: the first day of the partition.
         run_id: the Dagster run, for the proof.
+        again: write it anew even where the last proof holds: its files are damaged.
 
     Raises:
         SourceDropped: the database holds it no more.
         ProofFailed: what was read back differs from what was written.
     """
-    with _alone(database, archived, partition) as known_at, _picture(database) as connection:
+    with alone(database, archived, partition) as known_at, _picture(database) as connection:
         mark = partition_mark(connection, archived, partition)
         held = catalogue.files(archived, partition) if catalogue.exists(archived) else []
         before = latest_proof(connection, archived, partition)
         is_registered = before is not None and [file.url for file in before.files] == [file.url for file in held]
-        if before is not None and is_registered and before.log_mark == mark and _holds(connection, archived, partition, before):
+        if (
+            before is not None
+            and is_registered
+            and before.log_mark == mark
+            and not again
+            and _holds(connection, archived, partition, before)
+        ):
             return PartitionArchived(archived.name, partition, before, is_new=False)
         if before is not None and _is_elsewhere(connection, archived, partition):
             # What is not in the database cannot have changed there; the log may tell of what is known about it.
@@ -126,9 +137,17 @@ def archive_partition(
         if not kept.written.rows and not held:
             catalogue.store.discard(kept.written.url)
             return PartitionArchived(archived.name, partition, None, is_new=False)
+        if again and not kept.written.rows and (before is None or before.digest.rows):
+            catalogue.store.discard(kept.written.url)
+            raise ProofFailed(f"{archived.name} of {partition}: the database holds no row of it, which is no source for what is archived")
+        if again and before is not None and before.log_mark == mark and (wrong := before.digest.differences(kept.digest)):
+            catalogue.store.discard(kept.written.url)
+            raise ProofFailed(
+                f"{archived.name} of {partition}: the database holds other rows than were proven, and its log tells of no change: "
+                f"{'; '.join(wrong)}"
+            )
         snapshot_id = register(catalogue, archived, partition, kept, mark, known_at, run_id)
-        with database.kept(Role.WRITER) as proving:
-            proof = write_proof(proving, archived, partition, snapshot_id, kept, mark, known_at, run_id)
+        proof = _write_proof(database, archived, partition, snapshot_id, [kept.written], kept.digest, kept.bars, mark, known_at, run_id)
         reach("archive.proven")
     return PartitionArchived(archived.name, partition, proof, is_new=True)
 
@@ -187,9 +206,107 @@ def latest_proof(connection: Connection, archived: Archived, partition: date) ->
 
 
 def proof_of_number(connection: Connection, proof_id: int) -> Proof:
-    """A proof by its number, which is one of the ledger."""
+    """A proof by its number, which is one of the ledger.
+
+    Raises:
+        SnapshotExpired: its files may be gone by now.
+    """
     (row,) = connection.execute(query("archive_proof"), {"proof_id": proof_id}).fetchall()
+    ((expired_at,),) = connection.execute(query("archive_expired"), {"proof_id": proof_id}).fetchall()
+    if expired_at is not None:
+        raise SnapshotExpired(f"proof {proof_id} expired at {expired_at:%Y-%m-%d %H:%M} UTC: its files may be gone. The last proof stands")
     return _proof(row)
+
+
+def proof_of_snapshot(connection: Connection, archived: Archived, partition: date, snapshot_id: int) -> Proof:
+    """The proof of a partition as it was in a snapshot of its own: its files are the partition as it was then.
+
+    Raises:
+        SnapshotExpired: there is none, or its files may be gone by now.
+    """
+    values = {"relation": archived.name, "partition_start": partition, "snapshot_id": snapshot_id}
+    row = connection.execute(query("archive_proof_of_snapshot"), values).fetchone()
+    if row is None:
+        raise SnapshotExpired(
+            f"{archived.name} of {partition} has no proof of snapshot {snapshot_id}. `rrr archive list` shows the last one"
+        )
+    *told, expired_at = row
+    if expired_at is not None:
+        raise SnapshotExpired(
+            f"snapshot {snapshot_id} of {archived.name} of {partition} expired at {expired_at:%Y-%m-%d %H:%M} UTC: its files may be gone. "
+            "The last proof stands"
+        )
+    return _proof(tuple(told))
+
+
+def rows_of(store: Store, archived: Archived, written: Sequence[files.Written]) -> Iterator[pa.RecordBatch]:
+    """The rows of a partition's files, in the order of the table: each file is in that order, and they are merged."""
+    urls = [file.url for file in written]
+    size = max(_LEAST_MERGED, files.ROW_GROUP // max(1, len(urls)))
+    yield from merged([files.read(store, url, archived, size) for url in urls], archived.order)
+
+
+def digest_of(archived: Archived, batches: Iterable[pa.RecordBatch]) -> Digest:
+    """The digest of a partition's rows."""
+    digester = Digester(archived.canonical_schema())
+    for batch in batches:
+        digester.add(batch)
+    return digester.digest()
+
+
+def rewrite_partition(
+    database: Database, catalogue: Catalogue, archived: Archived, partition: date, before: Proof, run_id: str | None = None
+) -> Proof:
+    """Write what a proof's files hold into one new file, and prove that it is the same. The caller holds the partition's lock.
+
+    Raises:
+        ProofFailed: the files do not hold what was proven, or what was read back differs. Nothing was registered.
+    """
+    digester = Digester(archived.canonical_schema())
+
+    def watched() -> Iterator[pa.RecordBatch]:
+        for batch in rows_of(catalogue.store, archived, before.files):
+            digester.add(batch)
+            yield batch
+
+    url = catalogue.new_file_url(archived, partition, uuid.uuid4().hex)
+    written = files.write(catalogue.store, url, archived, partition, catalogue.file_schema(archived), watched())
+    reach("compact.written")
+    back = digest_of(archived, files.read(catalogue.store, url, archived))
+    for held, where in ((digester.digest(), "its files hold"), (back, f"what was written to {url} and read back holds")):
+        if wrong := before.digest.differences(held):
+            catalogue.store.discard(url)
+            raise ProofFailed(f"{archived.name} of {partition}: {where} other than what was proven: {'; '.join(wrong)}")
+    reach("compact.verified")
+    snapshot_id = catalogue.exchange(archived, partition, [url], snapshot_properties(before, run_id))
+    reach("compact.registered")
+    proof = _write_proof(
+        database, archived, partition, snapshot_id, [written], before.digest, before.bars, before.log_mark, before.known_at, run_id
+    )
+    reach("compact.proven")
+    return proof
+
+
+def register_again(
+    database: Database, catalogue: Catalogue, archived: Archived, partition: date, kept: Sequence[files.Written], last: Proof,
+    run_id: str | None = None,
+) -> Proof:  # fmt: skip
+    """Make other files, which hold what the last proof proved, the files of a partition. The caller holds its lock.
+
+    Raises:
+        ProofFailed: they do not hold it. Nothing was registered.
+    """
+    if wrong := last.digest.differences(digest_of(archived, rows_of(catalogue.store, archived, kept))):
+        raise ProofFailed(f"{archived.name} of {partition}: {kept[0].url} holds something else: {'; '.join(wrong)}")
+    snapshot_id = catalogue.exchange(archived, partition, [file.url for file in kept], snapshot_properties(last, run_id))
+    return _write_proof(
+        database, archived, partition, snapshot_id, list(kept), last.digest, last.bars, last.log_mark, last.known_at, run_id
+    )
+
+
+def snapshot_properties(proof: Proof, run_id: str | None = None) -> Mapping[str, str]:
+    """What a snapshot says of itself that registers a proof's files once more."""
+    return _properties(proof.digest, proof.log_mark, proof.known_at, run_id)
 
 
 def _proof(row: tuple[Any, ...]) -> Proof:
@@ -419,7 +536,7 @@ def _minutes(trades: pa.RecordBatch) -> "np.ndarray[Any, np.dtype[np.int64]]":
 
 
 @contextmanager
-def _alone(database: Database, archived: Archived, partition: date) -> Iterator[datetime]:
+def alone(database: Database, archived: Archived, partition: date) -> Iterator[datetime]:
     """Hold the partition's lock: of two who archive it, the second waits, and then finds it done.
 
     Yields the knowledge horizon: all that was known before it is in any picture that is taken from now on.
@@ -450,6 +567,9 @@ def _is_elsewhere(connection: Connection, archived: Archived, partition: date) -
 
 
 def _refuse_dropped(connection: Connection, archived: Archived, partition: date) -> None:
+    tier = connection.execute(query("archive_tier"), {"relation": archived.name, "partition_start": partition}).fetchone()
+    if tier in {("cold",), ("deleted",)}:
+        raise SourceDropped(f"{archived.name} of {partition} is in the database no more: its last proof stands. Restore it first")
     if archived.stream is None or not archived.is_packed:
         return
     values = {"stream": archived.stream, "from_day": partition, "to_day": archived.end_of(partition)}
@@ -476,18 +596,25 @@ def _properties(digest: Digest, mark: int, known_at: datetime, run_id: str | Non
     return told | ({"rrr.run-id": run_id} if run_id else {})
 
 
+def _write_proof(
+    database: Database, archived: Archived, partition: date, snapshot_id: int, written: list[files.Written], digest: Digest,
+    bars: str | None, mark: int, known_at: datetime, run_id: str | None,
+) -> Proof:  # fmt: skip
+    with database.kept(Role.WRITER) as connection:
+        return write_proof(connection, archived, partition, snapshot_id, written, digest, bars, mark, known_at, run_id)
+
+
 def write_proof(
-    connection: Connection, archived: Archived, partition: date, snapshot_id: int, kept: Kept, mark: int, known_at: datetime,
-    run_id: str | None,
+    connection: Connection, archived: Archived, partition: date, snapshot_id: int, written: list[files.Written], digest: Digest,
+    bars: str | None, mark: int, known_at: datetime, run_id: str | None,
 ) -> Proof:  # fmt: skip
     """Write down that a partition is proven kept, in the caller's transaction."""
-    digest, written = kept.digest, kept.written
-    told = [{"url": written.url, "rows": written.rows, "size_bytes": written.size_bytes, "sha256": written.sha256}]
+    told = [{"url": file.url, "rows": file.rows, "size_bytes": file.size_bytes, "sha256": file.sha256} for file in written]
     values = {
         "relation": archived.name, "partition_start": partition, "snapshot_id": snapshot_id, "files": Jsonb(told), "row_count": digest.rows,
-        "size_bytes": written.size_bytes, "content": digest.content, "sums": Jsonb(dict(digest.sums)),
+        "size_bytes": sum(file.size_bytes for file in written), "content": digest.content, "sums": Jsonb(dict(digest.sums)),
         "bounds": Jsonb({name: list(pair) for name, pair in digest.bounds.items()}, dumps=lambda told: json.dumps(told, ensure_ascii=True)),
-        "bars": kept.bars, "log_mark": mark, "known_at": known_at, "proven_by": by_whom(), "run_id": run_id,
+        "bars": bars, "log_mark": mark, "known_at": known_at, "proven_by": by_whom(), "run_id": run_id,
     }  # fmt: skip
     ((proof_id,),) = connection.execute(query("archive_write_proof"), values).fetchall()
-    return Proof(proof_id, snapshot_id, (written,), digest, kept.bars, mark, known_at)
+    return Proof(proof_id, snapshot_id, tuple(written), digest, bars, mark, known_at)

@@ -8,10 +8,11 @@ AWS_REGION, AWS_ENDPOINT_URL, ...) or the machine's role, and stand in no settin
 import errno
 import os
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 from urllib.parse import unquote, urlsplit
 
 from rrr_assets.calc.outcomes import NoSpaceLeft, PermanentFailure, StoreUnreachable
@@ -24,10 +25,33 @@ if TYPE_CHECKING:
 _ATTEMPTS: Final = 5
 _CONNECT_SECONDS: Final = 10.0
 _ANSWER_SECONDS: Final = 60.0
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+ASIDE: Final = "set-aside"
+"""The folder, beside the tables, of files that were found damaged. Nothing removes them."""
 
 
 class StoreUnusable(PermanentFailure):
     """The store is not named as it must be: the message says how."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """An object of the store; `changed_at` by the store's own clock."""
+
+    url: str
+    size_bytes: int
+    changed_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """An upload in parts that was begun and not ended: its parts are not seen, and are paid for."""
+
+    url: str
+    upload_id: str
+    begun_at: datetime
 
 
 @contextmanager
@@ -96,7 +120,7 @@ class Store:
         if self.is_local:
             self.filesystem.create_dir(folder)
         with ExitStack() as failed:
-            failed.callback(self.discard, url)
+            failed.callback(self._give_up, url)
             with self.filesystem.open_output_stream(path) as out:
                 yield out
             failed.pop_all()
@@ -104,6 +128,16 @@ class Store:
             with Path(path).open("rb") as written:
                 os.fsync(written.fileno())
             sync_folder(Path(folder))
+
+    def _give_up(self, url: str) -> None:
+        """Leave nothing of an object that could not be written: not half of it, and no parts that are not seen and paid for."""
+        try:
+            for upload in [] if self.is_local else self._uploads(self.path(url)):
+                self.abort(upload)
+            self.discard(url)
+        except OSError:
+            # Where the store does not answer now, the clean-up ends it later. What failed is told by who called.
+            return
 
     def open(self, url: str) -> "NativeFile":
         """An object, for reading at any place."""
@@ -129,6 +163,56 @@ class Store:
         except FileNotFoundError:
             return
 
+    def holds(self, folder: str) -> bool:
+        """Whether there is anything in a folder, or the folder itself."""
+        from pyarrow import fs
+
+        return bool(self.filesystem.get_file_info(f"{self.root}/{folder}").type is not fs.FileType.NotFound)
+
+    def listed(self, folder: str) -> list[Stored]:
+        """Every object below a folder, in the order of their names; none where there is no such folder."""
+        from pyarrow import fs
+
+        selector = fs.FileSelector(f"{self.root}/{folder}", recursive=True, allow_not_found=True)
+        found = [each for each in self.filesystem.get_file_info(selector) if each.type is fs.FileType.File]
+        return sorted(
+            (Stored(self.url + each.path.removeprefix(self.root), int(each.size), _time(each.mtime_ns)) for each in found),
+            key=lambda each: each.url,
+        )
+
+    def set_aside(self, url: str) -> str:
+        """Move an object out of the tables' folders, to where nothing removes it; returns where it is now."""
+        aside = f"{self.url}/{ASIDE}{url.removeprefix(self.url)}"
+        path, target = self.path(url), self.path(aside)
+        if self.is_local:
+            self.filesystem.create_dir(target.rpartition("/")[0])
+        self.filesystem.move(path, target)
+        if self.is_local:
+            sync_folder(Path(target).parent)
+            sync_folder(Path(path).parent)
+        return aside
+
+    def unfinished_uploads(self, folder: str) -> list[Upload]:
+        """Uploads in parts below a folder that were begun and not ended. A folder of this machine has none."""
+        if self.is_local:
+            return []
+        return self._uploads(f"{self.root}/{folder}/")
+
+    def _uploads(self, path: str) -> list[Upload]:
+        bucket, _, prefix = path.partition("/")
+        with _told_as_oserror():
+            pages = s3_client().get_paginator("list_multipart_uploads").paginate(Bucket=bucket, Prefix=prefix)
+            found = [each for page in pages for each in page.get("Uploads", ())]
+        return [Upload(f"s3://{bucket}/{each['Key']}", each["UploadId"], each["Initiated"]) for each in found]
+
+    def abort(self, upload: Upload) -> None:
+        """Give up an upload, and the parts of it that lie in the store. One that ended meanwhile is left as it is."""
+        bucket, _, key = upload.url.removeprefix("s3://").partition("/")
+        with _told_as_oserror():
+            client = s3_client()
+            with suppress(client.exceptions.NoSuchUpload):
+                client.abort_multipart_upload(Bucket=bucket, Key=key, UploadId=upload.upload_id)
+
     def catalogue_properties(self) -> dict[str, str]:
         """What the catalogue's library needs to enter the same store."""
         properties = {"warehouse": self.url, "py-io-impl": "pyiceberg.io.pyarrow.PyArrowFileIO"}
@@ -138,6 +222,31 @@ class Store:
             properties |= {"s3.region": region} if region else {}
             properties |= {"s3.connect-timeout": str(_CONNECT_SECONDS), "s3.request-timeout": str(_ANSWER_SECONDS)}
         return properties
+
+
+def s3_client() -> Any:
+    """What Arrow's filesystem cannot do is done by AWS' own library, entered in the same way."""
+    import boto3
+    from botocore.config import Config
+
+    config = Config(retries={"max_attempts": _ATTEMPTS, "mode": "standard"}, connect_timeout=_CONNECT_SECONDS, read_timeout=_ANSWER_SECONDS)
+    return boto3.client("s3", region_name=_region(), endpoint_url=_endpoint(), config=config)
+
+
+@contextmanager
+def _told_as_oserror() -> Iterator[None]:
+    """What goes wrong with the store is an OSError, whichever library met it."""
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    try:
+        yield
+    except (BotoCoreError, ClientError) as error:
+        raise OSError(str(error)) from error
+
+
+def _time(ns: int | None) -> datetime:
+    # A store that does not say when is taken to have written just now: nothing young is ever removed.
+    return datetime.now(UTC) if ns is None else _EPOCH + timedelta(microseconds=ns // 1000)
 
 
 def _s3() -> "FileSystem":

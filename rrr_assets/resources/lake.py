@@ -6,19 +6,27 @@ Heavy imports wait until a method is called, because every run and every code se
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from datetime import date
 from typing import TYPE_CHECKING
 
 import dagster as dg
 
+from rrr_assets.resources.permission import permitted
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from rrr_assets.contracts.archive import Archived
+    from rrr_assets.lake.catalogue import Catalogue
+    from rrr_assets.lake.compaction import Compacted
+    from rrr_assets.lake.expiry import Expired
     from rrr_assets.lake.history import WentStraight
+    from rrr_assets.lake.orphans import Removed
     from rrr_assets.lake.proving import PartitionArchived
     from rrr_assets.lake.restoring import Restored
     from rrr_assets.lake.retiring import Due, Moved
+    from rrr_assets.lake.scrub import Plan, Scrubbed
     from rrr_assets.warehouse.connect import Database
     from rrr_assets.warehouse.intake import RawText
     from rrr_assets.warehouse.staging import StagedFile
@@ -41,12 +49,10 @@ class Lake(dg.ConfigurableResource):  # type: ignore[type-arg]  # it yields itse
             StoreUnreachable: the store did not answer, or not well.
             NoSpaceLeft: the store is a folder whose disk is full, or would be soon.
         """
-        from rrr_assets.lake.catalogue import Catalogue
         from rrr_assets.lake.proving import archive_partition, rows_waiting
-        from rrr_assets.lake.store import Store, failures_told
         from rrr_assets.warehouse.disk import require_room
 
-        with failures_told("the partition was not archived"), Catalogue(database, Store.current()) as catalogue:
+        with _opened(database, "the partition was not archived") as catalogue:
             for partition in partitions:
                 require_room(f"the archive of {partition}")
                 done = [archive_partition(database, catalogue, table, partition, run_id) for table in tables]
@@ -86,6 +92,44 @@ class Lake(dg.ConfigurableResource):  # type: ignore[type-arg]  # it yields itse
                 return take_in(database, catalogue, day, files, run_id, raw_text, bringing_back(database, run_id)), None
         except NotStraight as reason:
             return None, str(reason)
+
+    def compact(self, database: Database, tables: Iterable[Archived], *, apply: bool, run_id: str | None = None) -> Iterator[Compacted]:
+        """Make small files large: see `rrr_assets.lake.compaction`. Raises as `archive` does, and where it is not permitted."""
+        from rrr_assets.lake.compaction import compact
+
+        _ask(apply=apply)
+        with _opened(database) as catalogue:
+            yield from compact(database, catalogue, tables, apply=apply, run_id=run_id)
+
+    def expire(
+        self, database: Database, tables: Iterable[Archived], *, keep_days: int, apply: bool, run_id: str | None = None
+    ) -> Iterator[Expired]:
+        """Let old snapshots expire: see `rrr_assets.lake.expiry`. Raises as `archive` does, and where it is not permitted."""
+        from rrr_assets.lake.expiry import expire
+
+        _ask(apply=apply)
+        with _opened(database) as catalogue:
+            yield from expire(database, catalogue, tables, keep_days=keep_days, apply=apply, run_id=run_id)
+
+    def clean(
+        self, database: Database, tables: Iterable[Archived], *, safe_hours: int, apply: bool, run_id: str | None = None
+    ) -> Iterator[Removed]:
+        """Remove what nothing names: see `rrr_assets.lake.orphans`. Raises as `archive` does, and where it is not permitted."""
+        from rrr_assets.lake.orphans import remove_orphans
+
+        _ask(apply=apply)
+        with _opened(database) as catalogue:
+            yield from remove_orphans(database, catalogue, tables, safe_hours=safe_hours, apply=apply, run_id=run_id)
+
+    def scrub(
+        self, database: Database, planned: Plan, *, apply: bool, values: bool = True, run_id: str | None = None
+    ) -> Iterator[Scrubbed]:
+        """Read back what is due: see `rrr_assets.lake.scrub`. Raises as `archive` does, and where mending is not permitted."""
+        from rrr_assets.lake.scrub import scrub
+
+        _ask(apply=apply)
+        with _opened(database) as catalogue:
+            yield from scrub(database, catalogue, planned, apply=apply, values=values, run_id=run_id)
 
     def to_archive(self, database: Database, today: date) -> list[tuple[str, date]]:
         """(asset, partition) of what has left the hot tier, or is to, and is not in the archive as it is now."""
@@ -142,3 +186,18 @@ class Lake(dg.ConfigurableResource):  # type: ignore[type-arg]  # it yields itse
         chosen = drawn(database, relation, partition)
         with failures_told("nothing was brought back"):
             return [drill(database, Store.current(), *each, run_id) for each in chosen]
+
+
+def _ask(*, apply: bool) -> None:
+    if apply:
+        permitted("maintain")
+
+
+@contextmanager
+def _opened(database: Database, what: str = "upkeep did not end") -> Iterator[Catalogue]:
+    """The archive in the store of this process' environment; what its store does wrong is told as what it is."""
+    from rrr_assets.lake.catalogue import Catalogue
+    from rrr_assets.lake.store import Store, failures_told
+
+    with failures_told(what), Catalogue(database, Store.current()) as catalogue:
+        yield catalogue

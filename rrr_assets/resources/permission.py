@@ -35,6 +35,15 @@ def permitted(change: Change) -> None:
         raise NotPermitted(f"`{change}` is not permitted in {named}. It is in {_permitting(change)}")
 
 
+def is_permitted(change: Change) -> bool:
+    """Whether this environment permits a change: what runs by itself only says what it would do where it does not."""
+    try:
+        permitted(change)
+    except NotPermitted:
+        return False
+    return True
+
+
 def _known() -> str:
     return f"one of {', '.join(PERMITTED)}"
 

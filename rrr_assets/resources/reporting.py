@@ -36,6 +36,19 @@ def check_specs(asset: str, integrity: str, quality: str) -> list[dg.AssetCheckS
     ]
 
 
+def check_results(rules: Sequence[RuleResult]) -> list[dg.AssetCheckResult]:
+    """The results of an asset without partitions: of each of its checks that has a rule."""
+    found = []
+    for name in (INTEGRITY, QUALITY):
+        mine = [rule for rule in rules if rule.is_blocking == (name == INTEGRITY)]
+        if mine:
+            severity = dg.AssetCheckSeverity.ERROR if name == INTEGRITY else dg.AssetCheckSeverity.WARN
+            told = {rule.rule: _told(rule) for rule in mine}
+            passed = all(rule.broken == 0 for rule in mine)
+            found.append(dg.AssetCheckResult(check_name=name, passed=passed, severity=severity, metadata=told))
+    return found
+
+
 @dataclass
 class DayReports:
     """Tells Dagster of each day of a run as it commits, and rolls the checks up at the end."""
@@ -190,6 +203,8 @@ def _told(result: RuleResult) -> str:
 
 
 def _remaining(reason: str, days: Sequence[date], reports: DayReports) -> str:
+    if not days:
+        return reason
     kept = reports.days
     remain = ", ".join(day.isoformat() for day in days[kept:][:10])
     return f"{reason} | {kept} of {len(days)} days are done and kept; remaining: {remain}{' and more' if len(days) - kept > 10 else ''}"

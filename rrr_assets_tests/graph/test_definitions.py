@@ -25,6 +25,7 @@ from rrr_assets.resources.warehouse import Warehouse
 from rrr_assets.venues.rows import FIRST_TIME, last_time
 from rrr_assets_tests.dagster_platform import ASSETS, REFRESHED, days_from
 
+KEPT_UP = ("archive_compaction", "archive_expiry", "archive_orphans", "archive_scrub")
 ROOT = Path(__file__).resolve().parents[2]
 GOLDEN = Path(__file__).with_name("asset_specs.json")
 UPKEEP = ("retention", "restore_drill")
@@ -98,7 +99,7 @@ def test_every_asset_is_as_the_golden_file_says() -> None:
 
 def test_the_golden_file_holds_what_matters() -> None:
     golden = json.loads(GOLDEN.read_text(encoding="utf-8"))
-    assert set(golden) == {"landing_files", "cost_report", *ASSETS, *ARCHIVED_GROUPS, *UPKEEP, "database_backup", "backup_drill"}
+    assert set(golden) == {"landing_files", "cost_report", *ASSETS, *ARCHIVED_GROUPS, *UPKEEP, *KEPT_UP, "database_backup", "backup_drill"}
     for name in ASSETS:
         spec = golden[name]
         assert [(check["name"], check["blocking"]) for check in spec["checks"]] == [("integrity", True), ("quality", False)]
@@ -123,9 +124,10 @@ def test_lineage_names_columns_that_are_there() -> None:
 def test_jobs_schedule_and_sensors() -> None:
     repository = defs.get_repository_def()
     jobs = {name for name in repository.job_names if not name.startswith("__")}
+    kept_up = {f"{does}_archive" for does in ("compact", "expire", "clean", "scrub")}
     assert jobs == {
         "venues_to_bars", "refresh_bars", "accept_landing_files", "check_live_bars", "archive_days", "archive_months", "retire_partitions",
-        "drill_restore", "report_cost", "back_up_database", "drill_backup",
+        "drill_restore", "report_cost", "back_up_database", "drill_backup", *kept_up,
     }  # fmt: skip
     keys = {name: {key.to_user_string() for key in defs.resolve_job_def(name).asset_layer.selected_asset_keys} for name in jobs}
     assert keys["venues_to_bars"] == set(ASSETS)
@@ -140,6 +142,7 @@ def test_jobs_schedule_and_sensors() -> None:
     assert {schedule.name: schedule.default_status.value for schedule in repository.schedule_defs} == {
         "daily_close": "RUNNING",
         "live_bars": "RUNNING",
+        **dict.fromkeys(KEPT_UP, "RUNNING"),
         "daily_backup": "RUNNING",
         "backup_drill": "RUNNING",
         "archive_days": "RUNNING",
