@@ -21,6 +21,8 @@ settings.register_profile("default", deadline=None, max_examples=100, suppress_h
 settings.register_profile("ci", settings.get_profile("default"), derandomize=True, print_blob=True)
 # By hand or at night, to look for more: HYPOTHESIS_PROFILE=thorough
 settings.register_profile("thorough", settings.get_profile("default"), max_examples=2000, print_blob=True)
+# The days of the tests are long ago. They go through the database where a test does not say otherwise: most look at what it holds.
+os.environ.setdefault("RRR_HISTORY_TO", "database")
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
 

@@ -8,7 +8,7 @@ about are bounded before anything is summed, because integers wrap round without
 below 10^38 in 128, and where these do not do, sizes and prices are cut into limbs of 32 bits, whose products sum exactly in 128.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -54,7 +54,7 @@ _SAMPLE: Final = 1024
 
 
 @dataclass(frozen=True, slots=True)
-class _Numbers:
+class Numbers:
     """Trades of one instrument as whole numbers, ordered: price * 10^price_scale and so on.
 
     `terms` says of each kind of sum which columns are added up, with the factor of each: size = sum of column * factor.
@@ -72,8 +72,9 @@ class _Numbers:
 
 
 def bars_of_day(
-    trades: pa.Table | Iterable[pa.RecordBatch], uncounted: Mapping[str, Collection[str]], intervals: Collection[str] = tuple(INTERVALS)
-) -> dict[str, pa.Table]:
+    trades: pa.Table | Iterable[pa.RecordBatch], uncounted: Mapping[str, Collection[str]], intervals: Collection[str] = tuple(INTERVALS),
+    also: Callable[[str, Numbers], None] | None = None,
+) -> dict[str, pa.Table]:  # fmt: skip
     """The bars of some trades, as the SQL makes them of the same trades.
 
     Args:
@@ -81,6 +82,7 @@ def bars_of_day(
             no identity twice, and all of one space.
         uncounted: By venue, the conditions with which a trade does not count (`trade_conditions`).
         intervals: Of '1m', '5m', '1h', '1d'.
+        also: Is shown the trades that count of each instrument, in their order, as the bars are made of them.
 
     Returns:
         By interval, bars in schema SCHEMA ordered by instrument and bar_start, rolled up from the 1-minute ones.
@@ -96,6 +98,8 @@ def bars_of_day(
     longest = max((length for interval, length in INTERVALS.items() if interval in made), default=timedelta())
     for name, part in _by_instrument(table, uncounted):
         numbers = _as_numbers(part)
+        if also is not None:
+            also(name, numbers)
         bars: pl.DataFrame | None = None
         for interval, length in INTERVALS.items():
             if length > longest:
@@ -165,7 +169,7 @@ def _count(conditions: pa.ChunkedArray, unwanted: Collection[str]) -> pa.Array:
     )
 
 
-def _as_numbers(trades: pa.Table) -> _Numbers:
+def _as_numbers(trades: pa.Table) -> Numbers:
     import polars as pl
 
     # The engine and Arrow's functions work outside the interpreter's lock, each on one core for the most part.
@@ -184,7 +188,7 @@ def _are_buys(sides: pa.ChunkedArray) -> "pl.Series":
     return pl.Series("is_buy", pl.from_arrow(pc.equal(pc.binary_length(sides), len("buy")))).fill_null(value=False)
 
 
-def _narrow(raw: "pl.DataFrame") -> _Numbers | None:
+def _narrow(raw: "pl.DataFrame") -> Numbers | None:
     """Prices and sizes in 64 bits, at the fewest decimals that they need; None where they, or sums of them, do not fit 128 bits."""
     import polars as pl
 
@@ -219,7 +223,7 @@ def _narrow(raw: "pl.DataFrame") -> _Numbers | None:
     sized = fitted.with_columns(notional=pl.col("price").cast(kind) * pl.col("size").cast(kind))
     if volume >= _LEAST_UNFIT_64:
         sized = sized.with_columns(pl.col("size").cast(pl.Int128))
-    return _Numbers(sized, price_scale, size_scale, {"size": {"size": 1}, "notional": {"notional": 1}})
+    return Numbers(sized, price_scale, size_scale, {"size": {"size": 1}, "notional": {"notional": 1}})
 
 
 def _sum(values: "pl.Series", most: int) -> int:
@@ -235,7 +239,7 @@ def _spare_zeros(values: "pl.Series") -> int:
     return min((len(text) - len(text.rstrip("0")) for text in digits), default=0)
 
 
-def _wide(raw: "pl.DataFrame") -> _Numbers:
+def _wide(raw: "pl.DataFrame") -> Numbers:
     """Any prices and sizes: in limbs of 32 bits, the highest with the sign, at the scales of the contract.
 
     A product of limbs has 64 bits, so that 128 hold the sum of more of them than memory holds trades.
@@ -256,7 +260,7 @@ def _wide(raw: "pl.DataFrame") -> _Numbers:
         )
         for place in range(2 * _LIMBS - 1)
     }
-    return _Numbers(
+    return Numbers(
         cut.select("event_time", "sequence", "price", *(f"size_{place}" for place in range(_LIMBS)), **sums),
         PRICE_SCALE,
         SIZE_SCALE,
@@ -270,7 +274,7 @@ def _wide(raw: "pl.DataFrame") -> _Numbers:
 # --- bars as whole numbers ---------------------------------------------------------------------------------------
 
 
-def _from_trades(numbers: _Numbers, interval: timedelta) -> "pl.DataFrame":
+def _from_trades(numbers: Numbers, interval: timedelta) -> "pl.DataFrame":
     import polars as pl
 
     summed = [column for columns in numbers.terms.values() for column in columns]
@@ -331,7 +335,7 @@ def _bar_start(interval: timedelta) -> "pl.Expr":
 # --- bars as Arrow -----------------------------------------------------------------------------------------------
 
 
-def _as_table(name: str, bars: "pl.DataFrame", numbers: _Numbers) -> pa.Table:
+def _as_table(name: str, bars: "pl.DataFrame", numbers: Numbers) -> pa.Table:
     counted = {column: bars[column].to_arrow() for column in ("trade_count", "first_sequence", "last_sequence")}
     prices = {column: _exact(bars[column], numbers.price_scale, PRICE) for column in ("open", "high", "low", "close")}
     sums = _wide_sums(bars, numbers) if numbers.is_wide else _narrow_sums(bars, numbers)
@@ -346,7 +350,7 @@ def _as_table(name: str, bars: "pl.DataFrame", numbers: _Numbers) -> pa.Table:
     return pa.Table.from_arrays([columns[field.name] for field in fields], schema=pa.schema(fields))
 
 
-def _narrow_sums(bars: "pl.DataFrame", numbers: _Numbers) -> dict[str, pa.Array]:
+def _narrow_sums(bars: "pl.DataFrame", numbers: Numbers) -> dict[str, pa.Array]:
     import polars as pl
 
     scales = {"size": numbers.size_scale, "notional": numbers.price_scale + numbers.size_scale}
@@ -361,7 +365,7 @@ def _narrow_sums(bars: "pl.DataFrame", numbers: _Numbers) -> dict[str, pa.Array]
     return found
 
 
-def _wide_sums(bars: "pl.DataFrame", numbers: _Numbers) -> dict[str, pa.Array]:
+def _wide_sums(bars: "pl.DataFrame", numbers: Numbers) -> dict[str, pa.Array]:
     """A Python number for each sum: bars are few, and such instruments rare."""
     decimals: dict[str, list[Decimal]] = {}
     for name, kind in _SUMS.items():

@@ -14,6 +14,7 @@ import typer
 
 from rrr_assets.cli.arguments import parse_day
 from rrr_assets.cli.progress import Bars, progress_bars
+from rrr_assets.contracts.history import Destination
 
 if TYPE_CHECKING:
     from rrr_assets.cli.runs import RunTold
@@ -38,6 +39,10 @@ def ingest(
         Path | None,
         typer.Option("--mapping", metavar="FILE", help="What the columns of tables mean, for --format table; else those beside them."),
     ] = None,
+    to: Annotated[
+        Destination | None,
+        typer.Option("--to", help="Where ticks of days go that nothing is held of: auto takes history straight to the archive."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Answer as JSON.")] = False,
 ) -> None:
     """Take venue files in.
@@ -60,7 +65,7 @@ def ingest(
     wanted = [Wanted(path, format_name, name, parse_day(day) if day else None, mapping) for path in _files(paths)]
     if not wanted:
         raise CommandFailed(f"there is no file in {', '.join(map(str, paths))}. Name files, or folders that hold some")
-    report(take_in(wanted, show=not as_json and sys.stderr.isatty()), as_json=as_json)
+    report(take_in(wanted, show=not as_json and sys.stderr.isatty(), to=to), as_json=as_json)
 
 
 def refresh(as_json: Annotated[bool, typer.Option("--json", help="Answer as JSON.")] = False) -> None:
@@ -128,6 +133,11 @@ class TakenIn:
     runs: "list[RunTold]" = field(default_factory=list)
     accept_seconds: float = 0.0
 
+    @property
+    def straight(self) -> list[dict[str, Any]]:
+        """The days that went straight to the archive: asset, day, rows, seconds, stages."""
+        return [each for run in self.runs for each in run.straight]
+
     def told(self) -> dict[str, Any]:
         """For machines."""
         return {
@@ -143,11 +153,16 @@ class TakenIn:
             "refused": self.refused,
             "failures": self.failures,
             "runs": [run.run_id for run in self.runs],
+            "accept_seconds": round(self.accept_seconds, 3),
+            "straight": self.straight,
         }
 
 
-def take_in(wanted: Sequence[Wanted], *, show: bool) -> TakenIn:
-    """Accept files and materialise the days they touch. A file that is refused costs no other file."""
+def take_in(wanted: Sequence[Wanted], *, show: bool, to: Destination | None = None) -> TakenIn:
+    """Accept files and materialise the days they touch. A file that is refused costs no other file.
+
+    `to` says where history goes, None for what the environment says.
+    """
     from rrr_assets.cli.runs import dagster_instance, materialize
 
     database = ready_database()
@@ -159,7 +174,7 @@ def take_in(wanted: Sequence[Wanted], *, show: bool) -> TakenIn:
         done.days = sorted({day for file in accepted for day in file.days})
         if done.days:
             with dagster_instance() as instance:
-                for run_told in materialize(instance, done.days, progress.asset, {file.stream for file in accepted}):
+                for run_told in materialize(instance, done.days, progress.asset, {file.stream for file in accepted}, to):
                     done.runs.append(run_told)
                     if run_told.failure:
                         done.failures.append(f"run {run_told.run_id}: {run_told.failure}")
@@ -252,8 +267,22 @@ def _print(done: TakenIn) -> None:
         "quarantined": done.quarantined,
         "lines passed over": done.passed_over,
     }
+    if done.straight:
+        lines |= {"straight to the archive": _straight(done)}
     for name, value in lines.items():
         sys.stdout.write(f"{name:24}{value:,}\n" if isinstance(value, int) else f"{name:24}{value}\n")
+
+
+def _straight(done: TakenIn) -> str:
+    """What went straight to the archive, and where its seconds went; some of them were spent beside each other."""
+    rows, seconds = (sum(each[name] for each in done.straight) for name in ("rows", "seconds"))
+    stages: dict[str, float] = {"verify and parse": done.accept_seconds}
+    for each in done.straight:
+        for name, spent in each["stages"].items():
+            stages[name] = stages.get(name, 0.0) + spent
+    told = ", ".join(f"{name} {spent:.1f} s" for name, spent in stages.items())
+    days = "1 day" if len(done.straight) == 1 else f"{len(done.straight):,} days"
+    return f"{days}, {rows:,} rows in {done.accept_seconds + seconds:.1f} s ({told})"
 
 
 def _days(days: Sequence[date]) -> str:

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from rrr_assets.cli.ingest import TakenIn, Wanted, take_in
 from rrr_assets.contracts.bars import INTERVALS
+from rrr_assets.contracts.history import Destination
 from rrr_assets.contracts.ledgers import STATUSES
 from rrr_assets.warehouse.home import Home
 
@@ -142,7 +143,8 @@ def run_main_job(*, days: int, instruments: int, trades: int, seed: int, show: b
     )
     simulated_seconds = time.perf_counter() - begun
     files = [Wanted(out / file.path, file.format, file.instrument) for file in written.files if not file.is_held_back]
-    taken = take_in(files, show=show)
+    # Its days are long ago, and what is made of them is to be looked at.
+    taken = take_in(files, show=show, to=Destination.database)
     bars, verdicts, rows = _counted(wanted_days)
     return MainJobReport(
         taken=taken,

@@ -33,6 +33,8 @@ class RunTold:
     checks_passed: int = 0
     checks_failed: list[str] = field(default_factory=list)
     failure: str | None = None
+    straight: list[dict[str, Any]] = field(default_factory=list)
+    """Days that went straight to the archive: asset, day, rows, seconds, stages."""
 
 
 @contextmanager
@@ -55,16 +57,21 @@ def unseen(asset: str, done: int, in_all: int) -> None:
 
 
 def materialize(
-    instance: "DagsterInstance", days: Sequence[date], progress: Progress = unseen, streams: Iterable[str] = ("trades",)
-) -> Iterator[RunTold]:
-    """Materialise what some streams feed for some days, in one run per contiguous range, telling each as it ends."""
-    from rrr_assets.resources.partitions import contiguous
-    from rrr_assets.resources.requests import assets_of, changed_only
+    instance: "DagsterInstance", days: Sequence[date], progress: Progress = unseen, streams: Iterable[str] = ("trades",),
+    to: str | None = None,
+) -> Iterator[RunTold]:  # fmt: skip
+    """Materialise what some streams feed for some days, in one run per contiguous range, telling each as it ends.
 
+    `to` says where history goes, None for what the environment says.
+    """
+    from rrr_assets.resources.partitions import contiguous
+    from rrr_assets.resources.requests import assets_of, changed_only, going_to
+
+    assets = assets_of(streams)
+    run_config = {"ops": {**changed_only(assets)["ops"], **going_to(to, assets)}}
     for first, last in contiguous(days):
         chosen = tuple(day for day in sorted(set(days)) if first <= day <= last)
-        assets = assets_of(streams)
-        yield _run(instance, chosen, progress, assets, run_config=changed_only(assets))
+        yield _run(instance, chosen, progress, assets, run_config=run_config)
 
 
 def refresh(instance: "DagsterInstance", days: Sequence[date], progress: Progress = unseen) -> Iterator[RunTold]:
@@ -134,6 +141,10 @@ def _listener(told: RunTold, progress: Progress) -> Callable[["EventLogEntry"], 
             asset = event.asset_key.to_user_string()
             seen.add((asset, event.partition))
             progress(asset, sum(1 for name, _ in seen if name == asset), in_all)
+            said = {name: value.value for name, value in event.step_materialization_data.materialization.metadata.items()}
+            if "stages" in said and all((each["asset"], each["day"]) != (asset, event.partition) for each in told.straight):
+                known = {"asset": asset, "day": event.partition, "rows": said["rows_stored"], "seconds": said["seconds"]}
+                told.straight.append({**known, "stages": said["stages"]})
         elif event.event_type_value == "ASSET_CHECK_EVALUATION":
             check: Any = event.event_specific_data
             if check.partition is None:

@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 
 from rrr_assets.calc.packing import Packer, unpack
 from rrr_assets.contracts.archive import Archived
+from rrr_assets.contracts.base import Type
 from rrr_assets.lake.store import Store
 
 ROW_GROUP: Final = 262_144
@@ -62,9 +63,23 @@ def write(store: Store, url: str, archived: Archived, partition: date, schema: p
 
 def read(store: Store, url: str, archived: Archived, batch_rows: int = ROW_GROUP) -> Iterator[pa.RecordBatch]:
     """A file's rows in the canonical schema of the table, in their order."""
-    with store.open(url) as source, pq.ParquetFile(source) as file:
+    texts = [column.name for column in archived.table.columns if column.type is Type.TEXT]
+    with store.open(url) as source, pq.ParquetFile(source, read_dictionary=texts) as file:
         for batch in file.iter_batches(batch_size=batch_rows):
-            yield unpack(archived, batch)
+            yield unpack(archived, _spelled_out(batch))
+
+
+def _spelled_out(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """Text as text. It is read as the dictionaries that it is written in, which is several times as fast where it repeats."""
+    columns = []
+    for values in batch.columns:
+        if not pa.types.is_dictionary(values.type):
+            columns.append(values)
+        elif len(values.dictionary) == 1 and not values.null_count:
+            columns.append(pa.repeat(values.dictionary[0], len(values)))
+        else:
+            columns.append(values.dictionary_decode())
+    return pa.RecordBatch.from_arrays(columns, names=batch.schema.names)
 
 
 def sha256(store: Store, url: str) -> str:

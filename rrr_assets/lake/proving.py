@@ -9,11 +9,13 @@ before. So whatever dies in between leaves a file that nothing names, or a parti
 import json
 import uuid
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
+import numpy as np
 import psycopg
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -27,16 +29,24 @@ from rrr_assets.contracts.base import Type
 from rrr_assets.lake import files
 from rrr_assets.lake.catalogue import Catalogue, SnapshotExpired
 from rrr_assets.lake.merging import merged
+from rrr_assets.lake.stages import Stages
 from rrr_assets.lake.store import Store
 from rrr_assets.warehouse.arrow import as_contract, column_types, copied
 from rrr_assets.warehouse.books import lock_days
 from rrr_assets.warehouse.connect import Database, Role
 from rrr_assets.warehouse.faultpoints import reach
 from rrr_assets.warehouse.sqlfiles import query
+from rrr_assets.warehouse.staging import one_ahead
 from rrr_assets.warehouse.tiers import by_whom, tiers_of
+
+if TYPE_CHECKING:
+    from rrr_assets.calc.columnar import Numbers
+    from rrr_assets.calc.information_columnar import InformationBars
 
 _BAR_STREAMS: Final = {"raw_trades"}
 _SORT_MEMORY: Final = "256MB"
+_BARS_ROWS: Final = 262_144
+_MINUTE_US: Final = 60_000_000
 _LEAST_MERGED: Final = 4096
 """Rows of a file that are held at a time where many are merged."""
 
@@ -67,6 +77,15 @@ class Proof:
     def size_bytes(self) -> int:
         """Of all files."""
         return sum(file.size_bytes for file in self.files)
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A file that was read back and found equal to what was written; nothing names it yet."""
+
+    written: files.Written
+    digest: Digest
+    bars: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,35 +133,70 @@ def archive_partition(
             return PartitionArchived(archived.name, partition, before, is_new=False)
         _refuse_dropped(connection, archived, partition)
         uncounted: dict[str, list[str]] = dict(connection.execute(query("bars_uncounted")).fetchall())
-        source = _Watched(archived, source_rows(connection, archived, partition), uncounted)
-        url = catalogue.new_file_url(archived, partition, uuid.uuid4().hex)
-        written = files.write(catalogue.store, url, archived, partition, catalogue.file_schema(archived), source)
-        if not written.rows and not held:
-            catalogue.store.discard(url)
+        kept = write_proven(catalogue, archived, partition, source_rows(connection, archived, partition), uncounted)
+        if not kept.written.rows and not held:
+            catalogue.store.discard(kept.written.url)
             return PartitionArchived(archived.name, partition, None, is_new=False)
-        if again and not written.rows and (before is None or before.digest.rows):
-            catalogue.store.discard(url)
+        if again and not kept.written.rows and (before is None or before.digest.rows):
+            catalogue.store.discard(kept.written.url)
             raise ProofFailed(f"{archived.name} of {partition}: the database holds no row of it, which is no source for what is archived")
-        reach("archive.written")
-        back = _Watched(archived, files.read(catalogue.store, url, archived), uncounted)
-        for _ in back:
-            pass
-        if again and before is not None and before.log_mark == mark and (wrong := before.digest.differences(source.digest)):
-            catalogue.store.discard(url)
+        if again and before is not None and before.log_mark == mark and (wrong := before.digest.differences(kept.digest)):
+            catalogue.store.discard(kept.written.url)
             raise ProofFailed(
                 f"{archived.name} of {partition}: the database holds other rows than were proven, and its log tells of no change: "
                 f"{'; '.join(wrong)}"
             )
-        wrong = source.digest.differences(back.digest) + ([] if source.bars == back.bars else ["the bars made of it differ"])
-        if wrong:
-            catalogue.store.discard(url)
-            raise ProofFailed(f"{archived.name} of {partition}, written to {url}, was read back otherwise: {'; '.join(wrong)}")
-        reach("archive.verified")
-        snapshot_id = catalogue.exchange(archived, partition, [url], _properties(back.digest, mark, known_at, run_id))
-        reach("archive.registered")
-        proof = _write_proof(database, archived, partition, snapshot_id, [written], back.digest, back.bars, mark, known_at, run_id)
+        snapshot_id = register(catalogue, archived, partition, kept, mark, known_at, run_id)
+        proof = _write_proof(database, archived, partition, snapshot_id, [kept.written], kept.digest, kept.bars, mark, known_at, run_id)
         reach("archive.proven")
     return PartitionArchived(archived.name, partition, proof, is_new=True)
+
+
+def write_proven(
+    catalogue: Catalogue, archived: Archived, partition: date, rows: Iterable[pa.RecordBatch],
+    uncounted: Mapping[str, Collection[str]], stages: Stages | None = None, bars: "BarsMade | None" = None,
+) -> Kept:  # fmt: skip
+    """Write rows, which come in the order and the canonical schema of the archive, into a new file of a partition, and read them back.
+
+    Args:
+        catalogue: where they go; nothing is registered there.
+        archived: the table.
+        partition: the first day of the partition.
+        rows: all that the partition will hold.
+        uncounted: by venue, the conditions with which a trade does not count in bars.
+        stages: counts the seconds.
+        bars: is given what was read back, where bars are made of the table.
+
+    Raises:
+        ProofFailed: what was read back differs from what was written; the file is gone.
+    """
+    stages = Stages() if stages is None else stages
+    url = catalogue.new_file_url(archived, partition, uuid.uuid4().hex)
+    schema = catalogue.file_schema(archived)
+    source = _Watched(archived, rows, stages, None)
+    with stages.spent("write"):
+        written = files.write(catalogue.store, url, archived, partition, schema, source)
+    reach("archive.written")
+    back = _Watched(archived, one_ahead(files.read(catalogue.store, url, archived)), stages, bars or BarsMade(uncounted))
+    with stages.spent("read back"):
+        for _ in back:
+            pass
+    # Of equal rows bars are equal: they are made once, of what the store gave back.
+    wrong = source.digest.differences(back.digest)
+    if wrong:
+        catalogue.store.discard(url)
+        raise ProofFailed(f"{archived.name} of {partition}, written to {url}, was read back otherwise: {'; '.join(wrong)}")
+    reach("archive.verified")
+    return Kept(written, back.digest, back.bars)
+
+
+def register(
+    catalogue: Catalogue, archived: Archived, partition: date, kept: Kept, mark: int, known_at: datetime, run_id: str | None
+) -> int:
+    """Make a file all that a partition holds in the catalogue; returns the snapshot."""
+    snapshot_id = catalogue.exchange(archived, partition, [kept.written.url], _properties(kept.digest, mark, known_at, run_id))
+    reach("archive.registered")
+    return snapshot_id
 
 
 def latest_proof(connection: Connection, archived: Archived, partition: date) -> Proof | None:
@@ -328,7 +382,7 @@ def bars_hash(connection: Connection, day: date) -> str | None:
     }
     if connection.execute(query("archive_other_sources"), values).fetchone() is not None:
         return None
-    hashed = _BarsHash({})
+    hashed = BarsMade({})
     bound = psycopg.ClientCursor(connection).mogrify(query("archive_stored_bars"), values).strip().removesuffix(";")
     statement = sql.SQL("copy ({}) to stdout (format csv, header)").format(sql.SQL(bound))
     types = {each.name: pa.string() if pa.types.is_decimal(each.type) else each.type for each in hashed.schema}
@@ -353,17 +407,30 @@ def rows_waiting(database: Database, tables: Iterable[Archived], partition: date
 class _Watched:
     """Rows on their way, with what they are told when they have gone by: their digest, and the bars that they make."""
 
-    def __init__(self, archived: Archived, batches: Iterable[pa.RecordBatch], uncounted: Mapping[str, Collection[str]]) -> None:
+    def __init__(self, archived: Archived, batches: Iterable[pa.RecordBatch], stages: Stages, bars: "BarsMade | None") -> None:
         self._batches = batches
+        self._stages = stages
         self._digester = Digester(archived.canonical_schema())
-        self._bars = _BarsHash(uncounted) if archived.name in _BAR_STREAMS else None
+        self._bars = bars if archived.name in _BAR_STREAMS else None
 
     def __iter__(self) -> Iterator[pa.RecordBatch]:
-        for batch in self._batches:
+        # Hashing is outside the interpreter's lock: a batch is looked at while it is used.
+        with ThreadPoolExecutor(max_workers=1, thread_name_prefix="watched") as beside:
+            looking = None
+            for batch in self._batches:
+                if looking is not None:
+                    looking.result()
+                looking = beside.submit(self._look, batch)
+                yield batch
+            if looking is not None:
+                looking.result()
+
+    def _look(self, batch: pa.RecordBatch) -> None:
+        with self._stages.spent("prove"):
             self._digester.add(batch)
-            if self._bars is not None:
+        if self._bars is not None:
+            with self._stages.spent("bars"):
                 self._bars.add(batch)
-            yield batch
 
     @property
     def digest(self) -> Digest:
@@ -374,12 +441,18 @@ class _Watched:
         return None if self._bars is None else self._bars.hash()
 
 
-class _BarsHash:
-    """The hash of the 1-minute bars of trades that come ordered by instrument: one instrument's are held at a time."""
+class BarsMade:
+    """The 1-minute bars of trades that come ordered by instrument and time, as they go by: their hash, and those of some instruments.
 
-    def __init__(self, uncounted: Mapping[str, Collection[str]]) -> None:
+    `uncounted` says by venue which conditions keep a trade out of them. Bars are kept of the instruments of `keep`; each has what cuts
+    its bars by what was traded, which is given the trades that count.
+    """
+
+    def __init__(self, uncounted: Mapping[str, Collection[str]], keep: "Mapping[str, InformationBars] | None" = None) -> None:
         from rrr_assets.calc.columnar import NEEDED, SCHEMA
 
+        self._cutting = dict(keep or {})
+        self._keep = pa.array(sorted(self._cutting), pa.string())
         self._needed = NEEDED
         self._uncounted = uncounted
         self.schema = pa.schema(
@@ -387,19 +460,23 @@ class _BarsHash:
         )
         self._digester = Digester(self.schema)
         self._waiting: list[pa.RecordBatch] = []
+        self._rows = 0
+        self._kept: list[pa.Table] = []
 
     def add(self, batch: pa.RecordBatch) -> None:
-        trades = batch.select(self._needed.names)
-        names = trades.column("instrument")
-        if not len(names):
+        """Take the next trades in."""
+        if not len(batch):
             return
-        # All but the last instrument of the batch are whole.
-        first_of_last = pc.index(names, names[len(names) - 1]).as_py()
-        if first_of_last or (self._waiting and self._waiting[0].column("instrument")[0] != names[0]):
-            self._waiting.append(trades.slice(0, first_of_last))
-            self._make()
-            trades = trades.slice(first_of_last)
+        trades = batch.select(self._needed.names)
+        if self._rows + len(batch) >= _BARS_ROWS:
+            # What comes may belong to the last minute of the last instrument, and to no other.
+            whole = _before_last_minute(trades)
+            if whole or self._is_of_another_minute(trades):
+                self._waiting.append(trades.slice(0, whole))
+                self._make()
+                trades = trades.slice(whole)
         self._waiting.append(trades)
+        self._rows += len(trades)
 
     def add_bars(self, bars: pa.Table) -> None:
         """Take bars in that are made already, in its schema."""
@@ -407,15 +484,55 @@ class _BarsHash:
             self._digester.add(batch)
 
     def hash(self) -> str:
+        """The hash of the bars so far: of all of them, when the last trades were taken in."""
         self._make()
         return self._digester.digest().content
+
+    def kept(self) -> dict[str, pa.Table]:
+        """The bars of the instruments that are kept, by instrument."""
+        self._make()
+        widest = pa.concat_tables(self._kept) if self._kept else self.schema.empty_table()
+        return {name: widest.filter(pc.equal(widest["instrument"], name)) for name in self._keep.to_pylist()}
+
+    def cut(self) -> "dict[str, pa.Table]":
+        """The bars by what was traded of the instruments that are kept, by instrument."""
+        self._make()
+        return {name: cutting.bars() for name, cutting in self._cutting.items()}
+
+    def _is_of_another_minute(self, trades: pa.RecordBatch) -> bool:
+        """Whether the trades begin a minute, or an instrument, of which none waits."""
+        if not self._waiting or not len(self._waiting[-1]):
+            return False
+        last, first = self._waiting[-1].slice(len(self._waiting[-1]) - 1), trades.slice(0, 1)
+        told = [(each.column("instrument")[0].as_py(), _minutes(each)[0]) for each in (last, first)]
+        return bool(told[0] != told[1])
 
     def _make(self) -> None:
         from rrr_assets.calc.columnar import bars_of_day
 
-        made = bars_of_day(pa.Table.from_batches(self._waiting, self._needed), self._uncounted, ["1m"])["1m"]
-        self._waiting = []
-        self.add_bars(made.cast(self.schema))
+        trades = pa.Table.from_batches(self._waiting, self._needed)
+        self._waiting, self._rows = [], 0
+        made = bars_of_day(trades, self._uncounted, ["1m"], self._cut if self._cutting else None)["1m"].cast(self.schema)
+        self.add_bars(made)
+        if self._cutting:
+            self._kept.append(made.filter(pc.is_in(made["instrument"], self._keep)))
+
+    def _cut(self, name: str, counted: "Numbers") -> None:
+        if name in self._cutting:
+            self._cutting[name].add(counted)
+
+
+def _before_last_minute(trades: pa.RecordBatch) -> int:
+    """How many trades come before the last minute of the last instrument."""
+    names = trades.column("instrument")
+    first_of_last = pc.index(names, names[len(names) - 1]).as_py()
+    minutes = _minutes(trades.slice(first_of_last))
+    return int(first_of_last + np.searchsorted(minutes, minutes[-1]))
+
+
+def _minutes(trades: pa.RecordBatch) -> "np.ndarray[Any, np.dtype[np.int64]]":
+    numbers: np.ndarray[Any, np.dtype[np.int64]] = trades.column("event_time").cast(pa.int64()).to_numpy() // _MINUTE_US
+    return numbers
 
 
 @contextmanager
@@ -483,6 +600,15 @@ def _write_proof(
     database: Database, archived: Archived, partition: date, snapshot_id: int, written: list[files.Written], digest: Digest,
     bars: str | None, mark: int, known_at: datetime, run_id: str | None,
 ) -> Proof:  # fmt: skip
+    with database.kept(Role.WRITER) as connection:
+        return write_proof(connection, archived, partition, snapshot_id, written, digest, bars, mark, known_at, run_id)
+
+
+def write_proof(
+    connection: Connection, archived: Archived, partition: date, snapshot_id: int, written: list[files.Written], digest: Digest,
+    bars: str | None, mark: int, known_at: datetime, run_id: str | None,
+) -> Proof:  # fmt: skip
+    """Write down that a partition is proven kept, in the caller's transaction."""
     told = [{"url": file.url, "rows": file.rows, "size_bytes": file.size_bytes, "sha256": file.sha256} for file in written]
     values = {
         "relation": archived.name, "partition_start": partition, "snapshot_id": snapshot_id, "files": Jsonb(told), "row_count": digest.rows,
@@ -490,6 +616,5 @@ def _write_proof(
         "bounds": Jsonb({name: list(pair) for name, pair in digest.bounds.items()}, dumps=lambda told: json.dumps(told, ensure_ascii=True)),
         "bars": bars, "log_mark": mark, "known_at": known_at, "proven_by": by_whom(), "run_id": run_id,
     }  # fmt: skip
-    with database.kept(Role.WRITER) as connection:
-        ((proof_id,),) = connection.execute(query("archive_write_proof"), values).fetchall()
+    ((proof_id,),) = connection.execute(query("archive_write_proof"), values).fetchall()
     return Proof(proof_id, snapshot_id, tuple(written), digest, bars, mark, known_at)

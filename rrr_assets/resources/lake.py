@@ -21,12 +21,15 @@ if TYPE_CHECKING:
     from rrr_assets.lake.catalogue import Catalogue
     from rrr_assets.lake.compaction import Compacted
     from rrr_assets.lake.expiry import Expired
+    from rrr_assets.lake.history import WentStraight
     from rrr_assets.lake.orphans import Removed
     from rrr_assets.lake.proving import PartitionArchived
     from rrr_assets.lake.restoring import Restored
     from rrr_assets.lake.retiring import Due, Moved
     from rrr_assets.lake.scrub import Plan, Scrubbed
     from rrr_assets.warehouse.connect import Database
+    from rrr_assets.warehouse.intake import RawText
+    from rrr_assets.warehouse.staging import StagedFile
 
 
 class Lake(dg.ConfigurableResource):  # type: ignore[type-arg]  # it yields itself
@@ -54,6 +57,41 @@ class Lake(dg.ConfigurableResource):  # type: ignore[type-arg]  # it yields itse
                 require_room(f"the archive of {partition}")
                 done = [archive_partition(database, catalogue, table, partition, run_id) for table in tables]
                 yield partition, done, rows_waiting(database, tables, partition)
+
+    def take_in(
+        self, database: Database, stream: str, day: date, files: Sequence[StagedFile], run_id: str, raw_text: RawText, to: str | None
+    ) -> tuple[WentStraight | None, str | None]:
+        """Take one day of a stream straight into the archive, where it is history and can go that way.
+
+        `to` is a destination (contracts.history), None for that of the environment. Where it is history and cannot go that way,
+        the second value says why; where it is no history, both are None. Then nothing was stored.
+
+        Raises:
+            ArchiveDamaged: what the archive holds of the day is not what was proven.
+            ProofFailed: what was read back from the store is not what was written.
+            DayDropped: bars of that month were deleted at the end of their time.
+            StoreUnusable: RRR_ARCHIVE_URL names no store.
+            StoreUnreachable: the store did not answer, or not well.
+            NoSpaceLeft: a disk is full, the database's or the store's.
+        """
+        from rrr_assets.contracts.history import Destination
+        from rrr_assets.lake.history import NotStraight, destination, is_history, take_in
+
+        wanted = destination(to)
+        # Without loading any of the archive: most days are young.
+        if wanted is Destination.database or not is_history(stream, day, wanted):
+            return None, None
+        from rrr_assets.lake.catalogue import Catalogue
+        from rrr_assets.lake.restoring import bringing_back
+        from rrr_assets.lake.store import Store, failures_told
+        from rrr_assets.warehouse.disk import require_room
+
+        require_room(f"the way of {stream} of {day} into the archive")
+        try:
+            with failures_told(f"nothing of {day} was stored"), Catalogue(database, Store.current()) as catalogue:
+                return take_in(database, catalogue, day, files, run_id, raw_text, bringing_back(database, run_id)), None
+        except NotStraight as reason:
+            return None, str(reason)
 
     def compact(self, database: Database, tables: Iterable[Archived], *, apply: bool, run_id: str | None = None) -> Iterator[Compacted]:
         """Make small files large: see `rrr_assets.lake.compaction`. Raises as `archive` does, and where it is not permitted."""

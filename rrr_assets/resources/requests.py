@@ -26,6 +26,7 @@ ASKED_TAG: Final = "rrr/asked"
 REFRESHED: Final = ("bars_1m", "bars_5m", "bars_1h", "bars_1d", "bar_conformance", *FOLLOWED)
 """What follows the invalidation log."""
 
+_TICKS: Final = ("raw_trades", "raw_agg_trades", "raw_quotes", "raw_depth")
 _PARTITION: Final = "dagster/partition"
 _FIRST_REST_SECONDS: Final = 3600
 _LONGEST_REST_SECONDS: Final = 86_400
@@ -91,6 +92,11 @@ def checks_of(assets: Iterable[str]) -> list[AssetCheckKey]:
 def changed_only(assets: Iterable[str] = REFRESHED) -> dict[str, Any]:
     """Run config by which bars and verdicts are brought up to date only where something changed, for a run of some assets."""
     return {"ops": {name: {"config": {"whole_days": False}} for name in REFRESHED if name in assets}}
+
+
+def going_to(to: str | None, assets: Iterable[str]) -> dict[str, Any]:
+    """Config of those of some assets whose days may go straight to the archive; none where nothing is said."""
+    return {} if to is None else {name: {"config": {"to": str(to)}} for name in assets if name in _TICKS}
 
 
 def _days_of_run(run: DagsterRun) -> list[date]:

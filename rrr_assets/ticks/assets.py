@@ -1,13 +1,18 @@
 """The assets of what venues sent: trades, aggregated trades, quotes, depth and venue bars, one UTC day a partition."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 from pydantic import Field
 
+from rrr_assets.calc.outcomes import RuleResult
+from rrr_assets.contracts.archive import ARCHIVED_GROUPS
+from rrr_assets.contracts.history import HISTORY_TO, Destination
 from rrr_assets.contracts.ticks import RAW_AGG_TRADES, RAW_DEPTH, RAW_QUOTES, RAW_TRADES, VENUE_BARS
+from rrr_assets.resources.lake import Lake
 from rrr_assets.resources.partitions import DAYS, days_of
 from rrr_assets.resources.reporting import DayReports, check_specs, contract_metadata, failures_told
 from rrr_assets.resources.warehouse import Warehouse
@@ -15,6 +20,7 @@ from rrr_assets.resources.warehouse import Warehouse
 if TYPE_CHECKING:
     from rrr_assets.calc.outcomes import DayLoaded
     from rrr_assets.contracts.base import Table
+    from rrr_assets.lake.proving import Proof
     from rrr_assets.warehouse.staging import StagedFile
 
 
@@ -23,6 +29,11 @@ class IngestConfig(dg.Config):
 
     read_again: bool = Field(
         default=False, description="Read all landed files of the days again, not only those that wait; known rows stay as they are."
+    )
+    to: Destination | None = Field(
+        default=None,
+        description="Where ticks go of days that nothing is held of: `archive` straight into the archive, with their bars; `database`; "
+        f"`auto` into the archive where they are older than the warm tier. What {HISTORY_TO} says where it is not given.",
     )
 
 
@@ -53,8 +64,8 @@ def _ticks_asset(table: "Table", stream: str, integrity: str, quality: str) -> d
         pool="ticks",
         check_specs=check_specs(table.name, integrity, quality),
     )
-    def take_in(context: dg.AssetExecutionContext, config: IngestConfig, warehouse: Warehouse) -> dg.MaterializeResult:  # type: ignore[type-arg]  # Dagster takes no parameter here
-        return _take_in(context, config, warehouse, stream, table.name)
+    def take_in(context: dg.AssetExecutionContext, config: IngestConfig, warehouse: Warehouse, lake: Lake) -> dg.MaterializeResult:  # type: ignore[type-arg]  # Dagster takes no parameter here
+        return _take_in(context, config, warehouse, lake, stream, table.name)
 
     return take_in
 
@@ -79,28 +90,62 @@ venue_bars = _ticks_asset(
 
 
 def _take_in(
-    context: dg.AssetExecutionContext, config: IngestConfig, warehouse: Warehouse, stream: str, table: str
+    context: dg.AssetExecutionContext, config: IngestConfig, warehouse: Warehouse, lake: Lake, stream: str, table: str
 ) -> dg.MaterializeResult:  # type: ignore[type-arg]  # Dagster takes no parameter here
     from rrr_assets.ticks.landing import raw_lines
     from rrr_assets.ticks.waiting import waiting_files
 
     days = days_of(context)
     reports = DayReports(context)
+    run_id = context.run.run_id
     with failures_told(context, days, reports):
         files = waiting_files(warehouse.database(), stream, days, all_files=config.read_again)
         for day in days:
-            loaded = None
+            loaded, went, why_not = None, None, None
             if day in files:
-                loaded = warehouse.load_day(stream, day, files[day], context.run.run_id, raw_lines)
+                went, why_not = lake.take_in(warehouse.database(), stream, day, files[day], run_id, raw_lines, config.to)
+                loaded = warehouse.load_day(stream, day, files[day], run_id, raw_lines) if went is None else went.loaded
                 warehouse.forget_staged([day])
-            reports.tell(day, _metadata(warehouse, stream, day, loaded, files.get(day, ())), warehouse.check(table, day))
+            metadata = _metadata(warehouse, stream, day, loaded, files.get(day, ()))
+            if went is not None and went.proof is not None:
+                metadata |= {"went": "straight to the archive", "stages": dg.MetadataValue.json(dict(went.stages))}
+                context.log_event(_archived(table, day, went.proof))
+            elif why_not is not None:
+                metadata["went"] = f"into the database, because {why_not}"
+            reports.tell(day, metadata, _added(warehouse.check(table, day), () if went is None else went.rules))
         if stream == "trades":
             # Bars were made of them on another machine, or never.
             warehouse.forget_staged()
     return reports.result()
 
 
-def _metadata(warehouse: Warehouse, stream: str, day: date, loaded: "DayLoaded | None", files: "Sequence[StagedFile]") -> Mapping[str, Any]:
+def _archived(table: str, day: date, proof: "Proof") -> dg.AssetMaterialization:
+    """The archive's own asset has that day by now."""
+    [asset] = [group.name for group in ARCHIVED_GROUPS.values() if any(archived.name == table for archived in group.tables)]
+    rows, size = proof.digest.rows, proof.size_bytes
+    metadata = {
+        "dagster/partition_row_count": rows,
+        "bytes": size,
+        "bytes_per_row": round(size / rows, 3) if rows else 0,
+        "written": [table],
+        "snapshots": dg.MetadataValue.json({table: str(proof.snapshot_id)}),
+        "content": dg.MetadataValue.json({table: proof.digest.content}),
+    }
+    return dg.AssetMaterialization(asset, partition=day.isoformat(), metadata=metadata)
+
+
+def _added(results: "list[RuleResult]", seen: "Sequence[RuleResult]") -> "list[RuleResult]":
+    """What was found in the database, with what was seen of the rows that went past it."""
+    more = {result.rule: result for result in seen}
+    return [
+        replace(result, broken=result.broken + more[result.rule].broken, looked_at=result.looked_at + more[result.rule].looked_at)
+        if result.rule in more
+        else result
+        for result in results
+    ]
+
+
+def _metadata(warehouse: Warehouse, stream: str, day: date, loaded: "DayLoaded | None", files: "Sequence[StagedFile]") -> dict[str, Any]:
     held = warehouse.held(stream, day)
     metadata: dict[str, Any] = {
         "dagster/partition_row_count": held.rows,

@@ -52,19 +52,29 @@ class StagedDay:
     what a batch stores is taken from its staged rows, so that equal counts leave no row that was refused or known already.
     """
 
-    def __init__(self, connection: Connection, home: Home, day: date, instruments: Collection[str], engine: Engine) -> None:
+    def __init__(self, connection: Connection, home: Home, day: date, engine: Engine) -> None:
         self._connection = connection
+        self._home = home
         self._day = day
-        least = 1 if engine is Engine.columnar else LEAST_ROWS
-        values = {"day": day, "instruments": list(instruments), "least": least, "most": MOST_ROWS}
+        self._least = 1 if engine is Engine.columnar else LEAST_ROWS
+        self._days: dict[str, _Day] = {}
+        self._made: dict[str, pa.Table | None] = {}
+        self.filled = 0
+
+    def look(self, instruments: Collection[str]) -> None:
+        """Find which of some instruments, whose bars are made of trades, are so."""
+        values = {"day": self._day, "instruments": list(instruments), "least": self._least, "most": MOST_ROWS}
+        files = self._home.landing / "files"
         self._days = {
-            name: _Day(rows, lowest_id, highest_id, first_time, last_time, whole, home.landing / "files" / folder_name(*identity))
-            for name, rows, lowest_id, highest_id, first_time, last_time, whole, *identity in connection.execute(
+            name: _Day(rows, lowest_id, highest_id, first_time, last_time, whole, files / folder_name(*identity))
+            for name, rows, lowest_id, highest_id, first_time, last_time, whole, *identity in self._connection.execute(
                 query("bars_staged_days"), values
             ).fetchall()
         }
-        self._made: dict[str, pa.Table | None] = {}
-        self.filled = 0
+
+    def has(self, instrument: str) -> bool:  # noqa: ARG002  # what is staged was stored, and dropped since
+        """Whether it makes the bars of an instrument whose trades are not in the database: it does not."""
+        return False
 
     def fill(self, instrument: str, from_time: datetime, to_time: datetime) -> bool:
         """Put an instrument's bars into fresh_bars, if the window holds all its trades of the day and they can be made of staged rows."""
@@ -76,13 +86,7 @@ class StagedDay:
         bars = self._made.pop(instrument)
         if bars is None:
             return False
-        from rrr_assets.calc.columnar import as_csv
-
-        # vwap is divided where the bars are stored.
-        bars = bars.drop_columns("vwap")
-        with self._connection.cursor().copy(f"copy fresh_bars ({', '.join(bars.column_names)}) from stdin (format csv, header)") as copy:
-            copy.write(as_csv(bars))
-        self._connection.execute(query("bars_mark_complete"), {"whole": day.whole})
+        _fill(self._connection, bars, day.whole)
         self.filled += 1
         return True
 
@@ -108,6 +112,44 @@ class StagedDay:
             LOGGER.warning("bars of %s are made in the database, not from the rows staged in %s: %s", ", ".join(made), folder, error)
             return made
         return made | {name: bars.filter(pc.equal(bars["instrument"], name)) for name in same}
+
+
+class MadeDay:
+    """The instruments of a day whose 1-minute bars were made elsewhere, of all their trades, wherever those are."""
+
+    def __init__(self, connection: Connection, day: date, bars: "Mapping[str, pa.Table]") -> None:
+        self._connection = connection
+        self._day = day
+        self._bars = bars
+        self._whole: dict[str, str] = {}
+        self.filled = 0
+
+    def look(self, instruments: Collection[str]) -> None:
+        """Read where the tapes of some instruments, whose bars are made of trades, are whole."""
+        rows = self._connection.execute(query("bars_whole"), {"day": self._day, "instruments": list(instruments)}).fetchall()
+        self._whole = dict(rows)
+
+    def has(self, instrument: str) -> bool:
+        """Whether it makes the bars of an instrument."""
+        return instrument in self._bars and instrument in self._whole
+
+    def fill(self, instrument: str, from_time: datetime, to_time: datetime) -> bool:  # noqa: ARG002  # the window is the day
+        """Put an instrument's bars of the day into fresh_bars, if they are there."""
+        if not self.has(instrument):
+            return False
+        _fill(self._connection, self._bars[instrument], self._whole[instrument])
+        self.filled += 1
+        return True
+
+
+def _fill(connection: Connection, bars: "pa.Table", whole: str) -> None:
+    from rrr_assets.calc.columnar import as_csv
+
+    # vwap is divided where the bars are stored.
+    bars = bars.drop_columns("vwap")
+    with connection.cursor().copy(f"copy fresh_bars ({', '.join(bars.column_names)}) from stdin (format csv, header)") as copy:
+        copy.write(as_csv(bars))
+    connection.execute(query("bars_mark_complete"), {"whole": whole})
 
 
 def _trades(folder: Path, day: date, instruments: Mapping[str, _Day]) -> "pa.Table":

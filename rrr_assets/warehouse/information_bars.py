@@ -10,20 +10,24 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
-from typing import Final, LiteralString
+from typing import TYPE_CHECKING, Final, LiteralString
 
 import psycopg
 from psycopg import sql
 
+from rrr_assets.calc.columnar import as_csv
 from rrr_assets.calc.information_bars import Rule
 from rrr_assets.calc.outcomes import DayRefreshed, PermanentFailure, RawTradesGone, RuleResult
 from rrr_assets.contracts.information_bars import FOLLOWED
 from rrr_assets.warehouse.books import Connection, draw_stamp, enter, lock_days, log_invalidations
 from rrr_assets.warehouse.connect import Database, Role
 from rrr_assets.warehouse.faultpoints import reach
-from rrr_assets.warehouse.refresh import TICKS, note_applied, read_pending
+from rrr_assets.warehouse.refresh import TICKS, changed_since, note_applied, read_pending
 from rrr_assets.warehouse.sqlfiles import query
 from rrr_assets.warehouse.tiers import BringBack, brought_back, require_here, share, thaw
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 _ONE_DAY: Final = timedelta(days=1)
 _ONE_MICROSECOND: Final = timedelta(microseconds=1)
@@ -150,22 +154,31 @@ def _refresh_day(
     lock_days(connection, consumer, names, [day])
     known_at = draw_stamp(connection)
     # Rules stay as they are until the day is done; `lock_names` takes the same lock for itself alone.
-    connection.execute("select pg_advisory_xact_lock_shared(hashtextextended(%s, 0))", (_RULES_LOCK,))
+    keep_rules(connection)
     pending = read_pending(connection, consumer, FOLLOWED[consumer], _ONE_DAY, day, names, [])
     rules = rules_in_force(connection, [kind], names)
     to_do = set(names if whole_days else pending)
     connection.execute(_NO_LOOPS)
-    if any(name in to_do and not is_dropped for name, *_, is_dropped in _held(connection, day)):
+    if any(name in pending or (name in to_do and not is_dropped) for name, *_, is_dropped in _held(connection, day)):
         thaw(connection, require_here(connection, [consumer], [day]))
     dropped: list[str] = []
     changed = windows = 0
-    for name, stream, space, is_dropped in _held(connection, day):
+    held = _held(connection, day)
+    gone = [name for name, *_, is_dropped in held if is_dropped and name in pending]
+    beyond = changed_since(connection, consumer, FOLLOWED[consumer], day, gone)
+    for name, stream, space, is_dropped in held:
         if name not in to_do:
             continue
-        if is_dropped:
+        if name in beyond and rules.get((name, kind)):
             dropped.append(name)
             continue
-        spans = _refresh_instrument(connection, kind, name, stream, space, day, rules.get((name, kind), ()), known_at)
+        if is_dropped and name not in pending:
+            continue
+        if is_dropped:
+            # As long as no trade comes or goes, bars stay as they were cut, but for what the coverage says of them.
+            spans = _mark_complete(connection, kind, name, stream, day, known_at)
+        else:
+            spans = _refresh_instrument(connection, kind, name, stream, space, day, rules.get((name, kind), ()), known_at)
         windows += 1
         changed += len(spans)
         if spans:
@@ -176,6 +189,66 @@ def _refresh_day(
     row = connection.execute(count, ([name for name, *_ in _held(connection, day)], day)).fetchone()
     told = DayRefreshed(day=day, interval=kind, bars=row[0] if row else 0, changed=changed, windows=windows)
     return told, dropped
+
+
+def keep_rules(connection: Connection) -> None:
+    """Keep all rules as they are until the transaction ends. Before any other lock, where several are taken."""
+    connection.execute("select pg_advisory_xact_lock_shared(hashtextextended(%s, 0))", (_RULES_LOCK,))
+
+
+def store_made(connection: Connection, kind: str, day: date, made: "Mapping[str, pa.Table]") -> int:
+    """Store the bars of one kind that were made elsewhere of all trades of some instruments' day, in a transaction of the caller's.
+
+    Args:
+        connection: the transaction. The caller has entered the books, and keeps the rules by which the bars were made.
+        kind: of the bars.
+        day: UTC day.
+        made: by instrument its bars of all rules of the kind, in the schema of `calc.information_columnar`.
+
+    Returns:
+        How many bars were stored.
+
+    Raises:
+        DayDropped: bars of that time are in the archive alone.
+    """
+    consumer = f"bars_{kind}"
+    share(connection, (*TICKS, consumer), [day])
+    names = sorted(made)
+    lock_days(connection, consumer, names, [day])
+    known_at = draw_stamp(connection)
+    pending = read_pending(connection, consumer, FOLLOWED[consumer], _ONE_DAY, day, names, [])
+    thaw(connection, require_here(connection, [consumer], [day]))
+    start = datetime(day.year, day.month, day.day, tzinfo=UTC)
+    stored = 0
+    connection.execute(query("information_bars_make_fresh"))
+    for name in names:
+        values = {"instrument": name, "day": day, "from_time": start, "to_time": start + _ONE_DAY, "known_at": known_at}
+        clear = sql.SQL(query("information_bars_clear")).format(target=sql.Identifier(consumer))
+        spans = connection.execute(clear, values).fetchall()
+        bars = made[name]
+        if len(bars):
+            connection.execute("truncate fresh_information_bars")
+            columns = sql.SQL(", ").join(map(sql.Identifier, bars.column_names))
+            statement = sql.SQL("copy fresh_information_bars ({}) from stdin (format csv, header)").format(columns)
+            with connection.cursor().copy(statement) as copy:
+                copy.write(as_csv(bars))
+            store = sql.SQL(query("information_bars_store")).format(target=sql.Identifier(consumer))
+            spans += connection.execute(store, values).fetchall()
+            stored += len(bars)
+        if spans:
+            until = max(through for _, through in spans) + _ONE_MICROSECOND
+            log_invalidations(connection, consumer, [(name, day, min(start for start, _ in spans), until)], "refresh", None)
+    note_applied(connection, consumer, day, pending)
+    return stored
+
+
+def _mark_complete(
+    connection: Connection, kind: str, name: str, stream: str, day: date, known_at: datetime
+) -> list[tuple[datetime, datetime]]:
+    start = datetime(day.year, day.month, day.day, tzinfo=UTC)
+    values = {"instrument": name, "stream": stream, "day": day, "from_time": start, "to_time": start + _ONE_DAY, "known_at": known_at}
+    mark = sql.SQL(query("information_bars_mark_complete")).format(target=sql.Identifier(f"bars_{kind}"))
+    return connection.execute(mark, values).fetchall()
 
 
 def _refresh_instrument(

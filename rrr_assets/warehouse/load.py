@@ -9,11 +9,12 @@ backstop of both. A day that has no partition yet is copied into a table beside,
 it is full and attached before anything has to read it.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from time import perf_counter
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import psycopg
 import pyarrow as pa
@@ -44,6 +45,10 @@ from rrr_assets.warehouse.tiers import claim, require_here, share, thaw
 
 _COPY_ROWS: Final = 65_536
 _ONE_DAY: Final = timedelta(days=1)
+
+
+class NotApart(Exception):
+    """Rows may be held already, so that they have to be judged one by one, which only the table allows."""
 
 
 @dataclass(slots=True)
@@ -77,7 +82,7 @@ def load_day(
         with database.kept(Role.WRITER) as connection, connection.transaction():
             connection.execute("set local synchronous_commit = on")
             kind = TICK_TABLES["trades" if files[0].stream == "corrections" else files[0].stream]
-            outcome = _Day(kind, connection, day, run_id, raw_text, is_replay).load(files)
+            outcome = DayLoad(kind, connection, day, run_id, raw_text, is_replay=is_replay).load(files)
             reach("load.before_commit")
     except psycopg.errors.DiskFull as error:
         raise NoSpaceLeft(f"the database's disk is full: nothing of {day} was stored. Free space and materialise the day again") from error
@@ -85,16 +90,67 @@ def load_day(
     return replace(outcome, seconds=perf_counter() - begun)
 
 
-class _Day:
-    """The transaction of one stream's day."""
+class Shelf(tapes.HeldRows, Protocol):
+    """Where the rows of a day go that nothing like them can be held of, and where they are found again."""
 
-    def __init__(self, kind: TickTable, connection: Connection, day: date, run_id: str | None, raw_text: RawText, is_replay: bool) -> None:
+    def open(self) -> None:
+        """Make ready, before the day's locks are taken."""
+
+    def put(
+        self, file: StagedFile, instruments: AbstractSet[str], stamps: Mapping[str, tuple[Any, pa.DataType]],
+        within: Callable[[pa.RecordBatch], pa.RecordBatch],
+    ) -> int:  # fmt: skip
+        """Put a file's rows of some instruments there, with these stamps, as far as `within` lets them pass; returns how many."""
+
+    def close(self) -> None:
+        """Let the rows be looked at by everybody in this transaction. More than once, it does nothing more."""
+
+
+class _Table(tapes.StoredRows):
+    """The stream's table as a shelf: a new day is filled beside it and attached."""
+
+    def __init__(self, connection: Connection, kind: TickTable, day: date) -> None:
+        super().__init__(connection, kind)
+        self._day = day
+        self._beside: str | None = None
+
+    def open(self) -> None:
+        row = self.connection.execute("select begin_day_partition(%s, %s)", (self.kind.name, self._day)).fetchone()
+        self._beside = row[0] if row else None
+
+    def put(
+        self, file: StagedFile, instruments: AbstractSet[str], stamps: Mapping[str, tuple[Any, pa.DataType]],
+        within: Callable[[pa.RecordBatch], pa.RecordBatch],
+    ) -> int:  # fmt: skip
+        kept = (within(batch) for batch in stored_batches(file, self._day, self.kind, instruments))
+        rows = (with_constants(batch, self.kind, stamps) for batch in kept)
+        return copy_batches(self.connection, self._beside or self.kind.name, (*self.kind.stored, *stamps), rows)
+
+    def close(self) -> None:
+        if self._beside is not None:
+            self.connection.execute("select attach_day_partition(%s, %s)", (self.kind.name, self._day))
+            self._beside = None
+
+
+class DayLoad:
+    """The transaction of one stream's day, which the caller has begun and commits.
+
+    Rows that are apart from all that is held go onto the shelf, by default the stream's table; the others are judged, and can only be
+    stored in the table.
+    """
+
+    def __init__(
+        self, kind: TickTable, connection: Connection, day: date, run_id: str | None, raw_text: RawText, *, is_replay: bool = False,
+        shelf: Shelf | None = None,
+    ) -> None:  # fmt: skip
         self._kind = kind
         self._connection = connection
         self._day = day
         self._run_id = run_id
         self._raw_text = raw_text
         self._is_replay = is_replay
+        self._shelf: Shelf = _Table(connection, kind, day) if shelf is None else shelf
+        self._is_elsewhere = shelf is not None
 
     def load(self, files: Sequence[StagedFile]) -> DayLoaded:
         """Take in every file, then bring coverage up to date and log what changed."""
@@ -102,15 +158,17 @@ class _Day:
         enter(self._connection)
         if not self._is_replay:
             files = still_waiting(self._connection, self._day, files)
+        if not files:
+            return DayLoaded(day=self._day, files=(), known_at=None, seconds=0.0)
         summaries = {file.file_id: file.summaries(self._day) for file in files}
         instruments = sorted({summary.instrument for found in summaries.values() for summary in found})
         # Partitions before days. Those beside it are shared too: a trade that is told again may have moved there.
         tables = (self._kind.name, self._kind.revisions.name)
         share(self._connection, tables, [self._day - _ONE_DAY, self._day + _ONE_DAY])
-        claim(self._connection, tables, [self._day])
+        if not self._is_elsewhere:
+            claim(self._connection, tables, [self._day])
         # Before the locks of days: who waits for another writer of the same new day holds nothing that others want.
-        row = self._connection.execute("select begin_day_partition(%s, %s)", (self._kind.name, self._day)).fetchone()
-        self._beside: str | None = row[0] if row else None
+        self._shelf.open()
         # A correction of a trade that nobody told makes no instrument known.
         told = {summary.instrument for file in files if file.stream == self._kind.stream for summary in summaries[file.file_id]}
         register_instruments(self._connection, sorted(told))
@@ -119,7 +177,7 @@ class _Day:
         self._known_at = draw_stamp(self._connection)
         self._coverage = tapes.read_coverage(self._connection, self._kind.stream, instruments, self._day)
         taken = [self._take_in(file, summaries[file.file_id]) for file in files if file.stream == self._kind.stream]
-        self._attach()
+        self._shelf.close()
         corrections = [file for file in files if file.stream == "corrections"]
         if corrections:
             apply = Corrections(self._connection, self._kind, self._day, self._known_at, self._run_id, self._raw_text)
@@ -146,7 +204,9 @@ class _Day:
         reach("load.copied")
         in_part = {name for table in over_scale for name in table.column("instrument").to_pylist()}
         if judged:
-            self._attach()
+            if self._is_elsewhere:
+                raise NotApart(f"{file.name}: rows of {judged[0].instrument} on {self._day} have to be judged against what is held")
+            self._shelf.close()
             refused = pa.concat_tables([refused, self._judge(file, batch_id, judged, held_to, counts, windows)])
         refused = pa.concat_tables([refused, *over_scale])
         counts.quarantined = len(refused)
@@ -160,7 +220,7 @@ class _Day:
             is_whole = summary.instrument in direct and summary.instrument not in in_part
             fresh = summary if is_whole and self._held(summary.instrument) is None else None
             if fresh is None:
-                self._attach()
+                self._shelf.close()
             self._cover(file, batch_id, summary, fresh)
         self._connection.execute(
             query("load_insert_batch"),
@@ -196,12 +256,6 @@ class _Day:
         return FileTakenIn(
             file_id=file.file_id, name=file.name, batch_id=batch_id if len(refused) else None, instruments=names, refused=blocker, **counted
         )
-
-    def _attach(self) -> None:
-        """Make what was copied beside the table its partition, if that is still to be done."""
-        if self._beside is not None:
-            self._connection.execute("select attach_day_partition(%s, %s)", (self._kind.name, self._day))
-            self._beside = None
 
     def _held(self, instrument: str) -> tapes.Held | None:
         held = self._coverage.get((instrument, self._day))
@@ -271,22 +325,11 @@ class _Day:
         )
         return {name: (price_scale, size_scale) for name, price_scale, size_scale in rows}
 
-    def _batches(self, file: StagedFile, only: set[str]) -> Iterator[pa.RecordBatch]:
-        """The file's rows of the day as they are stored, less the stamps, in slices that keep memory small."""
-        wanted = pa.array(sorted(only), pa.string())
-        for batch in file.rows(self._day):
-            mask = pc.is_in(batch.column("instrument"), wanted)
-            kept = batch if pc.all(mask).as_py() else batch.filter(mask)
-            for start in range(0, len(kept), _COPY_ROWS):
-                yield _stored_columns(kept.slice(start, _COPY_ROWS), file, self._kind)
-
     def _copy_in(
         self, file: StagedFile, batch_id: int, instruments: set[str], held_to: Mapping[str, tuple[int, int]], refusals: list[pa.Table]
     ) -> int:
         stamps = {"known_at": (self._known_at, pa.timestamp("us", "UTC")), "batch_id": (batch_id, pa.int64())}
-        kept = (self._within_scale(file, batch, held_to, refusals) for batch in self._batches(file, instruments))
-        rows = (_with_constants(batch, self._kind, stamps) for batch in kept)
-        return copy_batches(self._connection, self._beside or self._kind.name, (*self._kind.stored, *stamps), rows)
+        return self._shelf.put(file, instruments, stamps, lambda batch: self._within_scale(file, batch, held_to, refusals))
 
     def _judge(
         self, file: StagedFile, batch_id: int, judged: list[DaySummary], held_to: Mapping[str, tuple[int, int]],
@@ -299,7 +342,8 @@ class _Day:
         # Statements without parameters may go together.
         connection.execute(self._kind.sql("load_make_incoming"))
         refusals: list[pa.Table] = []
-        kept = (self._within_scale(file, batch, held_to, refusals) for batch in self._batches(file, {s.instrument for s in judged}))
+        found = stored_batches(file, self._day, self._kind, {s.instrument for s in judged})
+        kept = (self._within_scale(file, batch, held_to, refusals) for batch in found)
         told = copy_batches(connection, "incoming", ("line", *self._kind.stored), kept)
         connection.execute("analyze incoming")
         # The day's partition has no statistics yet: taken for empty, it is joined row by row, for minutes. A hash is always right here.
@@ -389,7 +433,7 @@ class _Day:
 
     def _cover(self, file: StagedFile, batch_id: int, summary: DaySummary, fresh: DaySummary | None) -> None:
         """Bring the coverage of one instrument up to date, here and at the edges of the days beside."""
-        held, changes = tapes.cover_ticks(self._connection, self._kind, self._day, file, summary, fresh, self._coverage)
+        held, changes = tapes.cover_ticks(self._connection, self._kind, self._day, file, summary, fresh, self._coverage, self._shelf)
         self._coverage.update(held)
         log_invalidations(self._connection, self._kind.name, changes, "coverage", batch_id)
 
@@ -401,7 +445,17 @@ class _Day:
         )
 
 
-def _stored_columns(batch: pa.RecordBatch, file: StagedFile, kind: TickTable) -> pa.RecordBatch:
+def stored_batches(file: StagedFile, day: date, kind: TickTable, only: AbstractSet[str]) -> Iterator[pa.RecordBatch]:
+    """A file's rows of a day as they are stored, less the stamps, in slices that keep memory small."""
+    wanted = pa.array(sorted(only), pa.string())
+    for batch in file.rows(day):
+        mask = pc.is_in(batch.column("instrument"), wanted)
+        kept = batch if pc.all(mask).as_py() else batch.filter(mask)
+        for start in range(0, len(kept), _COPY_ROWS):
+            yield stored_columns(kept.slice(start, _COPY_ROWS), file, kind)
+
+
+def stored_columns(batch: pa.RecordBatch, file: StagedFile, kind: TickTable) -> pa.RecordBatch:
     """Parsed rows as they are stored, with availability, less the batch's stamps."""
     event_time = batch.column("event_time")
     received_at = batch.column("received_at")
@@ -426,7 +480,8 @@ def _stored_columns(batch: pa.RecordBatch, file: StagedFile, kind: TickTable) ->
     return pa.RecordBatch.from_arrays([values[name] if name in values else batch.column(name) for name in names], names=list(names))
 
 
-def _with_constants(batch: pa.RecordBatch, kind: TickTable, constants: Mapping[str, tuple[Any, pa.DataType]]) -> pa.RecordBatch:
+def with_constants(batch: pa.RecordBatch, kind: TickTable, constants: Mapping[str, tuple[Any, pa.DataType]]) -> pa.RecordBatch:
+    """Rows as they are stored, with the batch's stamps."""
     arrays = [batch.column(name) for name in kind.stored]
     arrays += [pa.repeat(pa.scalar(value, arrow), len(batch)) for value, arrow in constants.values()]
     return pa.RecordBatch.from_arrays(arrays, names=[*kind.stored, *constants])

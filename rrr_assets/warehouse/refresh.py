@@ -7,7 +7,7 @@ sql/queries/bars_from_trades.sql does it), which days are refreshed when (bars/)
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from psycopg import sql
 from psycopg.types.range import Range
@@ -16,13 +16,16 @@ from rrr_assets.calc.outcomes import DayRefreshed, RawTradesGone
 from rrr_assets.contracts.bars import INTERVALS, Engine
 from rrr_assets.contracts.information_bars import FOLLOWED
 from rrr_assets.warehouse.books import Connection, draw_stamp, enter, lock_days, log_invalidations
-from rrr_assets.warehouse.bulk import StagedDay
+from rrr_assets.warehouse.bulk import MadeDay, StagedDay
 from rrr_assets.warehouse.connect import Database, Role
 from rrr_assets.warehouse.faultpoints import reach
 from rrr_assets.warehouse.home import Home
 from rrr_assets.warehouse.intake import statements
 from rrr_assets.warehouse.sqlfiles import query
 from rrr_assets.warehouse.tiers import OUR_BARS, BringBack, brought_back, require_here, share, thaw
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 _ONE_DAY: Final = timedelta(days=1)
 _MOST_WINDOWS: Final = 16
@@ -91,7 +94,8 @@ def refresh_bars(
 
             def work(day: date = day) -> tuple[DayRefreshed, list[str]]:
                 with connection.transaction():
-                    told = _refresh_day(connection, interval, day, whole_days, instruments, staged_in, engine)
+                    maker = None if staged_in is None else StagedDay(connection, staged_in, day, engine)
+                    told = _refresh_day(connection, interval, day, whole_days, instruments, maker)
                     reach("bars.before_commit")
                 return told
 
@@ -104,6 +108,23 @@ def refresh_bars(
         for another in gone[1:]:
             gone[0].add_note(str(another))
         raise gone[0]
+
+
+def refresh_all(connection: Connection, day: date, instruments: Sequence[str], bars: "Mapping[str, pa.Table]") -> int:
+    """Make the bars of every interval of some instruments' day, in a transaction of the caller's; returns how many were written.
+
+    Args:
+        connection: the transaction. The caller has entered the books.
+        day: UTC day.
+        instruments: of which all 1-minute bars are at hand.
+        bars: theirs, by instrument, as `calc.columnar` makes them; none where nothing of an instrument counts.
+    """
+    made = MadeDay(connection, day, bars)
+    changed = 0
+    for interval in INTERVALS:
+        done, _ = _refresh_day(connection, interval, day, True, instruments, made if interval == "1m" else None)
+        changed += done.changed
+    return changed
 
 
 def days_behind(database: Database, most: int, settled_for: timedelta) -> dict[date, int]:
@@ -126,9 +147,8 @@ def days_behind(database: Database, most: int, settled_for: timedelta) -> dict[d
 
 
 def _refresh_day(
-    connection: Connection, interval: str, day: date, whole_days: bool, instruments: Sequence[str] | None, staged_in: Home | None,
-    engine: Engine,
-) -> tuple[DayRefreshed, list[str]]:  # fmt: skip
+    connection: Connection, interval: str, day: date, whole_days: bool, instruments: Sequence[str] | None, maker: StagedDay | MadeDay | None
+) -> tuple[DayRefreshed, list[str]]:
     """The transaction of a day; also the instruments that were left because their trades were dropped."""
     consumer = f"bars_{interval}"
     enter(connection)
@@ -143,18 +163,22 @@ def _refresh_day(
     whole = (_midnight(day), _midnight(day) + _ONE_DAY)
     to_do = {name: [whole] for name in names} if whole_days else _windows(pending)
     held = connection.execute(query("refresh_sources"), {"day": day, "instruments": list(to_do)}).fetchall()
-    dropped = [name for name, *_, is_dropped in held if is_dropped]
-    if len(dropped) < len(held):
-        thaw(connection, require_here(connection, OUR_BARS, [day]))
     # After the log was read: what the books show from here on is no older than what is noted as applied.
-    of_trades = [name for name, stream, *_ in held if stream == "trades"]
-    staged = StagedDay(connection, staged_in, day, of_trades, engine) if staged_in is not None else None
+    if maker is not None:
+        maker.look([name for name, stream, *_ in held if stream == "trades"])
+    # Longer bars are made from shorter ones, which stand, and whose completeness is told by the coverage, which stands too.
+    gone = [name for name, *_, is_dropped in held if is_dropped and interval == "1m" and not (maker is not None and maker.has(name))]
+    dropped = changed_since(connection, consumer, TICKS, day, gone)
+    # Without ticks, and without a word of them in the log, there is nothing to look at.
+    to_do |= {name: [] for name in gone if name not in pending}
+    if any(to_do[name] for name, *_ in held if name not in dropped):
+        thaw(connection, require_here(connection, OUR_BARS, [day]))
     changed = windows = 0
-    for name, stream, space, is_dropped in held:
-        if is_dropped:
+    for name, stream, space, _ in held:
+        if name in dropped:
             continue
         for span in to_do[name]:
-            moved = _refresh_window(connection, interval, name, stream, space, day, span, known_at, staged)
+            moved = _refresh_window(connection, interval, name, stream, space, day, span, known_at, maker, has_ticks=name not in gone)
             windows += 1
             changed += len(moved)
             if moved:
@@ -166,9 +190,17 @@ def _refresh_day(
     row = connection.execute(count.format(sql.Identifier(consumer)), (_instruments_of(connection, day, None), *whole)).fetchone()
     told = DayRefreshed(
         day=day, interval=interval, bars=row[0] if row else 0, changed=changed, windows=windows,
-        windows_columnar=staged.filled if staged is not None else 0,
+        windows_columnar=maker.filled if maker is not None else 0,
     )  # fmt: skip
     return told, dropped
+
+
+def changed_since(connection: Connection, consumer: str, relations: Sequence[str], day: date, gone: Sequence[str]) -> list[str]:
+    """Those of some instruments, of which the ticks were dropped, of which more changed than the coverage since a consumer looked."""
+    if not gone:
+        return []
+    values = {"consumer": consumer, "day": day, "relations": list(relations), "instruments": list(gone)}
+    return [name for (name,) in connection.execute(query("refresh_changed_since"), values).fetchall()]
 
 
 def _windows(pending: Mapping[str, Pending]) -> dict[str, list[Window]]:
@@ -234,9 +266,12 @@ def note_applied(connection: Connection, consumer: str, day: date, pending: Mapp
 
 def _refresh_window(
     connection: Connection, interval: str, name: str, stream: str, space: str | None, day: date, span: Window, known_at: datetime,
-    staged: StagedDay | None,
+    maker: StagedDay | MadeDay | None, *, has_ticks: bool,
 ) -> list[datetime]:  # fmt: skip
-    """Recompute one window and write what differs; the starts of the bars that changed, in order."""
+    """Recompute one window and write what differs; the starts of the bars that changed, in order.
+
+    Without ticks, bars stand as they are, but for what the coverage says of them.
+    """
     values = {
         "instrument": name, "interval": interval, "stream": stream, "space": space, "day": day, "from_time": span[0], "to_time": span[1],
         "known_at": known_at, "grid": INTERVALS[interval], "source": SOURCES[interval],
@@ -245,7 +280,9 @@ def _refresh_window(
         connection.execute(statement)
     if interval != "1m":
         connection.execute(sql.SQL(query("bars_from_bars")).format(source=sql.Identifier(SOURCES[interval])), values)
-    elif staged is None or not staged.fill(name, *span):
+    elif not has_ticks:
+        connection.execute(query("bars_from_themselves"), values)
+    elif maker is None or not maker.fill(name, *span):
         connection.execute(query(f"bars_from_{stream}"), values)
     replace = sql.SQL(query("bars_replace")).format(target=sql.Identifier(f"bars_{interval}"))
     return [start for (start,) in connection.execute(replace, values).fetchall()]

@@ -9,7 +9,7 @@ import hashlib
 import json
 import shutil
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -92,9 +92,18 @@ def folder_name(sha256: str, format_name: str, given_instrument: str, given_day:
     return hashlib.sha256("\n".join(said).encode()).hexdigest()[:40]
 
 
-def rows_of(folder: Path, day: date) -> Iterator[pa.RecordBatch]:
-    """The good rows of a day that are staged in a landed file's folder, in source order, in batches; none where they are not."""
-    yield from _read(folder / "staged" / f"{day.isoformat()}.rows.arrow")
+def rows_of(folder: Path, day: date, columns: Collection[str] | None = None) -> Iterator[pa.RecordBatch]:
+    """The good rows of a day that are staged in a landed file's folder, in source order, in batches; none where they are not.
+
+    With `columns`, only these, in the order of the stream's schema.
+    """
+    yield from _read(folder / "staged" / f"{day.isoformat()}.rows.arrow", columns)
+
+
+def batch_of(folder: Path, day: date, number: int, columns: Collection[str] | None = None) -> pa.RecordBatch:
+    """One of the batches of `rows_of`, by its place among them."""
+    with pa.OSFile(str(folder / "staged" / f"{day.isoformat()}.rows.arrow")) as source:
+        return _reader(source, columns).get_batch(number)
 
 
 class Stager:
@@ -253,14 +262,22 @@ def _summary(name: str, tape: TapeBuilder, rows: int) -> dict[str, Any]:
     }
 
 
-def _read(path: Path) -> Iterator[pa.RecordBatch]:
+def _read(path: Path, columns: Collection[str] | None = None) -> Iterator[pa.RecordBatch]:
     if not path.is_file():
         return
     # Not mapped: the batches are compressed, so that nothing is saved, and what was read would count as memory in use.
     with pa.OSFile(str(path)) as source:
-        reader = pa.ipc.open_file(source)
+        reader = _reader(source, columns)
         for number in range(reader.num_record_batches):
             yield reader.get_batch(number)
+
+
+def _reader(source: pa.NativeFile, columns: Collection[str] | None) -> Any:
+    reader = pa.ipc.open_file(source)
+    if columns is None:
+        return reader
+    chosen = [place for place, name in enumerate(reader.schema.names) if name in columns]
+    return pa.ipc.open_file(source, options=pa.ipc.IpcReadOptions(included_fields=chosen))
 
 
 def _us(times: pa.Array) -> np.ndarray[Any, np.dtype[np.int64]]:

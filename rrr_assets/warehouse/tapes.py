@@ -7,7 +7,7 @@ covered (calc/coverage).
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
-from typing import Final
+from typing import Final, Protocol
 
 from psycopg.types.multirange import Multirange
 from psycopg.types.range import Range
@@ -41,6 +41,32 @@ class Held:
     is_dropped: bool = False
 
 
+class HeldRows(Protocol):
+    """Where the rows are that coverage is told of, when the loader has to look at them: in a table, mostly."""
+
+    def tape(self, name: str, day: date, space: str | None) -> tuple[Tape | None, int, int, int]:
+        """As `read_tape`."""
+
+    def id_time(self, name: str, day: date, space: str | None, sequence: int) -> int | None:
+        """When the row of an id was, on a day; None where there is none."""
+
+
+@dataclass
+class StoredRows:
+    """The rows of a stream's table, as `HeldRows`."""
+
+    connection: Connection
+    kind: TickTable
+
+    def tape(self, name: str, day: date, space: str | None) -> tuple[Tape | None, int, int, int]:
+        return read_tape(self.connection, self.kind, name, day, space)
+
+    def id_time(self, name: str, day: date, space: str | None, sequence: int) -> int | None:
+        bounds = {"instrument": name, "space": space, "sequence": sequence, "from_time": day, "to_time": day + _ONE_DAY}
+        row = self.connection.execute(self.kind.sql("coverage_id_time"), bounds).fetchone()
+        return None if row is None else to_us(row[0])
+
+
 def read_coverage(connection: Connection, stream: str, instruments: Sequence[str], day: date) -> dict[Key, Held]:
     """The coverage of some instruments on a day and the days beside it. The caller holds their locks."""
     days = [day - _ONE_DAY, day, day + _ONE_DAY]
@@ -70,6 +96,7 @@ def cover_ticks(
     summary: DaySummary,
     fresh: DaySummary | None,
     known: Mapping[Key, Held],
+    rows: HeldRows | None = None,
 ) -> tuple[dict[Key, Held], list[Window]]:
     """Bring one instrument's coverage up to date after a file's rows of a day were stored, or put into quarantine.
 
@@ -79,8 +106,9 @@ def cover_ticks(
         day: UTC day.
         file: whose rows were stored.
         summary: what the file holds of the instrument on that day.
-        fresh: the summary, where these rows are all that is held of the day; otherwise the table is read.
+        fresh: the summary, where these rows are all that is held of the day; otherwise they are looked at.
         known: coverage before, of the day and the days beside it.
+        rows: where the rows are; in the stream's table by default.
 
     Returns:
         The rows of coverage that changed, and the windows in which completeness may have changed.
@@ -88,7 +116,8 @@ def cover_ticks(
     name = summary.instrument
     before = known.get((name, day))
     is_declared = _declares(file, day) or (before is not None and before.is_declared)
-    tape, row_count, lowest_time, highest_time = _tape(connection, kind, name, day, file.space, fresh)
+    held_rows = StoredRows(connection, kind) if rows is None else rows
+    tape, row_count, lowest_time, highest_time = _tape(held_rows, name, day, file.space, fresh)
     if tape is None:
         return {}, []
     span = day_interval(day)
@@ -110,7 +139,7 @@ def cover_ticks(
     )  # fmt: skip
     changes: dict[Key, Held] = {(name, day): now}
     if file.space in CONSECUTIVE:
-        changes |= edges_beside(connection, kind, name, day, file.space, tape, yesterday, tomorrow)
+        changes |= edges_beside(held_rows, name, day, file.space, tape, yesterday, tomorrow)
     return write_coverage(connection, kind.stream, changes, known)
 
 
@@ -137,17 +166,17 @@ def cover_corrected(
 
 
 def edges_beside(
-    connection: Connection, kind: TickTable, name: str, day: date, space: str | None, tape: Tape | None, yesterday: Held | None,
-    tomorrow: Held | None, are_claimed: tuple[bool, ...] = (False, False),
+    rows: HeldRows, name: str, day: date, space: str | None, tape: Tape | None, yesterday: Held | None, tomorrow: Held | None,
+    are_claimed: tuple[bool, ...] = (False, False),
 ) -> dict[Key, Held]:  # fmt: skip
     """The coverage of the days beside one, whose edges its ids prove or disprove; without a tape only what is claimed of them holds."""
     changes: dict[Key, Held] = {}
     if yesterday is not None and yesterday.row_count and yesterday.space == space:
         meets = are_claimed[0] if tape is None else yesterday.last_sequence + 1 == tape.first_id
-        changes[name, day - _ONE_DAY] = _with_edge(connection, kind, name, yesterday, day - _ONE_DAY, meets, at_end=True)
+        changes[name, day - _ONE_DAY] = _with_edge(rows, name, yesterday, day - _ONE_DAY, meets, at_end=True)
     if tomorrow is not None and tomorrow.row_count and tomorrow.space == space:
         meets = are_claimed[1] if tape is None else tomorrow.first_sequence == tape.last_id + 1
-        changes[name, day + _ONE_DAY] = _with_edge(connection, kind, name, tomorrow, day + _ONE_DAY, meets, at_end=False)
+        changes[name, day + _ONE_DAY] = _with_edge(rows, name, tomorrow, day + _ONE_DAY, meets, at_end=False)
     return changes
 
 
@@ -179,14 +208,12 @@ def cover_bars(
     return write_coverage(connection, stream, changes, known)[1]
 
 
-def _tape(
-    connection: Connection, kind: TickTable, name: str, day: date, space: str | None, fresh: DaySummary | None
-) -> tuple[Tape | None, int, int, int]:
-    """The day's tape with its row count and extreme times: from the rows just stored, or read from the table."""
+def _tape(rows: HeldRows, name: str, day: date, space: str | None, fresh: DaySummary | None) -> tuple[Tape | None, int, int, int]:
+    """The day's tape with its row count and extreme times: from the rows just stored, or looked up."""
     if fresh is not None:
         tape = Tape(fresh.first_id, fresh.first_time, fresh.last_id, fresh.last_time, fresh.holes)
         return tape, fresh.rows, fresh.lowest_time, fresh.highest_time
-    return read_tape(connection, kind, name, day, space)
+    return rows.tape(name, day, space)
 
 
 def read_tape(connection: Connection, kind: TickTable, name: str, day: date, space: str | None) -> tuple[Tape | None, int, int, int]:
@@ -200,14 +227,13 @@ def read_tape(connection: Connection, kind: TickTable, name: str, day: date, spa
     return tape, count, to_us(first_time), to_us(last_time)
 
 
-def _with_edge(connection: Connection, kind: TickTable, name: str, held: Held, day: date, meets: bool, at_end: bool) -> Held:
+def _with_edge(rows: HeldRows, name: str, held: Held, day: date, meets: bool, at_end: bool) -> Held:
     """A neighbour's coverage, where the ids across midnight now tell whether its edge is whole."""
     start, end = day_interval(day)
     sequence = held.last_sequence if at_end else held.first_sequence
-    bounds = {"instrument": name, "space": held.space, "sequence": sequence, "from_time": day, "to_time": day + _ONE_DAY}
     # Where a venue's clock stepped back, the first id is not the earliest time.
-    row = connection.execute(kind.sql("coverage_id_time"), bounds).fetchone()
-    at = (held.last_time if at_end else held.first_time) if row is None else to_us(row[0])
+    known = rows.id_time(name, day, held.space, sequence)
+    at = (held.last_time if at_end else held.first_time) if known is None else known
     # A trade that is missing beside it, or beyond the other end of the day, may have its very time.
     is_bare = held.first_time == held.last_time or any(sequence in {first - 1, end} for first, end in held.missing_ids)
     edge = (at + is_bare, end) if at_end else (start, at + 1 - is_bare)

@@ -139,7 +139,7 @@ def _uncover(connection: Connection, kind: TickTable, name: str, day: date) -> l
     changes: dict[tapes.Key, tapes.Held] = {(name, day): now}
     if before.space in CONSECUTIVE:
         claimed = tuple(_is_claimed(connection, kind, name, beside) for beside in (day - _ONE_DAY, day + _ONE_DAY))
-        changes |= tapes.edges_beside(connection, kind, name, day, before.space, tape, yesterday, tomorrow, claimed)
+        changes |= tapes.edges_beside(tapes.StoredRows(connection, kind), name, day, before.space, tape, yesterday, tomorrow, claimed)
     return tapes.write_coverage(connection, kind.stream, changes, known)[1]
 
 

@@ -16,6 +16,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from rrr_assets.contracts.history import HISTORY_TO
 from rrr_assets.warehouse import server
 from rrr_assets.warehouse.connect import Database
 from rrr_assets.warehouse.home import Home
@@ -30,15 +31,18 @@ _SETTINGS = ("server_version", "shared_buffers", "max_wal_size", "wal_compressio
 @contextmanager
 def own_home() -> Iterator[Home]:
     """A home in a temporary folder, with its embedded server, named by the environment; gone afterwards."""
-    saved = {name: os.environ.pop(name, None) for name in (*_FOREIGN, "RRR_HOME")}
+    saved = {name: os.environ.pop(name, None) for name in (*_FOREIGN, "RRR_HOME", HISTORY_TO)}
     folder = Path(tempfile.mkdtemp(prefix="rrr-bench-"))
     os.environ["RRR_HOME"] = str(folder)
+    # What is measured lies long ago, and is measured in the database where a part does not say otherwise.
+    os.environ[HISTORY_TO] = "database"
     try:
         migrate(Database.current())
         yield Home.current()
     finally:
         server.stop()
         os.environ.pop("RRR_HOME")
+        os.environ.pop(HISTORY_TO)
         os.environ.update({name: value for name, value in saved.items() if value is not None})
         shutil.rmtree(folder, ignore_errors=True)
 

@@ -67,7 +67,7 @@ def measure(home: Home, rows: int, pairs: int, engine: str = "") -> list[Figure]
     warm, *days = sorted(files)
     baseline_copy.prepare(database, days)
     # What is loaded once per process is no part of the figures: imports, the first connection, the tables' definitions.
-    take_in(home, database, _first_lines(files[warm], 1000))
+    take_in(home, database, first_lines(files[warm], 1000))
     figures = []
     for shape, chosen in (("zip", days[:pairs]), ("csv", days[pairs:])):
         figures += _fresh(home, database, {day: files[day] if shape == "zip" else _unpacked(files[day]) for day in chosen}, shape)
@@ -172,7 +172,7 @@ def _empty(database: Database, day: date) -> None:
         connection.execute(f"truncate {baseline_copy.TABLE}{'' if is_hypertable else f'_{day:%Y%m%d}'}")
 
 
-def _first_lines(path: Path, lines: int) -> Path:
+def first_lines(path: Path, lines: int) -> Path:
     with zipfile.ZipFile(path) as archive, archive.open(archive.namelist()[0]) as inside:
         text = b"".join(inside.readline() for _ in range(lines))
     short = path.with_suffix(".csv")

@@ -22,12 +22,12 @@ def main(path: Path) -> None:
         "accept s": round(accept, 1),
         "load s": round(load, 1),
         "seconds": round(perf_counter() - begun, 1),
-        "peak_bytes": _peak_bytes(),
+        "peak_bytes": peak_bytes(),
     }
     sys.stdout.write(json.dumps(told) + "\n")
 
 
-def _peak_bytes() -> int:
+def peak_bytes() -> int:
     """The most memory that this program held. Not ru_maxrss: that of a child begins with what its parent held when it was started."""
     found = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
     assert found is not None

@@ -98,6 +98,12 @@ def _archive(is_asked_for: bool) -> list[Figure]:
         return figures if timescale is None else [*figures, *archive.measure_warm(timescale, ROWS)]
 
 
+def _lake(is_asked_for: bool) -> list[Figure]:
+    from rrr_assets_tests.bench import lake
+
+    return lake.measure(ROWS, PAIRS, 5_000_000 if is_asked_for or IS_FULL else None)
+
+
 def _scale(is_asked_for: bool) -> list[Figure]:
     from rrr_assets_tests.bench import scale
 
@@ -111,6 +117,7 @@ PARTS: dict[str, Callable[[bool], list[Figure]]] = {
     "bars": _bars,
     "reading": _reading,
     "archive": _archive,
+    "lake": _lake,
     "memory": _memory,
     "graph": _graph,
     "loading": _loading,

@@ -21,8 +21,9 @@ from rrr_assets.lake.proving import PartitionArchived, archive_partition
 from rrr_assets.lake.store import Store, StoreUnusable
 from rrr_assets.warehouse.connect import Database, Role
 from rrr_assets_tests.cold import make_cold
-from rrr_assets_tests.loading import DAY, NAME, emptied, take, tape, vision
+from rrr_assets_tests.loading import DAY, NAME, NEXT, emptied, take, tape, vision
 from rrr_assets_tests.platform import Platform
+from rrr_assets_tests.straight import archived, land, straight
 
 TRADES = ARCHIVED["raw_trades"]
 BUCKET = "archive-of-tests"
@@ -72,6 +73,29 @@ def test_a_day_is_archived_in_a_bucket_and_read_back(platform: Platform, endpoin
         assert [(each.url, each.rows, each.size_bytes) for each in lake.files(TRADES, DAY)] == [(file.url, 500, file.size_bytes)]
         assert sum(len(batch) for batch in files.read(lake.store, file.url, TRADES)) == 500
     assert not archive(platform).is_new
+
+
+def test_history_goes_straight_into_a_bucket(platform: Platform, endpoint: str, tmp_path: Path) -> None:
+    """Also in two deliveries, of which the second is merged with what lies there, and beside a day that lies there."""
+    for symbol, first in (("BTCUSDT", 1000), ("ETHUSDT", 50)):
+        land(platform, vision(tmp_path, tape(DAY, 300, first), DAY, symbol=symbol))
+        assert [each.loaded.rows_stored for each in straight(platform)] == [300]
+    land(platform, vision(tmp_path, tape(NEXT, 300, 1300), NEXT))
+    assert [each.loaded.rows_stored for each in straight(platform)] == [300]
+    assert [archived(platform, day).num_rows for day in (DAY, NEXT)] == [600, 300]
+    assert len([key for key in keys(endpoint) if key.endswith(".parquet")]) == 3
+    assert platform.rows("select sum(trade_count) from bars_1d") == [(900,)]
+
+
+def test_a_bucket_that_does_not_answer_stores_nothing(platform: Platform, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    land(platform, vision(tmp_path, tape(DAY, 300), DAY))
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{free.getsockname()[1]}")
+    with pytest.raises(OSError, match="AWS Error"):
+        straight(platform)
+    assert platform.rows("select count(*) from coverage") == [(0,)]
+    assert platform.rows("select is_pending from landing_days") == [(True,)]
 
 
 def test_other_engines_read_it_there(platform: Platform, endpoint: str, tmp_path: Path) -> None:

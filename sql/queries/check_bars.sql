@@ -19,14 +19,14 @@ source as (
     select made_from.* from {source} as made_from
 ),
 
--- Bars of a day that is held of the other stream alone stand as they were made from it.
+-- Bars of a day that is held of the other stream alone stand as they were made from it, and so do those of which the ticks were dropped.
 kept as (
     select c.instrument
     from coverage as c
     left join bar_sources as d on c.instrument = d.instrument
     where %(grid)s::interval = interval '1 minute' and c.day = %(day)s and c.stream in ('trades', 'agg_trades')
     group by c.instrument
-    having not bool_or(c.stream = coalesce(d.stream, 'trades'))
+    having not bool_or(c.stream = coalesce(d.stream, 'trades') and not c.is_dropped)
 ),
 
 compared as (

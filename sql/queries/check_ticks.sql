@@ -29,9 +29,10 @@ ledger as (
     select
         coalesce(c.instrument, p.instrument) as instrument,
         coalesce(c.row_count, 0) as ledgered,
-        coalesce(p.found, 0) as stored,
+        -- What is in the archive alone was counted on its way there.
+        case when c.is_dropped then c.row_count else coalesce(p.found, 0) end as stored,
         coalesce((select sum(upper(missing) - lower(missing)) from unnest(c.missing_ids) as missing), 0) as missing_ids
-    from (select * from coverage where stream = %(stream)s and day = %(day)s and not is_dropped) as c
+    from (select * from coverage where stream = %(stream)s and day = %(day)s) as c
     full outer join per_instrument as p on c.instrument = p.instrument
 ),
 

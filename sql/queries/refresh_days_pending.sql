@@ -17,6 +17,13 @@ where
             select 1 from coverage as c
             where c.instrument = d.instrument and d.relation = 'raw_' || c.stream and c.day = d.day and c.is_dropped
         )
+        -- Whether bars are complete is told by the coverage, which stands.
+        and exists (
+            select 1 from invalidation_log as l
+            where
+                l.relation = d.relation and l.day = d.day and l.instrument = d.instrument and l.reason <> 'coverage'
+                and l.invalidation_id > coalesce(a.applied_through, 0)
+        )
     )
 group by d.day
 having max(d.last_logged_at) < clock_timestamp() - %(settled_for)s::interval
