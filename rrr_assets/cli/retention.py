@@ -4,6 +4,7 @@ Belongs here: retention, hold, restore. Does not: the archive itself (archive), 
 """
 
 import json
+import os
 import sys
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Any
@@ -23,6 +24,7 @@ from rrr_assets.cli.arguments import (
     parse_names,
     parse_time,
 )
+from rrr_assets.contracts.retention import ENVIRONMENT
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -70,6 +72,8 @@ def retention(
     from rrr_assets.lake import retiring
     from rrr_assets.lake.store import Store
 
+    if apply and today is not None and os.environ.get(ENVIRONMENT) == "production":
+        raise typer.BadParameter("another day than today is only told in production: leave --today or --apply out")
     if unknown := [name for name in only or () if name not in ARCHIVED_GROUPS]:
         raise typer.BadParameter(f"{unknown[0]} is no asset of the archive. There are {', '.join(ARCHIVED_GROUPS)}")
     database = ready_database()
@@ -96,7 +100,11 @@ def print_log(
     from rrr_assets.cli.output import emit
 
     emit(
-        read.retention_log(start, end), chosen, as_json=as_json, out=out, hidden=("entry_id", "is_dry_run", "proof_id", "detail", "run_id")
+        read.retention_log(start, end),
+        chosen,
+        as_json=as_json,
+        out=out,
+        hidden=("entry_id", "is_dry_run", "proof_id", "environment", "run_id"),
     )
 
 
@@ -196,6 +204,7 @@ def restore(
     They come back with what they were before (revisions), to be read; what is read from the archive anyway needs no restore. As they
     were at some time they come back into a table of their own.
     """
+    from rrr_assets import read
     from rrr_assets.calc.outcomes import PermanentFailure
     from rrr_assets.cli.failures import CommandFailed
     from rrr_assets.cli.ingest import ready_database
@@ -213,6 +222,8 @@ def restore(
         group = restoring.group_of(table)
         partitions = _partitions(group, start, end)
         database = ready_database()
+        for name in names or ():
+            read.check_known(name, database=database)
         done: list[restoring.Restored] = []
         if into is not None:
             archived = ARCHIVED[table] if table in ARCHIVED else group.tables[0]
@@ -237,7 +248,7 @@ def restore(
         return
     for each in done:
         if each.rows or not each.is_new:
-            what = f"{each.rows:,} rows, equal to proof {each.proof_id}" if each.is_new else "in the database already"
+            what = f"{each.rows:,} rows, equal to proof {each.proof_id}" if each.is_new else "nothing of it is in the archive alone"
             sys.stdout.write(f"{each.relation} of {each.partition}: {what}\n")
 
 
@@ -248,14 +259,17 @@ def _applied(database: Any, moves: "list[Due]") -> list[dict[str, Any]]:
     from rrr_assets.lake import retiring
     from rrr_assets.lake.catalogue import Catalogue
     from rrr_assets.lake.store import Store
-    from rrr_assets.resources.permission import permitted
+    from rrr_assets.resources.permission import NotPermitted, permitted
 
     rows = []
     try:
-        for change in sorted({retiring.CHANGES[each.move] for each in moves}):
-            permitted(change)
         with Catalogue(database, Store.current()) as catalogue:
             for each in moves:
+                try:
+                    permitted(retiring.CHANGES[each.move])
+                except NotPermitted as forbidden:
+                    rows.append(_row(each, "refused", (str(forbidden),)))
+                    continue
                 made = retiring.make(database, catalogue, each)
                 rows.append(_row(each, "refused" if made.refusals else "done", made.refusals, made.rows, made.size_bytes))
     except PermanentFailure as error:

@@ -17,7 +17,7 @@ from rrr_assets.calc.numbers import NOTIONAL, WIDE_SIZE
 from rrr_assets.contracts.bars import BAR_REVISIONS, BARS
 from rrr_assets.contracts.base import Column, Table, Type
 from rrr_assets.contracts.desk import MARKET_SENTIMENT, ORDERS
-from rrr_assets.contracts.information_bars import FOLLOWED, INFORMATION_BARS
+from rrr_assets.contracts.information_bars import INFORMATION_BARS
 from rrr_assets.contracts.ticks import (
     AGG_TRADE_REVISIONS,
     DEPTH_REVISIONS,
@@ -139,10 +139,7 @@ ARCHIVED: Final[dict[str, Archived]] = {
             BAR_REVISIONS, "month", ("instrument", "interval", "bar_start", "revision_id"), tuple(table.name for table in BARS.values())
         ),
         Archived(VENUE_BARS, "month", ("instrument", "interval", "bar_start"), (VENUE_BARS.name,), "venue_bars"),
-        *(
-            Archived(table, "month", ("instrument", "rule", "day", "bar_index"), FOLLOWED[table.name])
-            for table in INFORMATION_BARS.values()
-        ),
+        *(Archived(table, "month", ("instrument", "rule", "day", "bar_index"), (table.name,)) for table in INFORMATION_BARS.values()),
         # Nothing logs their changes: they are small, and are read to be compared.
         Archived(MARKET_SENTIMENT, "month", ("asset", "event_time", "sentiment_id"), ()),
         Archived(ORDERS, "month", ("instrument", "event_time", "order_id"), ()),

@@ -115,7 +115,7 @@ def archive_partition(
         SourceDropped: the database holds it no more.
         ProofFailed: what was read back differs from what was written.
     """
-    with alone(database, archived, partition) as known_at, _picture(database) as connection:
+    with _settled(database, archived, partition) as (known_at, connection):
         mark = partition_mark(connection, archived, partition)
         held = catalogue.files(archived, partition) if catalogue.exists(archived) else []
         before = latest_proof(connection, archived, partition)
@@ -128,17 +128,17 @@ def archive_partition(
             and _holds(connection, archived, partition, before)
         ):
             return PartitionArchived(archived.name, partition, before, is_new=False)
-        if before is not None and _is_elsewhere(connection, archived, partition):
+        if (before is not None or not again) and _is_elsewhere(connection, archived, partition):
             # What is not in the database cannot have changed there; the log may tell of what is known about it.
             return PartitionArchived(archived.name, partition, before, is_new=False)
         _refuse_dropped(connection, archived, partition)
         uncounted: dict[str, list[str]] = dict(connection.execute(query("bars_uncounted")).fetchall())
         kept = write_proven(catalogue, archived, partition, source_rows(connection, archived, partition), uncounted)
-        if not kept.written.rows and not held:
+        if not kept.written.rows:
             catalogue.store.discard(kept.written.url)
+        if not kept.written.rows and not held and before is None:
             return PartitionArchived(archived.name, partition, None, is_new=False)
         if again and not kept.written.rows and (before is None or before.digest.rows):
-            catalogue.store.discard(kept.written.url)
             raise ProofFailed(f"{archived.name} of {partition}: the database holds no row of it, which is no source for what is archived")
         if again and before is not None and before.log_mark == mark and (wrong := before.digest.differences(kept.digest)):
             catalogue.store.discard(kept.written.url)
@@ -146,8 +146,13 @@ def archive_partition(
                 f"{archived.name} of {partition}: the database holds other rows than were proven, and its log tells of no change: "
                 f"{'; '.join(wrong)}"
             )
-        snapshot_id = register(catalogue, archived, partition, kept, mark, known_at, run_id)
-        proof = _write_proof(database, archived, partition, snapshot_id, [kept.written], kept.digest, kept.bars, mark, known_at, run_id)
+        # A partition that became empty has no file.
+        written = [kept.written] if kept.written.rows else []
+        if written or held or before is None:
+            snapshot_id = register(catalogue, archived, partition, kept, mark, known_at, run_id)
+        else:
+            snapshot_id = before.snapshot_id
+        proof = _write_proof(database, archived, partition, snapshot_id, written, kept.digest, kept.bars, mark, known_at, run_id)
         reach("archive.proven")
     return PartitionArchived(archived.name, partition, proof, is_new=True)
 
@@ -194,7 +199,8 @@ def register(
     catalogue: Catalogue, archived: Archived, partition: date, kept: Kept, mark: int, known_at: datetime, run_id: str | None
 ) -> int:
     """Make a file all that a partition holds in the catalogue; returns the snapshot."""
-    snapshot_id = catalogue.exchange(archived, partition, [kept.written.url], _properties(kept.digest, mark, known_at, run_id))
+    urls = [kept.written.url] if kept.written.rows else []
+    snapshot_id = catalogue.exchange(archived, partition, urls, _properties(kept.digest, mark, known_at, run_id))
     reach("archive.registered")
     return snapshot_id
 
@@ -545,6 +551,25 @@ def alone(database: Database, archived: Archived, partition: date) -> Iterator[d
         lock_days(connection, f"archive {archived.name}", ["*"], [partition])
         ((horizon,),) = connection.execute("select knowledge_horizon()").fetchall()
         yield horizon
+
+
+@contextmanager
+def _settled(database: Database, archived: Archived, partition: date) -> Iterator[tuple[datetime, Connection]]:
+    """As `alone`, with a picture of the database in which no writer of the partition is half done, and of which nothing moves meanwhile.
+
+    Writers lock by instrument, and their entries in the log may commit in another order than they were numbered in: the last number tells
+    of all before it only when nobody writes. So writers are waited for, and let in again when the picture is taken.
+    """
+    place = {"relation": archived.name, "partition_start": partition}
+    with database.connect(Role.WRITER) as holder:
+        lock_days(holder, f"archive {archived.name}", ["*"], [partition])
+        holder.execute(query("archive_settle"), place)
+        ((horizon,),) = holder.execute("select knowledge_horizon()").fetchall()
+        with _picture(database) as connection:
+            # A picture is taken by the first statement.
+            connection.execute("select 1")
+            holder.execute(query("archive_let_go"), place)
+            yield horizon, connection
 
 
 @contextmanager

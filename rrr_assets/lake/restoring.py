@@ -8,7 +8,7 @@ One transaction for all tables of a group. What does not come back equal, value 
 import io
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Final
 
@@ -26,9 +26,10 @@ from rrr_assets.lake.store import Store, failures_told
 from rrr_assets.warehouse.connect import Database, Role
 from rrr_assets.warehouse.disk import require_room
 from rrr_assets.warehouse.faultpoints import reach
+from rrr_assets.warehouse.information_bars import RULES_LOCK
 from rrr_assets.warehouse.intake import copy_batches
 from rrr_assets.warehouse.sqlfiles import query
-from rrr_assets.warehouse.tiers import BringBack, Tier, as_restored, lock_alone, log, tiers_of, write_tier
+from rrr_assets.warehouse.tiers import BringBack, as_restored, lock_alone, log, tiers_of, write_tier
 
 ASIDE: Final = "restored"
 """The schema of tables that hold partitions as they were."""
@@ -91,9 +92,12 @@ def restore(
         ProofFailed: what the store gives is not what was proven, or the database gave it back otherwise. Nothing came back.
         NoSpaceLeft: a disk has little room.
     """
+    if instruments is not None and any("instrument" not in table.table.column_names for table in group.tables):
+        raise NothingToRestore(f"{group.name} is not by instrument: bring all of it back")
     require_room(f"the restore of {group.name} of {partition}")
     with database.connect(Role.WRITER) as connection:
         lock_alone(connection, [table.name for table in group.tables], partition)
+        connection.execute("set local rrr.is_moving = 'on'")
         done = [
             _restore_table(connection, store, table, partition, None if is_to_be_written else instruments, until, is_to_be_written, run_id)
             for table in group.tables
@@ -201,6 +205,8 @@ def _restore_table(
     found = tiers_of(connection, [(archived.name, partition)])
     whose = None if instruments is None else tuple(sorted(instruments))
     if not found or found[0].tier == "warm":
+        if found and found[0].restored_until is not None:
+            write_tier(connection, as_restored(found[0], (), until))
         return Restored(archived.name, partition, whose, 0, None, None, is_new=False)
     tier = found[0]
     if tier.tier == "deleted":
@@ -220,15 +226,15 @@ def _restore_table(
     if archived.stream is not None and archived.is_packed:
         here = {"stream": archived.stream, "day": partition, "instruments": wanted, "is_dropped": False}
         connection.execute(query("tiers_coverage"), here)
+        if is_to_be_written:
+            # Rules that were declared while the day was away were not entered for it.
+            connection.execute(query("lock_names"), {"names": [RULES_LOCK]})
+            connection.execute(query("restore_rules"), {"stream": archived.stream, "day": partition})
     if is_to_be_written:
         connection.execute("delete from partition_tiers where relation = %s and partition_start = %s", (archived.name, partition))
     else:
         connection.execute("select warm_partition(%s, %s, %s)", (archived.name, partition, until_day))
-        now = (
-            Tier(archived.name, partition, "warm", tier.row_count, tier.size_bytes, tier.proof_id, (), until)
-            if wanted is None
-            else as_restored(tier, wanted, until)
-        )
+        now = replace(as_restored(tier, (), until), tier="warm", restored=()) if wanted is None else as_restored(tier, wanted, until)
         write_tier(connection, now)
     log(
         connection, "restore", archived.name, partition, row_count=came.rows, proof_id=tier.proof_id,
@@ -290,12 +296,16 @@ def _bring(
 
 
 def _require_file(store: Store, archived: Archived, partition: date, file: files.Written) -> None:
+    what = f"{file.url}, which holds {archived.name} of {partition},"
     try:
         size = store.size(file.url)
+        if size != file.size_bytes:
+            raise ProofFailed(f"{what} has {size:,} bytes instead of {file.size_bytes:,}")
+        # Before it is parsed: what is damaged may read as anything, or not at all.
+        if files.sha256(store, file.url) != file.sha256:
+            raise ProofFailed(f"{what} is damaged: its bytes are not those that were proven. `rrr archive scrub` looks for another copy")
     except FileNotFoundError as missing:
-        raise NothingToRestore(f"{file.url}, which holds {archived.name} of {partition}, is not in the store") from missing
-    if size != file.size_bytes:
-        raise ProofFailed(f"{file.url}, which holds {archived.name} of {partition}, has {size:,} bytes instead of {file.size_bytes:,}")
+        raise NothingToRestore(f"{what} is not in the store") from missing
 
 
 def _copy_in(connection: Connection, archived: Archived, target: sql.Identifier, batches: Iterable[pa.RecordBatch]) -> None:

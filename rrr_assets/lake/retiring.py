@@ -7,7 +7,7 @@ stands against it. The database refuses once more by itself (sql/migrations/0022
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time
 from typing import Final, Literal
 
@@ -26,7 +26,7 @@ from rrr_assets.warehouse.connect import Database, Role
 from rrr_assets.warehouse.faultpoints import reach
 from rrr_assets.warehouse.refresh import SOURCES, TICKS, VERDICTS, VERDICTS_FOLLOW
 from rrr_assets.warehouse.sqlfiles import query
-from rrr_assets.warehouse.tiers import Tier, lock_alone, log, tiers_of, write_tier
+from rrr_assets.warehouse.tiers import Tier, lock_alone, lock_holds, log, tiers_of, write_tier
 
 Move = Literal["warm", "drop", "drop_again", "delete"]
 
@@ -46,11 +46,12 @@ _WAIT: Final = "5s"
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """A move that is due by the contracts. `refusals` says what stands against it, empty where nothing does."""
+    """A move that is due by the contracts on a UTC day. `refusals` says what stands against it, empty where nothing does."""
 
     group: str
     partition: date
     move: Move
+    today: date
     refusals: tuple[str, ...] = ()
 
 
@@ -108,13 +109,13 @@ def judged(database: Database, store: Store, moves: Sequence[Due]) -> Iterator[D
     with database.connect(Role.WRITER, autocommit=True) as connection:
         for each in moves:
             with connection.transaction():
-                yield Due(each.group, each.partition, each.move, tuple(refusals(connection, store, each)))
+                yield replace(each, refusals=tuple(refusals(connection, store, each)))
 
 
 def refusals(connection: Connection, store: Store, move: Due) -> list[str]:
     """What stands against a move, in words; empty where nothing does."""
     group = ARCHIVED_GROUPS[move.group]
-    if move.move in {"warm", "drop_again"}:
+    if move.move == "warm":
         return []
     found = _held(connection, group, move.partition)
     if move.move == "drop":
@@ -122,6 +123,11 @@ def refusals(connection: Connection, store: Store, move: Due) -> list[str]:
             found += _unproven(connection, store, archived, move.partition)
         found += _lagging(connection, group, move.partition)
         found += _unexplained(connection, group, move.partition)
+    if move.move == "drop_again":
+        for archived in group.tables:
+            proof = latest_proof(connection, archived, move.partition)
+            found += [] if proof is None else _damaged(store, archived, proof)
+        found += _lagging(connection, group, move.partition)
     return found
 
 
@@ -138,20 +144,40 @@ def make(database: Database, catalogue: Catalogue, move: Due, run_id: str | None
         return _in_database(database, catalogue.store, group, move, run_id)
     except Refused as refused:
         return _refused(database, group, move, refused.reasons, run_id)
+    except psycopg.errors.ObjectNotInPrerequisiteState as guarded:
+        # The database's own guard saw something that was not seen here.
+        return _refused(database, group, move, [str(guarded.diag.message_primary)], run_id)
     except psycopg.errors.LockNotAvailable:
         return _refused(database, group, move, ["it is being written or read for long; it is tried again the next time"], run_id)
 
 
 def _in_database(database: Database, store: Store, group: ArchivedGroup, move: Due, run_id: str | None) -> Moved:
     with database.connect(Role.WRITER) as connection:
-        connection.execute(sql.SQL("set local lock_timeout = {}").format(sql.Literal(_WAIT)))
-        lock_alone(connection, [table.name for table in group.tables], move.partition)
-        if against := refusals(connection, store, move):
-            raise Refused(against)
+        _prepare(connection, store, group, move)
         moved = _warm(connection, group, move, run_id) if move.move == "warm" else _drop(connection, group, move, run_id)
         reach("retire.before_commit")
     reach("retire.after_commit")
     return moved
+
+
+def _prepare(connection: Connection, store: Store, group: ArchivedGroup, move: Due) -> None:
+    """Have the partition alone, and see what stands against its move now.
+
+    Raises:
+        Refused: something does; or the move is due no more, because somebody moved, wrote or restored the partition since it was.
+    """
+    connection.execute(sql.SQL("set local lock_timeout = {}").format(sql.Literal(_WAIT)))
+    connection.execute("set local rrr.is_moving = 'on'")
+    lock_holds(connection, alone=False)
+    lock_alone(connection, [table.name for table in group.tables], move.partition)
+    for archived in group.tables:
+        if not archived.follows:
+            # Nothing logs what is written there: nobody writes it between the look at it and the move.
+            connection.execute(sql.SQL("lock table {} in share row exclusive mode").format(sql.Identifier(archived.name)))
+    if [each.move for each in _due_of(connection, group, move.today) if each.partition == move.partition] != [move.move]:
+        raise Refused(["it is not due any more"])
+    if against := refusals(connection, store, move):
+        raise Refused(against)
 
 
 def _due_of(connection: Connection, group: ArchivedGroup, today: date) -> list[Due]:
@@ -163,13 +189,13 @@ def _due_of(connection: Connection, group: ArchivedGroup, today: date) -> list[D
         age = (today - first.end_of(partition)).days
         is_kept = restored_until is not None and restored_until > now
         if (tier == "cold" and _is_past(age, keep.delete_after_days)) and not is_kept:
-            found[partition] = Due(group.name, partition, "delete")
+            found[partition] = Due(group.name, partition, "delete", today)
         elif tier == "cold" and restored and not is_kept:
-            found[partition] = Due(group.name, partition, "drop_again")
+            found[partition] = Due(group.name, partition, "drop_again", today)
         elif tier in {None, "warm"} and _is_past(age, keep.warm_days) and not is_kept:
-            found[partition] = Due(group.name, partition, "drop")
+            found[partition] = Due(group.name, partition, "drop", today)
         elif tier is None and _is_past(age, keep.hot_days):
-            found[partition] = Due(group.name, partition, "warm")
+            found[partition] = Due(group.name, partition, "warm", today)
     return list(found.values())
 
 
@@ -180,8 +206,9 @@ def _partitions(connection: Connection, group: ArchivedGroup) -> dict[date, tupl
     values = {"relations": relations, "grains": [group.grain] * len(relations)}
     tiers: dict[date, tuple[str | None, datetime | None, int]] = {}
     for relation, partition, tier, restored_until, restored in connection.execute(query("retention_partitions"), values).fetchall():
-        # All tables of a group move together: the first one speaks for them.
-        if relation == first.name or partition not in tiers:
+        # All tables of a group move together; but each is thawed by itself, and then the group is as hot as that one.
+        known = tiers.get(partition)
+        if known is None or tier is None or (relation == first.name and known[0] is not None):
             tiers[partition] = (tier, restored_until, restored)
     for partition in _unlogged(connection, group):
         tiers.setdefault(partition, (None, None, 0))
@@ -300,7 +327,6 @@ def _warm(connection: Connection, group: ArchivedGroup, move: Due, run_id: str |
 
 def _drop(connection: Connection, group: ArchivedGroup, move: Due, run_id: str | None) -> Moved:
     rows = size = 0
-    first = group.tables[0]
     tiers = {tier.relation: tier for tier in tiers_of(connection, [(table.name, move.partition) for table in group.tables])}
     for archived in group.tables:
         proof = latest_proof(connection, archived, move.partition)
@@ -317,19 +343,22 @@ def _drop(connection: Connection, group: ArchivedGroup, move: Due, run_id: str |
         log(connection, "drop", archived.name, move.partition, row_count=removed, size_bytes=taken, proof_id=number, run_id=run_id)
         reach("retire.removed")
         rows, size = rows + removed, size + taken
-    if first.stream is not None and first.is_packed:
-        gone = {"stream": first.stream, "day": move.partition, "instruments": None, "is_dropped": True}
-        connection.execute(query("tiers_coverage"), gone)
+    _uncover(connection, group, move.partition)
     return Moved(move.group, move.partition, move.move, rows, size)
+
+
+def _uncover(connection: Connection, group: ArchivedGroup, partition: date) -> None:
+    """Say of a day's ticks that they are not in the database."""
+    first = group.tables[0]
+    if first.stream is not None and first.is_packed:
+        connection.execute(query("tiers_coverage"), {"stream": first.stream, "day": partition, "instruments": None, "is_dropped": True})
 
 
 def _delete(database: Database, catalogue: Catalogue, group: ArchivedGroup, move: Due, run_id: str | None) -> Moved:
     """Take a partition out of the catalogue, then out of the books; its files go when nothing needs them any more."""
     rows = size = 0
     with database.connect(Role.WRITER) as connection:
-        lock_alone(connection, [table.name for table in group.tables], move.partition)
-        if against := refusals(connection, catalogue.store, move):
-            raise Refused(against)
+        _prepare(connection, catalogue.store, group, move)
         tiers = {tier.relation: tier for tier in tiers_of(connection, [(table.name, move.partition) for table in group.tables])}
         for archived in group.tables:
             proof = latest_proof(connection, archived, move.partition)
@@ -346,6 +375,7 @@ def _delete(database: Database, catalogue: Catalogue, group: ArchivedGroup, move
                 run_id=run_id,
             )  # fmt: skip
             rows, size = rows + before.row_count, size + taken
+        _uncover(connection, group, move.partition)
         reach("retire.before_commit")
     reach("retire.after_commit")
     return Moved(move.group, move.partition, move.move, rows, size)

@@ -69,7 +69,9 @@ def _compare_day(connection: Connection, day: date, whole_days: bool, instrument
     declared = connection.execute("select instrument, stream from bar_sources where instrument = any(%s)", (names,)).fetchall()
     streams: dict[str, str] = dict(declared)
     if names if whole_days else pending:
-        require_here(connection, *judged)
+        # What was deleted beside the day is not there for anybody.
+        require_here(connection, judged[0], [day])
+        require_here(connection, *judged, but_deleted=True)
     for name in names if whole_days else pending:
         _judge(connection, name, streams.get(name, "trades"), day, known_at)
         if name.partition(":")[0] in _OPENS_AT_CLOSE_BEFORE:

@@ -4,7 +4,7 @@ Belongs here: placing and releasing one. Does not: what asks for them (lake/reti
 """
 
 from dataclasses import asdict, dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from typing import Literal
 
 import psycopg
@@ -13,7 +13,7 @@ from rrr_assets.calc.outcomes import PermanentFailure
 from rrr_assets.contracts.archive import ARCHIVED
 from rrr_assets.warehouse.connect import Database, Role
 from rrr_assets.warehouse.sqlfiles import query
-from rrr_assets.warehouse.tiers import by_whom, log
+from rrr_assets.warehouse.tiers import by_whom, lock_holds, log
 
 
 class HoldRefused(PermanentFailure):
@@ -41,15 +41,23 @@ def place(database: Database, hold: Hold) -> int:
         HoldRefused: one of the name stands, its table is no archived one, it has no days or no reason.
     """
     if hold.relation is not None and hold.relation not in ARCHIVED:
-        raise HoldRefused(f"{hold.relation} is no archived table: nothing of it is ever dropped. There are {', '.join(ARCHIVED)}")
+        raise HoldRefused(f"{hold.relation} is no archived table, so it needs no hold. There are {', '.join(ARCHIVED)}")
     if hold.from_day is not None and hold.until_day is not None and hold.until_day <= hold.from_day:
         raise HoldRefused(f"a hold from {hold.from_day} until {hold.until_day} covers no day")
+    if hold.expires_at is not None and hold.expires_at <= datetime.now(UTC):
+        raise HoldRefused(f"a hold that ends at {hold.expires_at.isoformat()} has ended already")
     if not hold.name.strip() or not hold.reason.strip():
         raise HoldRefused("a hold needs a name and a reason")
     try:
         with database.connect(Role.WRITER) as connection:
+            # Who looked at the holds before is done with what he does; who looks after finds this one.
+            lock_holds(connection, alone=True)
+            connection.execute(query("hold_expire"), {"name": hold.name})
             ((number,),) = connection.execute(query("hold_place"), {**asdict(hold), "placed_by": by_whom()}).fetchall()
-            told = {"name": hold.name, "kind": hold.kind, "instrument": hold.instrument}
+            told = {
+                "name": hold.name, "kind": hold.kind, "instrument": hold.instrument,
+                "until_day": hold.until_day and hold.until_day.isoformat(), "expires_at": hold.expires_at and hold.expires_at.isoformat(),
+            }  # fmt: skip
             log(connection, "hold", hold.relation, hold.from_day, reasons=[hold.reason], detail=told)
     except psycopg.errors.UniqueViolation as error:
         raise HoldRefused(f"a hold of the name {hold.name} stands already. `rrr hold release` ends it") from error

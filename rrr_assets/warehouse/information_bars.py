@@ -34,7 +34,7 @@ _ONE_MICROSECOND: Final = timedelta(microseconds=1)
 _NO_LOOPS: Final = "set local enable_nestloop = off; set local jit = off"
 """Of a table that was filled just now the planner knows nothing, and would look through all that changed, or all trades, once per bar. To
 older servers a cross join then looks so costly that they would compile the statement first."""
-_RULES_LOCK: Final = "bar_rules"
+RULES_LOCK: Final = "bar_rules"
 _TRADES_IN: Final[dict[str, LiteralString]] = {"trades": "1", "agg_trades": "(r.last_trade_id - r.first_trade_id + 1)"}
 """How many trades a row of each stream is that bars can be made from."""
 
@@ -112,7 +112,7 @@ def set_rules(database: Database, scope: str, kinds: Sequence[str], rules: Seque
         enter(connection)
         # One at a time, and no refresh meanwhile: the log's numbers are in the order of commits, and a day that is not in the
         # coverage yet is made by the new rules.
-        connection.execute(query("lock_names"), {"names": [_RULES_LOCK]})
+        connection.execute(query("lock_names"), {"names": [RULES_LOCK]})
         listed = connection.execute("select distinct instrument from coverage order by instrument").fetchall()
         names = [name for (name,) in listed]
         before = rules_in_force(connection, kinds, names)
@@ -193,7 +193,7 @@ def _refresh_day(
 
 def keep_rules(connection: Connection) -> None:
     """Keep all rules as they are until the transaction ends. Before any other lock, where several are taken."""
-    connection.execute("select pg_advisory_xact_lock_shared(hashtextextended(%s, 0))", (_RULES_LOCK,))
+    connection.execute("select pg_advisory_xact_lock_shared(hashtextextended(%s, 0))", (RULES_LOCK,))
 
 
 def store_made(connection: Connection, kind: str, day: date, made: "Mapping[str, pa.Table]") -> int:

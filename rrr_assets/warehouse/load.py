@@ -22,7 +22,7 @@ import pyarrow.compute as pc
 from psycopg import sql
 
 from rrr_assets.calc.numbers import plain, scales
-from rrr_assets.calc.outcomes import DayLoaded, FileTakenIn, NoSpaceLeft
+from rrr_assets.calc.outcomes import DayDropped, DayLoaded, FileTakenIn, NoSpaceLeft
 from rrr_assets.contracts.venues import venue_called
 from rrr_assets.warehouse import tapes
 from rrr_assets.warehouse.books import Connection, draw_stamp, enter, from_us, lock_days, log_invalidations
@@ -166,7 +166,12 @@ class DayLoad:
         tables = (self._kind.name, self._kind.revisions.name)
         share(self._connection, tables, [self._day - _ONE_DAY, self._day + _ONE_DAY])
         if not self._is_elsewhere:
-            claim(self._connection, tables, [self._day])
+            try:
+                claim(self._connection, tables, [self._day])
+            except DayDropped as gone:
+                if not gone.is_deleted:
+                    raise
+                return self._refuse_all(files, summaries, str(gone))
         # Before the locks of days: who waits for another writer of the same new day holds nothing that others want.
         self._shelf.open()
         # A correction of a trade that nobody told makes no instrument known.
@@ -183,6 +188,15 @@ class DayLoad:
             apply = Corrections(self._connection, self._kind, self._day, self._known_at, self._run_id, self._raw_text)
             taken += [apply.take_in(file, self._coverage, settle=not self._is_replay) for file in corrections]
         reach("load.ledgered")
+        return DayLoaded(day=self._day, files=tuple(taken), known_at=self._known_at, seconds=0.0)
+
+    def _refuse_all(self, files: Sequence[StagedFile], summaries: Mapping[int, list[DaySummary]], blocker: str) -> DayLoaded:
+        """Refuse every file of a day of which nothing is kept any more: that does not change by waiting."""
+        self._known_at = draw_stamp(self._connection)
+        taken = []
+        for file in files:
+            names = tuple(summary.instrument for summary in summaries[file.file_id])
+            taken.append(self._refuse(file, next_batch(self._connection), blocker, names, file.refused(self._day)))
         return DayLoaded(day=self._day, files=tuple(taken), known_at=self._known_at, seconds=0.0)
 
     def _take_in(self, file: StagedFile, summaries: list[DaySummary]) -> FileTakenIn:

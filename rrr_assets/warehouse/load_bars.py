@@ -15,7 +15,7 @@ import psycopg
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from rrr_assets.calc.outcomes import DayLoaded, FileTakenIn, NoSpaceLeft
+from rrr_assets.calc.outcomes import DayDropped, DayLoaded, FileTakenIn, NoSpaceLeft
 from rrr_assets.contracts.bars import INTERVALS
 from rrr_assets.contracts.parsed import VENUE_BARS
 from rrr_assets.warehouse import tapes
@@ -50,7 +50,12 @@ def load_bars_day(
             if not is_replay:
                 files = still_waiting(connection, day, files)
             enter(connection)
-            claim(connection, ["venue_bars"], [day])
+            try:
+                claim(connection, ["venue_bars"], [day])
+            except DayDropped as gone:
+                if not gone.is_deleted:
+                    raise
+                return _refuse_all(connection, day, files, str(gone))
             names = sorted({summary.instrument for file in files for summary in file.summaries(day)})
             register_instruments(connection, names)
             lock_days(connection, "venue_bars", names, [day])
@@ -62,6 +67,19 @@ def load_bars_day(
             f"the database's disk is full: no venue bar of {day} was stored. Free space and materialise the day again"
         ) from error
     return replace(DayLoaded(day=day, files=tuple(taken), known_at=known_at, seconds=0.0), seconds=perf_counter() - begun)
+
+
+def _refuse_all(connection: Connection, day: date, files: Sequence[StagedFile], blocker: str) -> DayLoaded:
+    """Refuse every file of a day of which nothing is kept any more: that does not change by waiting."""
+    counted: dict[str, Any] = dict.fromkeys(("rows_read", "rows_stored", "rows_revised", "duplicates", "quarantined"), 0)
+    taken = []
+    for file in files:
+        connection.execute(
+            "update landing_days set is_pending = false, refused = %s where file_id = %s and day = %s", (blocker, file.file_id, day)
+        )
+        names = tuple(summary.instrument for summary in file.summaries(day))
+        taken.append(FileTakenIn(file_id=file.file_id, name=file.name, batch_id=None, instruments=names, refused=blocker, **counted))
+    return DayLoaded(day=day, files=tuple(taken), known_at=draw_stamp(connection), seconds=0.0)
 
 
 def _take_in(

@@ -51,15 +51,17 @@ def share(connection: Connection, relations: Iterable[str], days: Iterable[date]
     connection.execute(query("tiers_share"), _columns(places))
 
 
-def require_here(connection: Connection, relations: Iterable[str], days: Iterable[date]) -> list[Tier]:
-    """The tiers of partitions that are all in the database as a whole. The caller shares them.
+def require_here(connection: Connection, relations: Iterable[str], days: Iterable[date], *, but_deleted: bool = False) -> list[Tier]:
+    """The tiers of partitions that are all in the database as a whole, but for those that were deleted, if that is said.
+
+    The caller shares them.
 
     Raises:
         DayDropped: one is not.
     """
     found = tiers_of(connection, _places(relations, days))
     for each in found:
-        if each.tier != "warm":
+        if each.tier != "warm" and not (but_deleted and each.tier == "deleted"):
             raise DayDropped(each.relation, each.partition, is_deleted=each.tier == "deleted")
     return found
 
@@ -76,9 +78,12 @@ def claim(connection: Connection, relations: Iterable[str], days: Iterable[date]
 
 
 def thaw(connection: Connection, warm: Iterable[Tier]) -> None:
-    """Make warm partitions hot again."""
+    """Let warm partitions be written: they are hot again, but for how long they are kept, where they were restored for a time."""
     for each in warm:
         values = {"relation": each.relation, "partition_start": each.partition, "until": ARCHIVED[each.relation].end_of(each.partition)}
+        if each.restored_until is not None:
+            connection.execute("select thaw_partition(%(relation)s, %(partition_start)s, %(until)s)", values)
+            continue
         if connection.execute(query("tiers_thaw"), values).fetchone() is not None:
             log(connection, "thaw", each.relation, each.partition, row_count=each.row_count)
 
@@ -145,8 +150,14 @@ def brought_back(bring_back: BringBack | None, work: Callable[[], Result]) -> Re
 
 
 def as_restored(tier: Tier, instruments: Iterable[str], until: datetime | None) -> Tier:
-    """A tier with some more instruments brought back."""
-    return replace(tier, restored=tuple(sorted({*tier.restored, *instruments})), restored_until=until)
+    """A tier with some more instruments brought back. What is kept longer already is kept so long."""
+    kept = [each for each in (tier.restored_until, until) if each is not None]
+    return replace(tier, restored=tuple(sorted({*tier.restored, *instruments})), restored_until=max(kept, default=None))
+
+
+def lock_holds(connection: Connection, *, alone: bool) -> None:
+    """Keep holds as they are until the transaction ends: shared by who looks at them before a move, alone by who places one."""
+    connection.execute("select lock_partition('holds', '2000-01-01', %s)", (alone,))
 
 
 def _places(relations: Iterable[str], days: Iterable[date]) -> list[tuple[str, date]]:

@@ -20,7 +20,7 @@ from rrr_assets.warehouse.faultpoints import reach
 from rrr_assets.warehouse.intake import next_batch
 from rrr_assets.warehouse.sqlfiles import query
 from rrr_assets.warehouse.tick_tables import CONSECUTIVE, TICK_TABLES, TickTable
-from rrr_assets.warehouse.tiers import claim
+from rrr_assets.warehouse.tiers import claim, share
 
 _ONE_DAY: Final = timedelta(days=1)
 
@@ -78,6 +78,8 @@ def undo_batch(database: Database, batch_id: int, reason: str) -> Undone:
             raise UndoRefused(
                 f"batch {batch_id} is of {stream}: only ticks can be taken back. A venue's bars are replaced by its later word"
             )
+        # The days beside it too: what is known of their edges may change.
+        share(connection, (kind.name, kind.revisions.name), [day - _ONE_DAY, day + _ONE_DAY])
         claim(connection, (kind.name, kind.revisions.name), [day])
         bounds = {"from_time": day, "to_time": day + _ONE_DAY}
         about = {**bounds, "undone": batch_id, "relation": kind.name}

@@ -6,7 +6,7 @@ Run as `python -m rrr_assets_tests.bench.archive_once archive|drop|restore`, wit
 import json
 import re
 import sys
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from time import perf_counter
 from typing import Any, Final
@@ -40,7 +40,7 @@ def _archive(database: Database, catalogue: Catalogue) -> dict[str, Any]:
 
 
 def _drop(database: Database, catalogue: Catalogue) -> dict[str, Any]:
-    moved = make(database, catalogue, Due(GROUP, DAY, "drop"))
+    moved = make(database, catalogue, Due(GROUP, DAY, "drop", DAY + timedelta(days=40)))
     if moved.refusals:
         raise RuntimeError(f"the drop was refused: {moved.refusals}")
     return {"rows": moved.rows}

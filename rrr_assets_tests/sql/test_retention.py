@@ -8,18 +8,20 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
+from threading import Event
 
 import psycopg
 import pytest
 
 from rrr_assets.calc.information_bars import Rule
 from rrr_assets.calc.outcomes import DayDropped
-from rrr_assets.contracts.archive import ARCHIVED_GROUPS
+from rrr_assets.contracts.archive import ARCHIVED, ARCHIVED_GROUPS
 from rrr_assets.lake import restoring, retiring
 from rrr_assets.lake.catalogue import Catalogue
 from rrr_assets.lake.proving import ProofFailed, archive_partition, latest_proof, source_digest
 from rrr_assets.lake.store import Store
 from rrr_assets.simulator import simulate
+from rrr_assets.warehouse import holds, load
 from rrr_assets.warehouse.books import log_invalidations
 from rrr_assets.warehouse.connect import Database, Role
 from rrr_assets.warehouse.information_bars import refresh_information_bars, set_rules
@@ -544,3 +546,175 @@ def test_a_batch_of_a_dropped_day_is_taken_back(settled: Platform, lake: Catalog
     assert undone.taken_back == 1000
     assert stored(settled) == 0
     assert settled.rows("select row_count, is_dropped from coverage where day = %s", DAY) == [(0, False)]
+
+
+def test_an_archiver_waits_for_a_writer_under_way(platform: Platform, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Writers lock by instrument: the last entry of the log may be of one who committed before another, whose entry is older."""
+    for symbol, first in (("BTCUSDT", 1000), ("ETHUSDT", 5000)):
+        take(platform, vision(tmp_path, tape(DAY, 300, first), DAY, symbol=symbol))
+    ledgered, go_on = Event(), Event()
+    reach = load.reach
+
+    def stop(place: str) -> None:
+        reach(place)
+        if place == "load.ledgered":
+            ledgered.set()
+            go_on.wait(60)
+
+    monkeypatch.setattr(load, "reach", stop)
+    late = vision(tmp_path, [Told(9999, midnight(DAY) + 5_000_000)], DAY, "-late", symbol="ETHUSDT")
+    with ThreadPoolExecutor(2) as pool:
+        writing = pool.submit(take, platform, late)
+        assert ledgered.wait(60)
+        change(platform)
+        archiving = pool.submit(archive_anew, platform)
+        with pytest.raises(TimeoutError):
+            archiving.result(timeout=1)
+        go_on.set()
+        writing.result()
+        archiving.result()
+    assert platform.rows("select row_count from archive_proofs where relation = 'raw_trades'") == [(601,)]
+
+
+def archive_anew(platform: Platform) -> None:
+    with Catalogue(platform.database, Store.current()) as mine:
+        archive(platform, mine)
+
+
+def test_bars_by_what_was_traded_are_proven_as_they_are(platform: Platform, lake: Catalogue, tmp_path: Path) -> None:
+    set_rules(platform.database, "*", ["tick"], [Rule("tick", Decimal(100))])
+    take(platform, vision(tmp_path, tape(DAY, 500), DAY))
+    refresh(platform, DAY)
+    take(platform, vision(tmp_path, [Told(2000, midnight(DAY) + 80_000_000_000, "99999.5")], DAY, "-late"))
+    # Archived before they were refreshed, they are not what is proven after that.
+    archive(platform, lake, "archived_information_bars")
+    refresh(platform, DAY)
+    archive(platform, lake, "archived_information_bars")
+    before = content(platform, "bars_tick")
+    [moved] = retire(platform, lake, DAY + timedelta(days=400), "archived_information_bars")
+    assert moved.refusals == ()
+    restore(platform, group="archived_information_bars")
+    assert content(platform, "bars_tick") == before
+
+
+def test_what_came_back_goes_with_what_is_deleted(settled: Platform, lake: Catalogue) -> None:
+    made = bars(settled)
+    dropped(settled, lake)
+    restore(settled, NAME, until=datetime(2025, 4, 10, tzinfo=UTC))
+    [gone] = [each for each in retire(settled, lake, DAY + timedelta(days=3 * 366)) if each.partition == DAY]
+    assert (gone.move, gone.refusals) == ("delete", ())
+    assert settled.rows("select is_dropped from coverage where day = %s", DAY) == [(True,)]
+    list(refresh_bars(settled.database, "1m", [DAY], whole_days=True))
+    assert bars(settled) == made
+
+
+def test_a_late_file_of_a_deleted_day_is_refused_once(settled: Platform, lake: Catalogue, tmp_path: Path) -> None:
+    dropped(settled, lake)
+    retire(settled, lake, DAY + timedelta(days=3 * 366))
+    platform_bring_back = restoring.bringing_back(settled.database)
+    late = vision(tmp_path, [Told(5, midnight(DAY) + 1)], DAY, "-late")
+    assert brought_back(platform_bring_back, lambda: take(settled, late)) == [(0, 0, 0, 0)]
+    [(pending, refused)] = settled.rows("select is_pending, refused from landing_days order by file_id desc limit 1")
+    assert not pending
+    assert "was deleted at the end of its time" in refused
+
+
+def test_the_desks_rows_of_a_month_that_is_away_are_not_written_beside_it(platform: Platform, lake: Catalogue) -> None:
+    order = (
+        "insert into orders (order_id, instrument, event_time, side, order_type, quantity, status, filled_quantity, known_at)"
+        " values (%s, %s, %s, 'buy', 'market', 1.50, 'pending', 0, now()) returning 1"
+    )
+    platform.rows(order, "o-1", NAME, DAY)
+    archive(platform, lake, "archived_orders")
+    [moved] = retire(platform, lake, DAY + timedelta(days=3 * 366 + 40), "archived_orders")
+    assert (moved.move, moved.refusals, moved.rows) == ("drop", (), 1)
+    with pytest.raises(psycopg.errors.ObjectNotInPrerequisiteState, match="in the archive alone"):
+        platform.rows(order, "o-2", NAME, DAY)
+    with pytest.raises(restoring.NothingToRestore, match="is not by instrument"):
+        restore(platform, NAME, group="archived_sentiment")
+    restore(platform, group="archived_orders")
+    platform.rows(order, "o-2", NAME, DAY)
+    # What was proven is not what is there now.
+    [refused] = retire(platform, lake, date(2101, 1, 1), "archived_orders")
+    assert "the proof of orders is stale" in refused.refusals[0]
+    assert platform.rows("select count(*) from orders") == [(2,)]
+
+
+def test_a_move_that_is_due_no_more_is_not_made(settled: Platform, lake: Catalogue, tmp_path: Path) -> None:
+    """Somebody restored, or wrote, what was due."""
+    dropped(settled, lake)
+    far = DAY + timedelta(days=3 * 366)
+    [delete] = [each for each in retiring.due(settled.database, far, ["archived_trades"]) if each.partition == DAY]
+    restore(settled)
+    assert retiring.make(settled.database, lake, delete).refusals == ("it is not due any more",)
+    assert (tiers(settled)["raw_trades", DAY], stored(settled)) == ("warm", 1000)
+    restore(settled, until=datetime(2101, 1, 1, tzinfo=UTC))
+    assert settled.rows("select restored_until from partition_tiers where relation = 'raw_trades'") == [(datetime(2101, 1, 1, tzinfo=UTC),)]
+    # Rows that come late do not shorten how long it is kept.
+    take(settled, vision(tmp_path, [Told(5, midnight(DAY) + 1)], DAY, "-late"))
+    assert stored(settled) == 1001
+    assert settled.rows("select restored_until from partition_tiers where relation = 'raw_trades'") == [(datetime(2101, 1, 1, tzinfo=UTC),)]
+
+
+def test_a_day_that_became_empty_is_archived_as_empty(settled: Platform, lake: Catalogue) -> None:
+    archive(settled, lake)
+    [(batch,)] = settled.rows("select batch_id from ingest_batches where day = %s", DAY)
+    undo_batch(settled.database, batch, "a test")
+    refresh(settled, DAY, NEXT)
+    archive(settled, lake)
+    archive(settled, lake)
+    proofs = settled.rows("select row_count, files from archive_proofs where relation = 'raw_trades' order by proof_id")
+    assert [(count, len(files)) for count, files in proofs] == [(1000, 1), (0, 0)]
+    [moved] = [each for each in retire(settled, lake) if each.partition == DAY]
+    # The rows that ended are in the revisions.
+    assert (moved.refusals, moved.rows) == ((), 1000)
+    assert [each.rows for each in restore(settled)] == [0, 1000]
+
+
+def test_a_damaged_file_does_not_cost_the_rows_that_came_back(settled: Platform, lake: Catalogue) -> None:
+    dropped(settled, lake)
+    restore(settled, NAME, until=datetime(2025, 4, 6, tzinfo=UTC))
+    [path] = Path(os.environ["RRR_ARCHIVE_URL"]).rglob("*.parquet")
+    whole = path.read_bytes()
+    flipped = bytearray(whole)
+    flipped[-10] ^= 1
+    path.write_bytes(flipped)
+    [refused] = [each for each in retire(settled, lake, date(2025, 4, 7)) if each.partition == DAY]
+    assert refused.refusals == (f"the file of raw_trades is not what was proven: file://{path}",)
+    assert stored(settled) == 1000
+    with pytest.raises(ProofFailed, match="is damaged: its bytes are not those that were proven"):
+        restore(settled)
+    path.write_bytes(whole)
+    settled.rows("insert into holds (name, kind, reason, placed_at, placed_by) values ('h', 'legal', 'x', now(), 'me') returning 1")
+    [refused] = [each for each in retire(settled, lake, date(2025, 4, 7)) if each.partition == DAY]
+    assert refused.refusals == ("the hold h covers it",)
+
+
+def test_a_hold_waits_for_a_move_that_looked_before_it(settled: Platform, lake: Catalogue, monkeypatch: pytest.MonkeyPatch) -> None:
+    archive(settled, lake)
+    looked, go_on = Event(), Event()
+
+    def stop(place: str) -> None:
+        if place == "retire.removed" and not looked.is_set():
+            looked.set()
+            go_on.wait(60)
+
+    monkeypatch.setattr(retiring, "reach", stop)
+    with ThreadPoolExecutor(2) as pool:
+        moving = pool.submit(retire, settled, lake)
+        assert looked.wait(60)
+        placing = pool.submit(holds.place, settled.database, holds.Hold("h", "a test"))
+        with pytest.raises(TimeoutError):
+            placing.result(timeout=1)
+        go_on.set()
+        moving.result()
+        placing.result()
+    assert tiers(settled)["raw_trades", DAY] == "cold"
+    assert [each.refusals for each in retire(settled, lake, DAY + timedelta(days=3 * 366)) if each.partition == DAY] == [
+        ("the hold h covers it",)
+    ]
+
+
+def test_the_guard_knows_the_tables_of_the_archive(platform: Platform) -> None:
+    known = {name: (column, tuple(follows)) for name, column, follows in platform.rows("select * from archived_relations()")}
+    assert known == {name: (each.table.time_column, each.follows) for name, each in ARCHIVED.items()}

@@ -525,7 +525,7 @@ def test_what_retention_drops_and_restoring_brings_back_is_read_the_same(filled:
         # What was corrected differs from the venue's bars, and would stand against the drop.
         with platform.database.connect_admin() as connection:
             connection.execute("update bar_conformance set status = 'explained', rule = 'of a test' where status = 'unexplained'")
-        moved = make(platform.database, lake, Due(group.name, NEXT, "drop"))
+        moved = make(platform.database, lake, Due(group.name, NEXT, "drop", NEXT + timedelta(days=40)))
         assert not moved.refusals
         assert all(ask().equals(expected) for ask, expected in zip(asked, before, strict=True))
         assert platform.rows("select count(*) from raw_trades where event_time >= '2025-03-04' and event_time < '2025-03-05'") == [(0,)]

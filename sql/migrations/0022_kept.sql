@@ -20,9 +20,9 @@ as $$
     ('bars_1d', 'bar_start', '{bars_1d}'),
     ('bar_revisions', 'bar_start', '{bars_1m,bars_5m,bars_1h,bars_1d}'),
     ('venue_bars', 'bar_start', '{venue_bars}'),
-    ('bars_tick', 'bar_start', '{raw_agg_trades,raw_trades,bar_rules_tick}'),
-    ('bars_volume', 'bar_start', '{raw_agg_trades,raw_trades,bar_rules_volume}'),
-    ('bars_dollar', 'bar_start', '{raw_agg_trades,raw_trades,bar_rules_dollar}'),
+    ('bars_tick', 'bar_start', '{bars_tick}'),
+    ('bars_volume', 'bar_start', '{bars_volume}'),
+    ('bars_dollar', 'bar_start', '{bars_dollar}'),
     ('market_sentiment', 'event_time', '{}'),
     ('orders', 'event_time', '{}')
 $$;
@@ -53,10 +53,6 @@ begin
         and (h.relation is null or h.relation = of_relation)
         and (h.from_day is null or h.from_day < refuse_unproven.until_day) and (h.until_day is null or h.until_day > refuse_unproven.from_day);
     select t.tier into tier_now from partition_tiers as t where t.relation = of_relation and t.partition_start = refuse_unproven.from_day;
-    if tier_now = 'cold' then
-        -- What is left in the database was brought back from the archive, and could not be written since.
-        return null;
-    end if;
     if holding is not null then
         raise exception '% of % is held by %', of_relation, refuse_unproven.from_day, holding
             using errcode = 'object_not_in_prerequisite_state';
@@ -72,7 +68,8 @@ begin
     select coalesce(max(d.last_id), 0) into last_change
     from invalidation_days as d
     where d.relation = any(known.follows) and d.day >= refuse_unproven.from_day and d.day < refuse_unproven.until_day;
-    if proof.log_mark <> last_change then
+    -- What is left of a cold partition was brought back to be read, and could not be written since.
+    if tier_now is distinct from 'cold' and proof.log_mark <> last_change then
         raise exception '% of % changed since it was proven', of_relation, refuse_unproven.from_day
             using errcode = 'object_not_in_prerequisite_state';
     end if;
@@ -87,13 +84,19 @@ language plpgsql
 set search_path = public, pg_temp
 as $$
 begin
-    if row_count <> proven then
+    if row_count > proven or (
+        row_count <> proven and not exists (
+            select 1 from partition_tiers as t
+            where t.relation = refuse_other_count.relation and t.partition_start = from_day and t.tier = 'cold'
+        )
+    ) then
         raise exception '% of % has % rows, and % are proven kept', relation, from_day, row_count, proven
             using errcode = 'object_not_in_prerequisite_state';
     end if;
 end;
 $$;
-comment on function refuse_other_count(text, date, bigint, bigint) is 'Refuses where a partition has not the rows that are proven kept.';
+comment on function refuse_other_count(text, date, bigint, bigint) is
+'Refuses where a partition has not the rows that are proven kept; of a cold one that came back in part, where it has more.';
 
 create function remove_rows(of_relation text, from_day date, until_day date, expected bigint) returns bigint
 language plpgsql
@@ -136,6 +139,31 @@ $$;
 comment on function bytes_of_share(text, bigint) is 'What so many rows of a table take, as a share of the whole. [bytes]';
 
 revoke execute on function remove_rows(text, date, date, bigint), bytes_of_share(text, bigint) from public;
+
+-- Nothing logs the changes of the desk's own tables: what is in the archive alone is not written beside it, where nobody would look for it.
+create function refuse_cold_write() returns trigger
+language plpgsql
+set search_path = public, pg_temp
+as $$
+declare
+    month date := date_trunc('month', (case when tg_op = 'DELETE' then old.event_time else new.event_time end) at time zone 'UTC')::date;
+begin
+    if current_setting('rrr.is_moving', true) is distinct from 'on' and exists (
+        select 1 from partition_tiers as t
+        where t.relation = tg_table_name and t.partition_start = month and t.tier in ('cold', 'deleted')
+    ) then
+        raise exception '% of % is in the archive alone: restore it first', tg_table_name, month
+            using errcode = 'object_not_in_prerequisite_state';
+    end if;
+    return case when tg_op = 'DELETE' then old else new end;
+end;
+$$;
+comment on function refuse_cold_write() is 'Refuses rows of a month that is not in the database.';
+
+create trigger market_sentiment_is_here before insert or update or delete on market_sentiment
+for each row execute function refuse_cold_write();
+create trigger orders_is_here before insert or update or delete on orders
+for each row execute function refuse_cold_write();
 
 -- The order of locks is: partition, then day. Writers share a partition; who moves it has it alone.
 create function lock_partition(relation text, partition_start date, is_alone boolean) returns void

@@ -1,6 +1,7 @@
 -- The days on which a consumer lags behind what it follows, oldest first, with the last entry of the log. Days that changed just
 -- now are left out: a run may be under way for them. So are ticks that change after retention dropped the others of their day: they
--- wait for the others, and would stand in the way of younger days for ever. Of ticks, those count that bars are made from.
+-- wait for the others, and would stand in the way of younger days for ever; and so do rules that were declared for such a day. Of ticks,
+-- those count that bars are made from.
 select
     d.day,
     max(d.last_id) as last_id
@@ -23,6 +24,15 @@ where
             where
                 l.relation = d.relation and l.day = d.day and l.instrument = d.instrument and l.reason <> 'coverage'
                 and l.invalidation_id > coalesce(a.applied_through, 0)
+        )
+    )
+    and not (
+        d.relation like 'bar\_rules\_%%'
+        and exists (
+            select 1 from coverage as c
+            where
+                c.instrument = d.instrument and c.day = d.day and c.is_dropped
+                and 'raw_' || c.stream = coalesce(s.relation, 'raw_trades')
         )
     )
 group by d.day

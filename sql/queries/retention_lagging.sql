@@ -12,4 +12,13 @@ where
         select 1 from coverage as c
         where c.instrument = d.instrument and d.relation = 'raw_' || c.stream and c.day = d.day and c.is_dropped
     )
+    and not (
+        d.relation like 'bar\_rules\_%%'
+        and exists (
+            select 1 from coverage as c
+            where
+                c.instrument = d.instrument and c.day = d.day and c.is_dropped
+                and 'raw_' || c.stream = coalesce(s.relation, 'raw_trades')
+        )
+    )
 order by w.consumer;
