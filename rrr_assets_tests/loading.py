@@ -127,8 +127,6 @@ def emptied(database: Database, folder: Path) -> Platform:
         tables = connection.execute(
             "select relname from pg_class where relnamespace = 'public'::regnamespace and relkind in ('r', 'p') and not relispartition"
             " and relname not in ('schema_engine', 'trade_conditions', 'bar_rules', '_yoyo_log', 'yoyo_lock', '_yoyo_version')"
-            # Append-only: nothing empties it.
-            " and relname <> 'retention_log'"
             " and relname not like '%migration%'"
         ).fetchall()
         names = sql.SQL(", ").join(sql.Identifier(name) for (name,) in tables)
