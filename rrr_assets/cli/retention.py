@@ -81,7 +81,7 @@ def retention(
     rows = (
         _applied(database, moves)
         if apply
-        else [_row(each, "told", each.refusals) for each in retiring.judged(database, Store.current(), moves)]
+        else [_row(each, "told", each.refusals, each.rows) for each in retiring.judged(database, Store.current(), moves)]
     )
     emit(_moves_table(rows), chosen, as_json=as_json, out=out)
     refused = [row for row in rows if row["against"]]

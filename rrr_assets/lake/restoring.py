@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Final
 
+import psycopg
 import pyarrow as pa
 import pyarrow.compute as pc
 from psycopg import sql
@@ -37,6 +38,10 @@ ASIDE: Final = "restored"
 
 class NothingToRestore(PermanentFailure):
     """The archive has no such partition, or it was deleted at the end of its time."""
+
+
+class NameTaken(PermanentFailure):
+    """There is a table of that name already."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,12 +148,16 @@ def restore_aside(
 
     Raises:
         NothingToRestore: there is no such proof, or its files are gone.
+        NameTaken: there is a table of that name.
         ProofFailed: what the store gives is not what was proven, or the database gave it back otherwise.
     """
     require_room(f"the restore into {name}")
     target = sql.Identifier(ASIDE, name)
     with database.connect(Role.WRITER) as connection:
-        connection.execute(sql.SQL("create table {} (like {})").format(target, sql.Identifier(archived.name)))
+        try:
+            connection.execute(sql.SQL("create table {} (like {})").format(target, sql.Identifier(archived.name)))
+        except psycopg.errors.DuplicateTable as error:
+            raise NameTaken(f"{ASIDE}.{name} is there already. Give another name, or drop it as the writer") from error
         connection.execute(sql.SQL("grant select on {} to rrr_analyst").format(target))
         done = []
         for partition in partitions:

@@ -46,13 +46,17 @@ _WAIT: Final = "5s"
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """A move that is due by the contracts on a UTC day. `refusals` says what stands against it, empty where nothing does."""
+    """A move that is due by the contracts on a UTC day. `refusals` says what stands against it, empty where nothing does.
+
+    `rows` are those that its proofs name, where that was looked at.
+    """
 
     group: str
     partition: date
     move: Move
     today: date
     refusals: tuple[str, ...] = ()
+    rows: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +113,9 @@ def judged(database: Database, store: Store, moves: Sequence[Due]) -> Iterator[D
     with database.connect(Role.WRITER, autocommit=True) as connection:
         for each in moves:
             with connection.transaction():
-                yield replace(each, refusals=tuple(refusals(connection, store, each)))
+                proofs = [latest_proof(connection, table, each.partition) for table in ARCHIVED_GROUPS[each.group].tables]
+                rows = sum(proof.digest.rows for proof in proofs if proof is not None) if any(proofs) else None
+                yield replace(each, refusals=tuple(refusals(connection, store, each)), rows=rows)
 
 
 def refusals(connection: Connection, store: Store, move: Due) -> list[str]:
