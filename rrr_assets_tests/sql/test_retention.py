@@ -528,7 +528,7 @@ def test_a_partition_as_it_was_is_laid_beside(settled: Platform, lake: Catalogue
         assert came.rows == rows
         with settled.database.connect(Role.ANALYST) as connection:
             assert connection.execute(f"select count(*) from restored.then_{number}").fetchone() == (rows,)  # noqa: S608
-    with pytest.raises(restoring.NameTaken, match="restored.then_0 is there already"):
+    with pytest.raises(restoring.NameTaken, match=r"restored\.then_0 is there already"):
         restoring.restore_aside(settled.database, store, table, [DAY], name="then_0")
     with pytest.raises(restoring.NothingToRestore, match="no such state"):
         restoring.restore_aside(settled.database, store, table, [DAY], name="never", as_of=datetime(2020, 1, 1, tzinfo=UTC))
