@@ -12,7 +12,8 @@ import dagster as dg
 from pydantic import Field
 
 from rrr_assets.calc.outcomes import RuleResult
-from rrr_assets.contracts.archive import ARCHIVED, ARCHIVED_GROUPS, KEEP_DAYS, SAFE_HOURS, SCRUB_DAYS
+from rrr_assets.contracts.archive import ARCHIVED, ARCHIVED_GROUPS
+from rrr_assets.contracts.upkeep import KEEP_DAYS, SAFE_HOURS, SCRUB_DAYS
 from rrr_assets.resources.lake import Lake
 from rrr_assets.resources.permission import environment, is_permitted
 from rrr_assets.resources.reporting import DayReports, check_results, check_specs, failures_told

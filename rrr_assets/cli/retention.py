@@ -24,7 +24,6 @@ from rrr_assets.cli.arguments import (
     parse_names,
     parse_time,
 )
-from rrr_assets.contracts.retention import ENVIRONMENT
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -69,6 +68,7 @@ def retention(
     from rrr_assets.cli.ingest import ready_database
     from rrr_assets.cli.output import emit, note
     from rrr_assets.contracts.archive import ARCHIVED_GROUPS
+    from rrr_assets.contracts.retention import ENVIRONMENT
     from rrr_assets.lake import retiring
     from rrr_assets.lake.store import Store
 
@@ -88,7 +88,9 @@ def retention(
     if not apply and not as_json and rows:
         note(f"nothing was changed: {len(rows) - len(refused)} moves can be made with --apply, {len(refused)} cannot")
     if apply and refused:
-        raise CommandFailed(f"{len(refused)} of {len(rows)} moves were refused")
+        reasons = list(dict.fromkeys(row["against"] for row in refused))
+        more = f" | and {len(reasons) - 1} other reasons" if len(reasons) > 1 else ""
+        raise CommandFailed(f"{len(refused)} of {len(rows)} moves were refused: {reasons[0]}{more}")
 
 
 @retention_app.command(name="log")

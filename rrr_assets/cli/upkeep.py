@@ -6,13 +6,16 @@ Belongs here: what they take and how they print. Does not: what may go and what 
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
-from typing import Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
 from rrr_assets.cli.archive import archive_app
 from rrr_assets.cli.arguments import JsonFlag
-from rrr_assets.contracts.archive import ARCHIVED, KEEP_DAYS, SAFE_HOURS, Archived
+from rrr_assets.contracts.upkeep import KEEP_DAYS, SAFE_HOURS
+
+if TYPE_CHECKING:
+    from rrr_assets.contracts.archive import Archived
 
 Apply = Annotated[bool, typer.Option("--apply", help="Do it. Without it, it is only told; needs RRR_ENVIRONMENT.")]
 Only = Annotated[list[str] | None, typer.Option("--only", metavar="TABLE", help="Only these, as raw_trades; may be given several times.")]
@@ -106,7 +109,9 @@ def _ready() -> Any:
     return ready_database()
 
 
-def _tables(only: Sequence[str] | None) -> list[Archived]:
+def _tables(only: Sequence[str] | None) -> "list[Archived]":
+    from rrr_assets.contracts.archive import ARCHIVED
+
     unknown = [name for name in only or () if name not in ARCHIVED]
     if unknown:
         raise typer.BadParameter(f"{unknown[0]} is not archived. There are {', '.join(ARCHIVED)}")

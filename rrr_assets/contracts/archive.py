@@ -39,15 +39,6 @@ UNITS: Final = "_units"
 AVAILABLE_LAG: Final = "available_lag_us"
 """available_at less received_at, or less event_time where nothing was received: the same for whole files, so that it costs nothing."""
 
-KEEP_DAYS: Final = 30
-"""How long the files of a proof stay readable after another proof took its place, in days."""
-
-SAFE_HOURS: Final = 24
-"""How old a file must be before it counts as left behind: no writer is under way that long."""
-
-SCRUB_DAYS: Final = 7
-"""How often every file is read back whole, in days."""
-
 SCALES: Final = {Type.PRICE: "price_scale", Type.SIZE: "size_scale"}
 
 

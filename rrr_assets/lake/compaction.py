@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Final
 
-from rrr_assets.contracts.archive import KEEP_DAYS, Archived
+from rrr_assets.contracts.archive import Archived
+from rrr_assets.contracts.upkeep import KEEP_DAYS
 from rrr_assets.lake import files
 from rrr_assets.lake.catalogue import Catalogue, PartitionFile
 from rrr_assets.lake.keeping import kept_proofs, last_proofs

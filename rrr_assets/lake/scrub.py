@@ -13,7 +13,8 @@ from typing import Final
 import pyarrow as pa
 
 from rrr_assets.calc.outcomes import PermanentFailure
-from rrr_assets.contracts.archive import KEEP_DAYS, Archived
+from rrr_assets.contracts.archive import Archived
+from rrr_assets.contracts.upkeep import KEEP_DAYS
 from rrr_assets.lake import files
 from rrr_assets.lake.catalogue import NAMESPACE, Catalogue, metadata_version
 from rrr_assets.lake.keeping import KeptProof, kept_proofs, last_proofs, one_at_a_time

@@ -83,7 +83,7 @@ def test_it_is_told_then_done_then_undone(instance: dg.DagsterInstance, archived
     told("hold", "release", "case-1", "--reason", "closed", environment="production")
     assert told("hold", "list") == []
     assert "not permitted" in rrr("hold", "release", "x", "--reason", "y").stderr
-    [done] = told("retention", "--today", "2024-08-15", "--apply", environment="production")
+    [done] = told("retention", "--today", "2024-08-15", "--apply", environment="staging")
     assert (done["state"], done["partition"]) == ("done", "2024-07-02")
     assert rows(COUNT) == [(0,)]
     assert told("retention", "--today", "2024-08-15") == []
