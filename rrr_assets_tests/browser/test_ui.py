@@ -139,9 +139,12 @@ def test_the_graph_shows_every_asset(address: str, browser: "Chrome") -> None:
     assert "newsletter" not in text
     ActionChains(browser).key_down(Keys.ALT).send_keys("e").key_up(Keys.ALT).perform()  # the page's own key for opening all groups
     await_texts(browser, ["raw_trades", "raw_depth"], "ui-graph-opened")
-    for _ in range(3):
+    for _ in range(6):
+        text = str(browser.execute_script("return document.body.innerText"))
+        if all(name in text for name in ("landing_files", *ASSETS)):
+            break
         browser.find_element(By.CSS_SELECTOR, "[aria-label='zoom_out']").click()
-        time.sleep(0.5)
+        time.sleep(1)
     await_texts(browser, ["landing_files", *ASSETS], "ui-graph")
     browser.set_window_size(size["width"], size["height"])
 
