@@ -70,7 +70,7 @@ def measure(home: Home, rows: int, pairs: int, engine: str = "") -> list[Figure]
     take_in(home, database, first_lines(files[warm], 1000))
     figures = []
     for shape, chosen in (("zip", days[:pairs]), ("csv", days[pairs:])):
-        figures += _fresh(home, database, {day: files[day] if shape == "zip" else _unpacked(files[day]) for day in chosen}, shape)
+        figures += _fresh(home, database, {day: files[day] if shape == "zip" else unpacked(files[day]) for day in chosen}, shape)
     figures.append(_overlapping(home, database, [files[day] for day in days[:pairs]]))
     figures.append(_bars(database, days[:pairs]))
     return [replace(figure, name=f"{engine} {figure.name}".strip()) for figure in figures]
@@ -180,7 +180,8 @@ def first_lines(path: Path, lines: int) -> Path:
     return short
 
 
-def _unpacked(path: Path) -> Path:
+def unpacked(path: Path) -> Path:
+    """The file that is in a zip, beside it."""
     with zipfile.ZipFile(path) as archive:
         return Path(archive.extract(archive.namelist()[0], path.parent))
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from rrr_assets_tests.bench.figures import Figure, median, spread
 from rrr_assets_tests.bench.ground import interpreter_environment, own_home
-from rrr_assets_tests.bench.ingest import first_lines, simulated_days
+from rrr_assets_tests.bench.ingest import first_lines, simulated_days, unpacked
 
 _GB = 1e9
 
@@ -44,8 +44,13 @@ def measure(rows: int, times: int, big: int | None = None) -> list[Figure]:
     if big is not None:
         with own_home() as home:
             folder = home.root / "bench-files"
-            (path,) = simulated_days(folder, 1, big).values()
-            figures.append(_memory(_once("straight", path)))
+            zipped, other = simulated_days(folder, 2, big).values()
+            figures.append(_memory(_once("straight", zipped)))
+            plain = _once("straight", unpacked(other))
+            figures.append(
+                Figure(f"history, from a CSV of {plain['rows'] / 1e6:.2g} M trades to a proven partition",
+                       round(plain["rows"] / plain["seconds"]), "trades/s", target=500_000, goal=1_000_000, details=_stages([plain]))
+            )  # fmt: skip
             shutil.rmtree(folder)
     return figures
 
