@@ -36,6 +36,8 @@ class Type(Enum):
     SIZE = ("numeric", SIZE)
     NOTIONAL = ("numeric", NOTIONAL_READ)
     NUMBER = ("numeric", pa.string())
+    # Of the quality ledgers alone: a score, a ratio, a duration. Money never.
+    STATISTIC = ("double precision", pa.float64())
     TEXTS = ("text[]", pa.list_(pa.string()))
     JSON = ("jsonb", pa.string())
 

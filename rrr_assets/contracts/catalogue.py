@@ -11,9 +11,20 @@ from rrr_assets.contracts.cost import COST_HISTORY
 from rrr_assets.contracts.desk import DESK_TABLES
 from rrr_assets.contracts.information_bars import BAR_RULES, INFORMATION_BARS
 from rrr_assets.contracts.ledgers import LEDGERS
+from rrr_assets.contracts.quality import QUALITY_TABLES
 from rrr_assets.contracts.ticks import TICKS
 
 TABLES: Final[dict[str, Table]] = {
     table.name: table
-    for table in (*TICKS, *BARS.values(), BAR_REVISIONS, *INFORMATION_BARS.values(), BAR_RULES, *LEDGERS, COST_HISTORY, *DESK_TABLES)
+    for table in (
+        *TICKS,
+        *BARS.values(),
+        BAR_REVISIONS,
+        *INFORMATION_BARS.values(),
+        BAR_RULES,
+        *LEDGERS,
+        COST_HISTORY,
+        *QUALITY_TABLES,
+        *DESK_TABLES,
+    )
 }

@@ -13,6 +13,7 @@ from rrr_assets.contracts.base import FOR_EVER, Column, Retention, Table
 from rrr_assets.contracts.catalogue import TABLES
 from rrr_assets.contracts.desk import DESK_TABLES
 from rrr_assets.contracts.ledgers import LEDGERS
+from rrr_assets.contracts.quality import QUALITY_TABLES
 
 PAGE: Final = Path("docs/tables.md")
 
@@ -27,8 +28,12 @@ public read returns is beside it in Arrow's words. Retention is what the contrac
 """
 
 _GROUPS: Final = (
-    ("What venues sent, and the bars made of it", tuple(name for name in TABLES if name not in {t.name for t in (*LEDGERS, *DESK_TABLES)})),
+    (
+        "What venues sent, and the bars made of it",
+        tuple(name for name in TABLES if name not in {t.name for t in (*LEDGERS, *QUALITY_TABLES, *DESK_TABLES)}),
+    ),
     ("The platform's own books", tuple(table.name for table in LEDGERS)),
+    ("What is known of the data's quality", tuple(table.name for table in QUALITY_TABLES)),
     ("The desk's tables: made by the migrations, filled by nothing yet", tuple(table.name for table in DESK_TABLES)),
 )
 

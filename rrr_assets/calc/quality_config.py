@@ -1,0 +1,177 @@
+"""The settings of quality: thresholds, targets, sources that heal, channels that are told.
+
+Belongs here: their words and defaults, and refusing settings that say what nobody understands. Does not: where the file lies
+(`RRR_QUALITY_CONFIG`, read by `resources/quality_settings`), what is done by them. Statistics are floats here; no money is.
+
+A file names what differs from the defaults, nothing else:
+
+    thresholds:
+      "*": {gap_seconds: 300}
+      "gemini:*": {volume_ratio: 8}
+      "gemini:ETHUSD": {gap_seconds: 900}
+"""
+
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+
+import yaml  # type: ignore[import-untyped]  # PyYAML publishes no types of its own
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from rrr_assets.calc.outcomes import PermanentFailure
+
+Seconds = Annotated[float, Field(gt=0, le=366 * 86_400)]
+Ratio = Annotated[float, Field(gt=0, le=1_000_000)]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class QualityConfigRefused(PermanentFailure):
+    """The settings cannot be used as they are: the message names the file, the field, and what to write."""
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Thresholds(_Part):
+    """From where on a value is worth a row, for one instrument. The first five are those of the legacy validator."""
+
+    gap_seconds: Seconds = Field(300, description="Longest silence between trades, where ids do not prove that nobody traded.")
+    price_change: Share = Field(0.20, description="Change of the close from one 1-minute bar to the next, as a share.")
+    volume_ratio: Ratio = Field(5, description="Volume of a minute over the mean of the window before it.")
+    return_z: Ratio = Field(4, description="Robust z-score of a 1-minute return: by median and MAD of the window before it.")
+    window_minutes: Annotated[int, Field(ge=10, le=10_080)] = Field(60, description="Bars of the rolling window.")
+    outside_quote_bps: Ratio = Field(50, description="How far a trade may lie outside the quote that stood then, in basis points.")
+    clock_skew_seconds: Seconds = Field(5, description="How far the receive time may be from the event time, beyond the usual lag.")
+    frozen_seconds: Seconds = Field(600, description="How long a feed may repeat the same values while messages go on.")
+    late_seconds: Seconds = Field(60, description="From what lag between event and receive time on a row is late.")
+    seasonal_z: Ratio = Field(6, description="Robust z-score against the hour of the week from which on it is an anomaly.")
+
+
+class Sla(_Part):
+    """What is promised. `objective` of days, rows or looks; freshness is promised where seconds are given."""
+
+    objective: Share = 0.999
+    freshness_seconds: dict[str, Seconds] = Field(default_factory=dict, description="By stream: trades, agg_trades, quotes, depth.")
+
+
+class HealingSource(_Part):
+    """Where missing data can be had. `kind` says how it is asked, `url` is an address or a folder."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9-]+$")]
+    kind: Literal["binance-vision", "binance-rest", "mirror"]
+    url: str
+    format: str | None = None
+    instruments: tuple[str, ...] = Field(("*",), description="What it is asked for: VENUE:SYMBOL, VENUE:* or *.")
+
+
+class Healing(_Part):
+    """How gaps are healed."""
+
+    is_on: bool = True
+    sources: tuple[HealingSource, ...] = ()
+    first_wait_seconds: Seconds = 60
+    longest_wait_seconds: Seconds = 86_400
+    most_gaps_a_run: Annotated[int, Field(ge=1, le=10_000)] = 50
+
+
+class Channel(_Part):
+    """Who is told. A secret (token, address with a token, password) is named by its environment variable, never written here."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9-]+$")]
+    kind: Literal["slack", "webhook", "email"]
+    severities: tuple[Literal["page", "warn"], ...] = ("page",)
+    is_quiet: bool = Field(True, description="Whether quiet hours hold back what does not page.")
+    token_variable: str | None = None
+    url_variable: str | None = None
+    url: str | None = None
+    channel: str | None = None
+    host: str | None = None
+    port: Annotated[int, Field(ge=1, le=65_535)] | None = None
+    sender: str | None = None
+    recipients: tuple[str, ...] = ()
+
+
+class QuietHours(_Part):
+    """When only what pages is sent, in UTC hours; over midnight where `from_hour` is the later one."""
+
+    from_hour: Annotated[int, Field(ge=0, le=23)]
+    to_hour: Annotated[int, Field(ge=0, le=23)]
+
+
+class Alerting(_Part):
+    """Who is told of what, and when."""
+
+    channels: tuple[Channel, ...] = ()
+    quiet_hours: QuietHours | None = None
+    severities: dict[str, Literal["page", "warn", "off"]] = Field(default_factory=dict, description="By rule, where it is not the default.")
+    worse_factor: Ratio = Field(2, description="How much worse it must get to be told again.")
+
+
+class QualitySettings(_Part):
+    """All of it."""
+
+    thresholds: dict[str, dict[str, float]] = Field(default_factory=dict)
+    sla: dict[str, Sla] = Field(default_factory=dict)
+    healing: Healing = Healing()
+    alerts: Alerting = Field(default_factory=lambda: Alerting.model_validate({}))
+
+    def thresholds_of(self, instrument: str) -> Thresholds:
+        """Those of an instrument: its own over its venue's over everybody's over the defaults."""
+        given: dict[str, float] = {}
+        for scope in scopes(instrument):
+            given |= self.thresholds.get(scope, {})
+        return Thresholds.model_validate(given)
+
+    def sla_of(self, instrument: str) -> Sla:
+        """The narrowest that is given."""
+        for scope in reversed(scopes(instrument)):
+            if scope in self.sla:
+                return self.sla[scope]
+        return Sla()
+
+
+def scopes(instrument: str) -> tuple[str, str, str]:
+    """What holds for an instrument, the widest first: *, VENUE:*, VENUE:SYMBOL."""
+    return ("*", f"{instrument.partition(':')[0]}:*", instrument)
+
+
+def covers(patterns: tuple[str, ...], instrument: str) -> bool:
+    """Whether an instrument is among those that are named so."""
+    return any(scope in patterns for scope in scopes(instrument))
+
+
+DEFAULTS: Final = QualitySettings()
+
+
+@cache
+def _read(path: str, _changed_ns: int) -> QualitySettings:
+    try:
+        content: Any = yaml.safe_load(Path(path).read_text("utf-8")) or {}
+        settings = QualitySettings.model_validate(content)
+        for scope, given in settings.thresholds.items():
+            Thresholds.model_validate(given)
+            if scope != "*" and ":" not in scope:
+                raise QualityConfigRefused(f"{path}: thresholds of '{scope}': write *, VENUE:* or VENUE:SYMBOL")
+    except yaml.YAMLError as error:
+        raise QualityConfigRefused(f"{path}: it is no YAML: {error}") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"])
+        raise QualityConfigRefused(f"{path}: {field}: {first['msg']}") from error
+    return settings
+
+
+def read_settings(path: Path | None) -> QualitySettings:
+    """The settings of a file; the defaults where there is none.
+
+    Raises:
+        QualityConfigRefused: the file is not there, or cannot be understood.
+    """
+    if path is None:
+        return DEFAULTS
+    try:
+        changed_ns = path.stat().st_mtime_ns
+    except OSError as error:
+        raise QualityConfigRefused(f"{path}: {error.strerror}. RRR_QUALITY_CONFIG names a file of settings") from error
+    return _read(str(path), changed_ns)
