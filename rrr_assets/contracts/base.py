@@ -36,8 +36,7 @@ class Type(Enum):
     SIZE = ("numeric", SIZE)
     NOTIONAL = ("numeric", NOTIONAL_READ)
     NUMBER = ("numeric", pa.string())
-    # Of the quality ledgers alone: a score, a ratio, a duration. Money never.
-    STATISTIC = ("double precision", pa.float64())
+    STATISTIC = ("double precision", pa.float64())  # not money: a score, a ratio or a duration of the quality ledgers, which alone have it
     TEXTS = ("text[]", pa.list_(pa.string()))
     JSON = ("jsonb", pa.string())
 
