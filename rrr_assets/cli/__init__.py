@@ -28,6 +28,7 @@ _MODULES: Final = (
     "retention",
     "cost",
     "backup",
+    "doctor",
 )
 
 app = typer.Typer(
