@@ -18,4 +18,4 @@ from (
     inner join landing_files as f on d.file_id = f.file_id
     where d.refused is not null
 ) as waiting
-order by rows desc, name asc;
+order by rows desc, name;
