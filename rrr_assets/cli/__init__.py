@@ -29,6 +29,7 @@ _MODULES: Final = (
     "cost",
     "backup",
     "quality",
+    "metrics",
 )
 
 app = typer.Typer(
