@@ -29,6 +29,7 @@ from rrr_assets.contracts.bars import BARS
 from rrr_assets.contracts.information_bars import INFORMATION_BARS
 from rrr_assets.quality.assets import bar_conformance
 from rrr_assets.quality.live import LIVE_BARS_CHECKS, LIVE_BARS_JOB, LIVE_BARS_SCHEDULE
+from rrr_assets.quality.report_asset import QUALITY_REPORT_ASSETS, QUALITY_REPORT_JOBS, QUALITY_REPORT_SCHEDULES
 from rrr_assets.resources.lake import Lake
 from rrr_assets.resources.warehouse import Warehouse
 from rrr_assets.ticks.assets import landing_files, raw_agg_trades, raw_depth, raw_quotes, raw_trades, venue_bars
@@ -73,6 +74,7 @@ def build_defs(overrides: Mapping[str, Any] | None = None) -> dg.Definitions:
             restore_drill,
             cost_report,
             *BACKUP_ASSETS,
+            *QUALITY_REPORT_ASSETS,
         ],
         asset_checks=LIVE_BARS_CHECKS,
         jobs=[
@@ -86,6 +88,7 @@ def build_defs(overrides: Mapping[str, Any] | None = None) -> dg.Definitions:
             DRILL_JOB,
             COST_JOB,
             *BACKUP_JOBS,
+            *QUALITY_REPORT_JOBS,
         ],
         schedules=[
             daily_close(main_job),
@@ -96,6 +99,7 @@ def build_defs(overrides: Mapping[str, Any] | None = None) -> dg.Definitions:
             DRILL_SCHEDULE,
             COST_SCHEDULE,
             *BACKUP_SCHEDULES,
+            *QUALITY_REPORT_SCHEDULES,
         ],
         sensors=[landing_sensor(main_job), invalidation_sensor(refresh_job), backup_log],
         resources={"warehouse": Warehouse(), "lake": Lake(), **(overrides or {})},

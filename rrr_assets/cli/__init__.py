@@ -30,6 +30,8 @@ _MODULES: Final = (
     "cost",
     "backup",
     "doctor",
+    "quality",
+    "metrics",
 )
 
 app = typer.Typer(
