@@ -28,6 +28,8 @@ _MODULES: Final = (
     "retention",
     "cost",
     "backup",
+    "alerts",
+    "watchdog",
 )
 
 app = typer.Typer(
