@@ -270,14 +270,20 @@ def _join_several(groups: _Groups, chosen: Sequence[Signal], class_of: Callable[
         if members[0].key in keys and (mark := class_of(members)) is not None:
             alike[mark].append((min(signal.found_at for signal in members), members[0].key))
     for found in alike.values():
-        together: list[tuple[datetime, str]] = []
-        for at, key in [*sorted(found), None]:  # type: ignore[misc]  # the None ends the last batch
-            if together and (key is None or at - together[-1][0] > TOGETHER):
-                if len(together) >= _SEVERAL:
-                    for _, other in together[1:]:
-                        groups.join(together[0][1], other)
-                together = []
-            together.append((at, key))
+        for together in _batches(sorted(found)):
+            if len(together) >= _SEVERAL:
+                for other in together[1:]:
+                    groups.join(together[0], other)
+
+
+def _batches(found: Sequence[tuple[datetime, str]]) -> list[list[str]]:
+    """Keys in the order of their times, cut where there is a pause."""
+    batches: list[list[str]] = []
+    for number, (at, key) in enumerate(found):
+        if not number or at - found[number - 1][0] > TOGETHER:
+            batches.append([])
+        batches[-1].append(key)
+    return batches
 
 
 def _join_checks(groups: _Groups) -> None:

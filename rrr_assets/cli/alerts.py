@@ -127,7 +127,7 @@ def send(as_json: JsonFlag = False) -> None:
     with dagster_instance() as instance:
         done = look_and_reconcile(database, instance, settings)
     delivered = deliver(database, settings)
-    told = f"{done.open} alerts are open, {done.opened} of them new, {done.worse} worse; {done.resolved} are over; {delivered.sent} messages sent"
+    told = f"{done.open} alerts are open, {done.opened} of them new, {done.worse} worse; {done.resolved} are over; {delivered.sent} sent"
     _say({**asdict(done), "sent": delivered.sent, "failed": delivered.failed}, told, as_json)
     if delivered.failed:
         raise CommandFailed("; ".join(f"channel {name}: {why}" for name, why in delivered.failed.items()))

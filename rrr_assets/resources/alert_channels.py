@@ -120,6 +120,8 @@ class SlackSender:
         client = SlackResource(token=token).get_client()
         client.base_url = f"{(self.channel.url or _SLACK).rstrip('/')}/"
         client.timeout = _SECONDS
+        # It would say a message again whose answer was lost.
+        client.retry_handlers = []
         try:
             if message.is_unknown and (taken := self._taken(client, message)) is not None:
                 return taken
@@ -276,8 +278,8 @@ class EmailSender:
         try:
             with self._server() as server:
                 self._enter(server, password)
-                is_handed_over = True
-                refused = server.send_message(self._mail(message))
+                mail, is_handed_over = self._mail(message), True
+                refused = server.send_message(mail)
         except smtplib.SMTPRecipientsRefused as error:
             raise NotTaken(without(f"mail: no recipient was accepted: {error.recipients}", password)) from None
         except (
@@ -290,7 +292,7 @@ class EmailSender:
             raise NotTaken(without(f"mail: {type(error).__name__}: {error}", password)) from None
         except (smtplib.SMTPException, OSError) as error:
             raise NotTaken(without(f"mail: {type(error).__name__}: {error}", password), is_unknown=is_handed_over) from None
-        return {"refused": sorted(refused)}
+        return {"message_id": mail["Message-ID"], "refused": sorted(refused)}
 
     def _server(self) -> "smtplib.SMTP":
         import smtplib

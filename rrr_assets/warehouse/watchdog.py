@@ -142,12 +142,16 @@ def _waiting(connection: psycopg.Connection[Any], settings: "Alerting | None", w
 
 
 def _heartbeats(database: Database, within: Within, now: datetime) -> Iterator[Reason]:
-    with psycopg.connect(database.dagster_url, autocommit=True, connect_timeout=_CONNECT_SECONDS) as connection:
-        connection.execute(_STATEMENT)
-        try:
-            last = dict[str, Any](connection.execute(_HEARTBEATS).fetchall())
-        except psycopg.errors.UndefinedTable:
-            last = {}
+    last: dict[str, Any] = {}
+    try:
+        with psycopg.connect(database.dagster_url, autocommit=True, connect_timeout=_CONNECT_SECONDS) as connection:
+            connection.execute(_STATEMENT)
+            last = dict(connection.execute(_HEARTBEATS).fetchall())
+    except psycopg.errors.UndefinedTable:
+        pass  # no daemon ever ran here: it has given no sign of life
+    except psycopg.OperationalError as error:
+        yield Reason("daemon", f"Dagster's database cannot be entered: {_first_line(error)}", "database_down")
+        return
     for kind in ("SENSOR", "SCHEDULER"):
         at = last.get(kind)
         if at is None or now - at > within.heartbeat:
