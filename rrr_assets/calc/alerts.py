@@ -43,7 +43,7 @@ _REASONS: Final = (
     (
         "disk_full",
         re.compile(
-            r"no space left|NoSpaceLeft|MB are to stay free|disk (of [\w ]+ )?is full|DiskFull|could not extend file", re.IGNORECASE
+            r"no space left|NoSpaceLeft|MB are (to stay )?free|disk (of [\w ]+ )?is full|DiskFull|could not extend file", re.IGNORECASE
         ),
     ),
     ("object_store_down", re.compile(r"the archive did not answer|StoreUnreachable", re.IGNORECASE)),

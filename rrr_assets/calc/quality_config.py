@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
 
 import yaml  # type: ignore[import-untyped]  # PyYAML publishes no types of its own
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from rrr_assets.calc.outcomes import PermanentFailure
 
@@ -123,6 +123,12 @@ class Alerting(_Part):
     settle_seconds: Annotated[int, Field(ge=0, le=86_400)] = Field(
         120, description="How long something must be over before that is told; longer for what comes back again and again."
     )
+
+    @field_validator("severities", mode="before")
+    @classmethod
+    def _off_is_a_word(cls, given: Any) -> Any:
+        # YAML reads off without quotes as false.
+        return {rule: "off" if told is False else told for rule, told in given.items()} if isinstance(given, dict) else given
 
     @model_validator(mode="after")
     def _channels_have_names_of_their_own(self) -> Self:

@@ -65,7 +65,7 @@ RULES: Final[dict[str, Rule]] = {
     "seasonal_trade_rate": _ANOMALY,
     "seasonal_message_rate": _ANOMALY,
     # The platform.
-    "refused_file": Rule("A file was refused", "bad-file", "rrr ingest --help"),
+    "refused_file": Rule("A file was refused", "bad-file", "rrr coverage"),
     "integrity": Rule("A blocking check failed", "integrity", "rrr quality"),
     "quality": Rule("A check warns", "quality", "rrr quality", "warn"),
     "archive": Rule("The archive is not as it was proven", "archive", "rrr archive scrub"),

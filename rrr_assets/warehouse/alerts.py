@@ -29,7 +29,6 @@ from rrr_assets.contracts.runbooks import HARD, RULES
 from rrr_assets.warehouse.connect import Database, Role
 from rrr_assets.warehouse.faultpoints import reach
 from rrr_assets.warehouse.sqlfiles import query
-from rrr_assets.warehouse.tiers import by_whom
 
 if TYPE_CHECKING:
     from rrr_assets.calc.quality_config import Alerting, Channel
@@ -448,6 +447,8 @@ def mute(
     Raises:
         MuteRefused: it ends before it begins or has ended, its scope or rule is none, or there is no reason.
     """
+    from rrr_assets.warehouse.tiers import by_whom  # the watchdog asks this module, and needs nothing of the archive
+
     now = datetime.now(UTC)
     begin = start or now
     if until <= begin or until <= now:

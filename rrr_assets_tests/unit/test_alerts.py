@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from rrr_assets.calc.alert_messages import body, headline, plain, slack_blocks, subject
 from rrr_assets.calc.alerts import Mute, Signal, causes, class_of_failure, fingerprint, is_muted, is_quiet, not_before
-from rrr_assets.calc.quality_config import Alerting, Channel, QualitySettings, QuietHours
+from rrr_assets.calc.quality_config import Alerting, Channel, QualitySettings, QuietHours, read_settings
 from rrr_assets.cli import app
 from rrr_assets.contracts.quality import GAPS
 from rrr_assets.contracts.runbooks import RULES, rule_of
@@ -29,8 +29,8 @@ def gap(instrument: str, *, stream: str = "trades", day: date = DAY, why: str = 
     return Signal(
         key=f"gap|{instrument}|{stream}|{day}|{why}", kind="gap", rule="gap", severity="page",
         what=f"{stream} of {instrument} are missing",
-        since=datetime(day.year, day.month, day.day, 3, tzinfo=UTC), found_at=NOW + timedelta(minutes=found), size=ids, instrument=instrument,
-        relation=f"raw_{stream}", day=day, is_of_file=why == "quarantined",
+        since=datetime(day.year, day.month, day.day, 3, tzinfo=UTC), found_at=NOW + timedelta(minutes=found), size=ids,
+        instrument=instrument, relation=f"raw_{stream}", day=day, is_of_file=why == "quarantined",
     )  # fmt: skip
 
 
@@ -40,8 +40,8 @@ def finding(
 ) -> Signal:  # fmt: skip
     return Signal(
         key=f"finding|{rule}|{relation}|{instrument}|{day}", kind="finding", rule=rule, severity=severity,
-        what=f"{rule} of {instrument}",
-        since=MIDNIGHT, found_at=NOW + timedelta(minutes=found), size=broken, instrument=instrument, relation=relation, day=day, run_id=run_id,
+        what=f"{rule} of {instrument}", since=MIDNIGHT, found_at=NOW + timedelta(minutes=found), size=broken, instrument=instrument,
+        relation=relation, day=day, run_id=run_id,
     )  # fmt: skip
 
 
@@ -296,6 +296,16 @@ def test_two_channels_of_one_name_are_refused() -> None:
         QualitySettings.model_validate({"alerts": {"channels": [hook, hook]}})
 
 
+def test_the_settings_that_the_page_shows_are_understood(tmp_path: Path) -> None:
+    shown = re.search(r"```yaml\n(.*?)```", (ROOT / "docs" / "alerts.md").read_text("utf-8"), re.DOTALL)
+    assert shown is not None
+    path = tmp_path / "quality.yaml"
+    path.write_text(shown[1], "utf-8")
+    settings = read_settings(path).alerts
+    assert [channel.kind for channel in settings.channels] == ["slack", "webhook", "email"]
+    assert settings.severities == {"late": "off", "quarantine": "page"}
+
+
 # --- the runbook ------------------------------------------------------------------------------------------------
 
 HEADINGS = ("## What it means", "## One command", "## If that does not help")
@@ -345,3 +355,12 @@ def test_causes_of_gaps_are_those_of_the_contract() -> None:
     accepted = next(column for column in GAPS.columns if column.name == "cause").accepted
     assert accepted is not None
     assert "quarantined" in accepted
+
+
+@pytest.mark.parametrize("page", sorted(PAGES.glob("*.md")), ids=lambda page: page.stem)
+def test_a_page_shows_only_commands_and_links_that_exist(page: Path) -> None:
+    text = page.read_text("utf-8")
+    shown = {found.split("|")[0] for found in re.findall(r"(?:^|`)(?:RRR_DEBUG=1 )?rrr ([a-z-]+(?: [a-z]+)?)", text, re.MULTILINE)}
+    assert {name for name in shown if name not in commands() and name.split()[0] not in commands()} - {"gaps", "quality"} == set()
+    links = [link.partition("#")[0] for link in re.findall(r"\]\(([^)]+)\)", text)]
+    assert [link for link in links if not (page.parent / link).exists()] == []
