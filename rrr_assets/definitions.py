@@ -27,6 +27,7 @@ from rrr_assets.bars.sensors import invalidation_sensor
 from rrr_assets.contracts.archive import ARCHIVED_GROUPS
 from rrr_assets.contracts.bars import BARS
 from rrr_assets.contracts.information_bars import INFORMATION_BARS
+from rrr_assets.quality.alerting import ALERTING_SENSORS
 from rrr_assets.quality.assets import bar_conformance
 from rrr_assets.quality.live import LIVE_BARS_CHECKS, LIVE_BARS_JOB, LIVE_BARS_SCHEDULE
 from rrr_assets.quality.report_asset import QUALITY_REPORT_ASSETS, QUALITY_REPORT_JOBS, QUALITY_REPORT_SCHEDULES
@@ -101,7 +102,7 @@ def build_defs(overrides: Mapping[str, Any] | None = None) -> dg.Definitions:
             *BACKUP_SCHEDULES,
             *QUALITY_REPORT_SCHEDULES,
         ],
-        sensors=[landing_sensor(main_job), invalidation_sensor(refresh_job), backup_log],
+        sensors=[landing_sensor(main_job), invalidation_sensor(refresh_job), backup_log, *ALERTING_SENSORS],
         resources={"warehouse": Warehouse(), "lake": Lake(), **(overrides or {})},
         # The work is vectorised and inside engines: a process per step would cost seconds and gain nothing.
         executor=dg.in_process_executor,

@@ -36,7 +36,7 @@ from rrr_assets.contracts.base import Table
 from rrr_assets.contracts.cost import COST_HISTORY
 from rrr_assets.contracts.information_bars import BAR_RULES, INFORMATION_BARS, KINDS
 from rrr_assets.contracts.ledgers import ARCHIVE_PROOFS, BAR_CONFORMANCE, COVERAGE, INGEST_BATCHES, INSTRUMENTS, QUARANTINE, STATUSES
-from rrr_assets.contracts.quality import GAP_ATTEMPTS, GAPS
+from rrr_assets.contracts.quality import ALERT_MUTES, ALERTS, GAP_ATTEMPTS, GAPS
 from rrr_assets.contracts.retention import HOLDS, PARTITION_TIERS, RETENTION_LOG
 from rrr_assets.contracts.ticks import RAW_DEPTH, RAW_QUOTES, RAW_TRADES, VENUE_BARS
 from rrr_assets.lake.planning import first_days
@@ -358,6 +358,26 @@ def holds(*, released: bool = False, database: Database | None = None) -> pa.Tab
     """
     with _reading(database) as connection:
         return _copy(connection, "read_holds", HOLDS, {"with_ended": released})
+
+
+def alerts(*, resolved: bool = False, database: Database | None = None) -> pa.Table:
+    """The alerts that are open, as contracts.quality.ALERTS has them; with `resolved` those too that are over.
+
+    Raises:
+        ReadRefused: as `bars`.
+    """
+    with _reading(database) as connection:
+        return _copy(connection, "read_alerts", ALERTS, {"with_resolved": resolved})
+
+
+def alert_mutes(*, ended: bool = False, database: Database | None = None) -> pa.Table:
+    """The mutes that hold or will, as contracts.quality.ALERT_MUTES has them; with `ended` those too that are over.
+
+    Raises:
+        ReadRefused: as `bars`.
+    """
+    with _reading(database) as connection:
+        return _copy(connection, "read_alert_mutes", ALERT_MUTES, {"with_ended": ended})
 
 
 def cost_history(start: datetime | None = None, end: datetime | None = None, *, database: Database | None = None) -> pa.Table:

@@ -13,10 +13,10 @@ A file names what differs from the defaults, nothing else:
 
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, Self
 
 import yaml  # type: ignore[import-untyped]  # PyYAML publishes no types of its own
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from rrr_assets.calc.outcomes import PermanentFailure
 
@@ -88,8 +88,22 @@ class Channel(_Part):
     channel: str | None = None
     host: str | None = None
     port: Annotated[int, Field(ge=1, le=65_535)] | None = None
+    user: str | None = Field(
+        None, description="Who logs in to the mail server with the secret of `token_variable`; the sender where not given."
+    )
     sender: str | None = None
     recipients: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _has_what_its_kind_needs(self) -> Self:
+        needed = {
+            "slack": (("token_variable", self.token_variable), ("channel", self.channel)),
+            "webhook": (("url or url_variable", self.url or self.url_variable),),
+            "email": (("host", self.host), ("sender", self.sender), ("recipients", self.recipients)),
+        }[self.kind]
+        if missing := [name for name, given in needed if not given]:
+            raise ValueError(f"channel {self.name} of kind {self.kind} needs {' and '.join(missing)}")
+        return self
 
 
 class QuietHours(_Part):
@@ -106,6 +120,22 @@ class Alerting(_Part):
     quiet_hours: QuietHours | None = None
     severities: dict[str, Literal["page", "warn", "off"]] = Field(default_factory=dict, description="By rule, where it is not the default.")
     worse_factor: Ratio = Field(2, description="How much worse it must get to be told again.")
+    settle_seconds: Annotated[int, Field(ge=0, le=86_400)] = Field(
+        120, description="How long something must be over before that is told; longer for what comes back again and again."
+    )
+
+    @field_validator("severities", mode="before")
+    @classmethod
+    def _off_is_a_word(cls, given: Any) -> Any:
+        # YAML reads off without quotes as false.
+        return {rule: "off" if told is False else told for rule, told in given.items()} if isinstance(given, dict) else given
+
+    @model_validator(mode="after")
+    def _channels_have_names_of_their_own(self) -> Self:
+        names = [channel.name for channel in self.channels]
+        if len(set(names)) != len(names):
+            raise ValueError("two channels have one name")
+        return self
 
 
 class QualitySettings(_Part):

@@ -32,6 +32,8 @@ _MODULES: Final = (
     "doctor",
     "quality",
     "metrics",
+    "alerts",
+    "watchdog",
 )
 
 app = typer.Typer(
