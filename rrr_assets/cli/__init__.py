@@ -27,6 +27,8 @@ _MODULES: Final = (
     "upkeep",
     "retention",
     "cost",
+    "quality",
+    "quality_status",
     "backup",
 )
 
