@@ -30,6 +30,7 @@ _MODULES: Final = (
     "quality",
     "quality_status",
     "backup",
+    "quality",
 )
 
 app = typer.Typer(
