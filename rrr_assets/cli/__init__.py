@@ -27,10 +27,9 @@ _MODULES: Final = (
     "upkeep",
     "retention",
     "cost",
-    "quality",
-    "quality_status",
     "backup",
     "quality",
+    "quality_status",
 )
 
 app = typer.Typer(

@@ -183,7 +183,6 @@ QUOTE_WINDOWS: Final = Table(
     ),
     key=("instrument", "window_start"),
     owner=_OWNER,
-    time_column="window_start",
 )
 
 QUALITY_DAYS: Final = Table(

@@ -16,15 +16,10 @@ with targets as materialized (
     where i.valid_to is null
 ),
 
--- A little overlap: what was stamped before the last time and committed after it is looked at again.
-published as materialized (
-    select
-        q.instrument,
-        q.day,
-        q.status,
-        q.freshness,
-        q.computed_at - interval '5 minutes' as since
-    from quality_days as q
+-- Everything that changed is looked at each time. What was stamped before the last time may have been committed after it: some is looked
+-- at twice.
+last_time as materialized (
+    select coalesce(max(q.computed_at) - interval '15 minutes', timestamptz '-infinity') as since from quality_days as q
 ),
 
 due as materialized (
@@ -45,53 +40,53 @@ due as materialized (
             least((%(now)s::timestamptz at time zone 'UTC')::date, t.delisted_on - 1)::timestamp,
             interval '1 day'
         ) as expected (day)
-    left join published as p on t.instrument = p.instrument and expected.day = p.day
+    left join quality_days as p on t.instrument = p.instrument and expected.day = p.day
     where p.day is null
     union
     select
         p.instrument,
         p.day
-    from published as p
+    from quality_days as p
     where p.status = 'pending'
     union
     select
         c.instrument,
         c.day
     from coverage as c
-    left join published as p on c.instrument = p.instrument and c.day = p.day
-    where p.day is null or c.updated_at >= p.since
+    left join quality_days as p on c.instrument = p.instrument and c.day = p.day
+    where p.day is null or c.updated_at >= (select last_time.since from last_time)
     union
     select
         p.instrument,
         p.day
     from gaps as g
-    inner join published as p
+    inner join quality_days as p
         on
             g.instrument = p.instrument and g.from_time < (p.day + 1)::timestamp at time zone 'UTC'
             and g.to_time > p.day::timestamp at time zone 'UTC'
-    where g.changed_at >= p.since
+    where g.changed_at >= (select last_time.since from last_time)
     union
     select
         p.instrument,
         p.day
     from findings as f
-    inner join published as p on f.day = p.day and (f.instrument is null or f.instrument = p.instrument)
-    where f.severity = 'page' and greatest(f.first_seen, f.resolved_at) >= p.since
+    inner join quality_days as p on f.day = p.day and (f.instrument is null or f.instrument = p.instrument)
+    where f.severity = 'page' and greatest(f.first_seen, f.resolved_at) >= (select last_time.since from last_time)
     union
     select
         p.instrument,
         p.day
     from anomalies as a
-    inner join published as p on a.instrument = p.instrument and p.day = (a.from_time at time zone 'UTC')::date
-    where a.found_at >= p.since
+    inner join quality_days as p on a.instrument = p.instrument and p.day = (a.from_time at time zone 'UTC')::date
+    where a.found_at >= (select last_time.since from last_time)
     union
     -- Verdicts come after the bars, and the bars after the trades.
     select
         p.instrument,
         p.day
     from invalidations_applied as v
-    inner join published as p on v.instrument = p.instrument and v.day = p.day
-    where v.consumer = 'bar_conformance' and v.applied_at >= p.since
+    inner join quality_days as p on v.instrument = p.instrument and v.day = p.day
+    where v.consumer = 'bar_conformance' and v.applied_at >= (select last_time.since from last_time)
 ),
 
 looked_at as materialized (
@@ -118,7 +113,7 @@ looked_at as materialized (
     where
         not (
             coalesce(c.is_dropped, false)
-            and exists (select 1 from published as p where p.instrument = d.instrument and p.day = d.day)
+            and exists (select 1 from quality_days as p where p.instrument = d.instrument and p.day = d.day)
         )
 ),
 
@@ -209,7 +204,7 @@ measured as materialized (
                     from stream_freshness as s
                     where s.instrument = l.instrument and s.looked_at >= l.day_start and s.looked_at < l.day_end
                 ),
-                (select p.freshness from published as p where p.instrument = l.instrument and p.day = l.day)
+                (select p.freshness from quality_days as p where p.instrument = l.instrument and p.day = l.day)
             ) as freshness
         ) as looks
     cross join
@@ -420,6 +415,6 @@ select
     count(*) as days,
     count(*) filter (where p.status is distinct from k.status) as changed
 from kept as k
-left join published as p on k.instrument = p.instrument and k.day = p.day
+left join quality_days as p on k.instrument = p.instrument and k.day = p.day
 cross join (select count(*) from unheld) as done
 group by k.status;
