@@ -198,6 +198,20 @@ def read_windows(
     return found, {metric: baseline for (_, metric), baseline in usual.items()}
 
 
+def busiest(database: Database) -> str | None:
+    """The instrument with the highest usual rate of trades; None where there is no baseline."""
+    with database.kept(Role.WRITER) as connection:
+        row = connection.execute(query("quality_busiest")).fetchone()
+    return None if row is None else str(row[0])
+
+
+def read_anomalies(database: Database, instrument: str, since: datetime, until: datetime) -> list[tuple[str, datetime, datetime]]:
+    """When which metric of an instrument was unusual by its baseline, as (metric, from, to)."""
+    with database.kept(Role.WRITER) as connection:
+        values = {"instrument": instrument, "since": since, "until": until}
+        return connection.execute(query("quality_seasonal_anomalies"), values).fetchall()
+
+
 def _learned(metric: str, windows: Windows) -> list[Usual]:
     values = np.where(windows.is_part[metric], np.nan, windows.values[metric])
     unit = unit_of(metric, values, windows.values["trade_rate"])
