@@ -38,7 +38,7 @@ def test_every_kind_that_is_told_has_a_rule() -> None:
         (report("crossed_book", "raw_quotes", 2 * HOUR), False, 1),
         (report("crossed_book", "raw_quotes", since=None, until=None, day=DAY), True, 0),
         (report("crossed_book", "raw_quotes", since=None, until=None, day=DAY + timedelta(days=1)), False, 1),
-        (report("crossed_book", "raw_trades"), False, 0),
+        (report("crossed_book", "raw_trades"), False, 1),
         (report("crossed_book", "raw_quotes", instrument="coinbase:ETHUSD"), False, 1),
         (report("crossed_book", "raw_quotes", instrument=None), True, 0),
         (report("frozen_feed", "raw_quotes"), False, 1),
