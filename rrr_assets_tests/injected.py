@@ -31,7 +31,7 @@ _GAPS: Final = "select stream, instrument, from_time, to_time, first_missing, la
 _FINDINGS: Final = "select rule, severity, relation, instrument, from_time, to_time, day from findings where state = 'open'"
 _ANOMALIES: Final = "select rule, relation, instrument, from_time, to_time from anomalies"
 _STORED: Final = "select count(*) from raw_trades where instrument = %s and event_time >= %s and event_time < %s"
-_QUARANTINED: Final = "select instrument, day, count(*) from quarantine where status = 'quarantined' group by 1, 2"
+_QUARANTINED: Final = "select instrument, day, count(*) from quarantine where state = 'quarantined' group by 1, 2"
 
 
 def take_in(platform: Platform, simulation: Simulation, *, is_held_back: bool = False) -> None:

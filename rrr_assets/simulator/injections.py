@@ -259,7 +259,7 @@ def deliver_wrongly(feeds: Mapping[str, Feed], placed: Placed, first_id: int) ->
 
 def missing_candle(feed: Feed, placed: Placed) -> Injection:
     """The minute of a trade, of which the 1m candle is left out."""
-    [row] = _rows_from(feed, replace(placed, rows=1))
+    row = _rows_from(feed, replace(placed, rows=1))[0]
     since_us = int(feed.time_us[row]) // MINUTE_US * MINUTE_US
     return placed.made(since_us, since_us + MINUTE_US)
 

@@ -101,7 +101,8 @@ def show(verdict: Score, clean: Score) -> None:
     console.print(rules)
     for each in verdict.kinds:
         for one in each.missed[:_SHOWN]:
-            console.print(f"not right: {one}", highlight=False)
+            place = f"{one.instrument} {'+'.join(one.streams)} {one.since:%Y-%m-%d %H:%M:%S} to {one.until:%H:%M:%S}"
+            console.print(f"not right: {one.kind} {place}, {one.rows} rows, size {one.size}", highlight=False)
     for title, pages in (("false page", verdict.false_pages), ("page on a clean day", clean.false_pages)):
         for report in _some(pages):
             console.print(f"{title}: {report}", highlight=False)
