@@ -51,14 +51,14 @@ INJECTED: Final = MappingProxyType(
         "gap": InjectedKind("page", "a gap with exactly these ids", rows=(1, 40)),
         "late": InjectedKind("page", "a gap with exactly these ids, healed once the late file is read", rows=(1, 40)),
         "dead": InjectedKind("page", "a missing interval: the feed, which has no ids, brought nothing", minutes=(15, 60)),
-        "block-duplicate": InjectedKind("page", "these rows are there twice: found as duplicates, for no id tells", rows=(20, 40)),
-        "frozen": InjectedKind("page", "a frozen feed: messages go on and all say the same", minutes=(20, 60)),
-        "crossed": InjectedKind("page", "a crossed book: the bid above the ask", minutes=(3, 30)),
-        "disorder": InjectedKind("page", "times that step back where ids rise", rows=(5, 30)),
+        "block-duplicate": InjectedKind("page", "these rows are there twice: found as duplicates, for no id tells", rows=(10, 40)),
+        "frozen": InjectedKind("page", "a frozen feed: messages go on and all say the same", minutes=(15, 60)),
+        "crossed": InjectedKind("page", "a crossed book: the bid above the ask", rows=(1, 60)),
+        "disorder": InjectedKind("page", "times that step back where ids rise", rows=(1, 30)),
         "kline-missing": InjectedKind("page", "our bar of this minute has no candle beside it: unexplained", minutes=(1, 1)),
-        "locked": InjectedKind("warn", "a locked book: the bid equals the ask", minutes=(3, 30)),
-        "clock-skew": InjectedKind("warn", "clock skew: received by a clock that is wrong by seconds", minutes=(10, 60)),
-        "late-rows": InjectedKind("warn", "late rows: received minutes after they happened", rows=(3, 20)),
+        "locked": InjectedKind("warn", "a locked book: the bid equals the ask", rows=(1, 60)),
+        "clock-skew": InjectedKind("warn", "clock skew: received by a clock that is wrong by seconds", minutes=(5, 60)),
+        "late-rows": InjectedKind("warn", "late rows: received minutes after they happened", rows=(1, 20)),
         "spike-price": InjectedKind("warn", "an anomaly: prices of one minute far from those around it", minutes=(1, 1)),
         "spike-volume": InjectedKind("warn", "an anomaly: the volume of one minute many times the usual", minutes=(1, 1)),
         "duplicate": InjectedKind("absorb", "every trade once: the repeated lines are counted as known", rows=(5, 40)),
@@ -315,7 +315,7 @@ def _shift_times(feed: Feed, placed: Placed, rows: Integers, rng: np.random.Gene
     """Shift one of the two times of rows; by how many seconds."""
     if placed.kind == "clock-skew":
         # The same for each stream: it is the clock of the machine.
-        seconds = int(placed.rng("skew").integers(8, 55)) * (1 if placed.rng("sign").random() < 0.5 else -1)
+        seconds = int(placed.rng("skew").integers(7, 55)) * (1 if placed.rng("sign").random() < 0.5 else -1)
         feed.skew(rows, seconds * _SECOND_US)
     elif placed.kind == "late-rows":
         seconds = int(rng.integers(120, 900))
