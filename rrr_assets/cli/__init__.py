@@ -28,6 +28,7 @@ _MODULES: Final = (
     "retention",
     "cost",
     "backup",
+    "quality",
 )
 
 app = typer.Typer(
