@@ -34,10 +34,10 @@ _STORED: Final = "select count(*) from raw_trades where instrument = %s and even
 _QUARANTINED: Final = "select instrument, day, count(*) from quarantine where state = 'quarantined' group by 1, 2"
 
 
-def take_in(platform: Platform, simulation: Simulation, *, is_held_back: bool = False) -> None:
-    """Take in the day's files, or those that were held back, a day at a time."""
+def take_in(platform: Platform, *simulations: Simulation, is_held_back: bool = False) -> None:
+    """Take in the days' files, or those that were held back, a day at a time."""
     days: dict[tuple[date, str], list[Path]] = defaultdict(list)
-    for file in simulation.files:
+    for file in (each for simulation in simulations for each in simulation.files):
         if file.is_held_back == is_held_back:
             days[file.day, file.format].append(file.path)
     for (_, form), paths in days.items():

@@ -173,7 +173,7 @@ def place_injections(
     """Choose `number` places, each kind as often as the others, no two in one slot of an instrument.
 
     A missing file takes the whole day of its instrument, between two days that have theirs; there is one in ten instruments and days at
-    most, so that there is room for the others.
+    most, and at least one, so that there is room for the others.
 
     Raises:
         ValueError: there is no room, or no instrument for a kind.
@@ -187,7 +187,7 @@ def place_injections(
     rng = generator(seed, "injections")
     free = {(each.instrument, day): set(range(SLOTS)) for each in markets for day in days}
     placed: list[Placed] = []
-    for kind in _wanted(kinds, number, len(markets) * (len(days) - 2) // 10):
+    for kind in _wanted(kinds, number, max(len(markets) * (len(days) - 2) // 10, 1) if len(days) > 2 else 0):
         is_whole = kind == "file-missing"
         cells = [
             (market, options, day, slot)
@@ -208,7 +208,7 @@ def _wanted(kinds: Sequence[str], number: int, most_missing: int) -> list[str]:
     others = [kind for kind in kinds if kind != "file-missing"]
     if len(others) == len(kinds):
         return [kinds[each % len(kinds)] for each in range(number)]
-    missing = min(number // len(kinds), max(most_missing, 0)) if others else number
+    missing = min(number // len(kinds), most_missing) if others else number
     return ["file-missing"] * missing + [others[each % len(others)] for each in range(number - missing)]
 
 
