@@ -52,6 +52,7 @@ class Sla(_Part):
     """What is promised. `objective` of days, rows or looks; freshness is promised where seconds are given."""
 
     objective: Share = 0.999
+    due_seconds: Seconds = Field(3600, description="How long after a day's end what is expected of it may still come.")
     freshness_seconds: dict[str, Seconds] = Field(default_factory=dict, description="By stream: trades, agg_trades, quotes, depth.")
 
 
@@ -128,7 +129,7 @@ class QualitySettings(_Part):
         for scope in reversed(scopes(instrument)):
             if scope in self.sla:
                 return self.sla[scope]
-        return Sla()
+        return Sla.model_validate({})
 
 
 def scopes(instrument: str) -> tuple[str, str, str]:
