@@ -40,7 +40,9 @@ LEAST_OVERALL: Final = 288
 """Windows from which an instrument has a baseline at all: a day of them."""
 
 SUSTAINED: Final = 2
-"""So many windows beyond the threshold make an anomaly, or one that is as many times beyond it: of five minutes alone too many are odd."""
+"""So many windows beyond the threshold make an anomaly, or as much in one or in several: of five minutes alone too many are odd."""
+
+_BEYOND: Final = 2 / 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +64,15 @@ class Usual:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """Consecutive windows that are unusual in one direction: positions [first, last], and that of the one farthest off."""
+    """Consecutive windows that are unusual in one direction: positions [first, last], and that of the one farthest off.
+
+    `score` is that of all of them together, the sum over the root of their number (Stouffer et al., The American Soldier, 1949).
+    """
 
     first: int
     last: int
     peak: int
+    score: float
 
 
 def hours_of_week(starts: Integers) -> Integers:
@@ -153,15 +159,16 @@ def scored(starts: Integers, values: Floats, usual: list[Usual]) -> Floats:
 def runs(starts: Integers, scores: Floats, threshold: float) -> Iterator[Run]:
     """The anomalies among windows in order of time.
 
-    Windows that follow each other and lie beyond half the threshold on one side are one run. It is an anomaly where `SUSTAINED` of its
-    windows are beyond the threshold, or one is beyond it as many times.
+    Windows that follow each other and lie beyond two thirds of the threshold on one side are one run. It is an anomaly where its scores add
+    up to `SUSTAINED` thresholds: two windows beyond the threshold, three beyond two thirds of it, or one twice as far. Its score as a whole
+    is then no less than the threshold.
 
     Args:
         starts: of the windows, in seconds since 1970 UTC, each once, rising.
         scores: see `scored`; one that is not known ends a run.
         threshold: robust standard deviations.
     """
-    side = np.where(np.isfinite(scores) & (np.abs(scores) >= threshold / 2), np.sign(scores), 0.0)
+    side = np.where(np.isfinite(scores) & (np.abs(scores) >= threshold * _BEYOND), np.sign(scores), 0.0)
     begins = np.flatnonzero(np.diff(side, prepend=0.0) != 0)
     after_hole = np.flatnonzero(np.diff(starts, prepend=starts[:1]) > WINDOW_SECONDS)
     edges = np.unique(np.concatenate([begins, after_hole, [len(side)]]))
@@ -169,8 +176,9 @@ def runs(starts: Integers, scores: Floats, threshold: float) -> Iterator[Run]:
         if side[first] == 0:
             continue
         sizes = np.abs(scores[first:end])
-        if np.count_nonzero(sizes >= threshold) >= SUSTAINED or np.max(sizes) >= SUSTAINED * threshold:
-            yield Run(int(first), int(end) - 1, int(first) + int(np.argmax(sizes)))
+        total = float(np.sum(sizes))
+        if total >= SUSTAINED * threshold:
+            yield Run(int(first), int(end) - 1, int(first) + int(np.argmax(sizes)), total / float(np.sqrt(len(sizes))))
 
 
 def _usual(metric: str, x: Floats) -> tuple[float, float]:
