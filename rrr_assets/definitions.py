@@ -29,6 +29,7 @@ from rrr_assets.contracts.bars import BARS
 from rrr_assets.contracts.information_bars import INFORMATION_BARS
 from rrr_assets.quality.alerting import ALERTING_SENSORS
 from rrr_assets.quality.assets import bar_conformance
+from rrr_assets.quality.baselines import BASELINE_ASSETS, BASELINE_JOBS, BASELINE_SCHEDULES
 from rrr_assets.quality.live import LIVE_BARS_CHECKS, LIVE_BARS_JOB, LIVE_BARS_SCHEDULE
 from rrr_assets.quality.report_asset import QUALITY_REPORT_ASSETS, QUALITY_REPORT_JOBS, QUALITY_REPORT_SCHEDULES
 from rrr_assets.resources.lake import Lake
@@ -76,6 +77,7 @@ def build_defs(overrides: Mapping[str, Any] | None = None) -> dg.Definitions:
             cost_report,
             *BACKUP_ASSETS,
             *QUALITY_REPORT_ASSETS,
+            *BASELINE_ASSETS,
         ],
         asset_checks=LIVE_BARS_CHECKS,
         jobs=[
@@ -90,6 +92,7 @@ def build_defs(overrides: Mapping[str, Any] | None = None) -> dg.Definitions:
             COST_JOB,
             *BACKUP_JOBS,
             *QUALITY_REPORT_JOBS,
+            *BASELINE_JOBS,
         ],
         schedules=[
             daily_close(main_job),
@@ -101,6 +104,7 @@ def build_defs(overrides: Mapping[str, Any] | None = None) -> dg.Definitions:
             COST_SCHEDULE,
             *BACKUP_SCHEDULES,
             *QUALITY_REPORT_SCHEDULES,
+            *BASELINE_SCHEDULES,
         ],
         sensors=[landing_sensor(main_job), invalidation_sensor(refresh_job), backup_log, *ALERTING_SENSORS],
         resources={"warehouse": Warehouse(), "lake": Lake(), **(overrides or {})},

@@ -45,13 +45,14 @@ class Thresholds(_Part):
     clock_skew_seconds: Seconds = Field(5, description="How far the receive time may be from the event time, beyond the usual lag.")
     frozen_seconds: Seconds = Field(600, description="How long a feed may repeat the same values while messages go on.")
     late_seconds: Seconds = Field(60, description="From what lag between event and receive time on a row is late.")
-    seasonal_z: Ratio = Field(6, description="Robust z-score against the hour of the week from which on it is an anomaly.")
+    seasonal_z: Ratio = Field(6, description="Robust z-score against the hour of the week that two windows must reach, or as much.")
 
 
 class Sla(_Part):
     """What is promised. `objective` of days, rows or looks; freshness is promised where seconds are given."""
 
     objective: Share = 0.999
+    due_seconds: Seconds = Field(3600, description="How long after a day's end what is expected of it may still come.")
     freshness_seconds: dict[str, Seconds] = Field(default_factory=dict, description="By stream: trades, agg_trades, quotes, depth.")
 
 
@@ -158,7 +159,7 @@ class QualitySettings(_Part):
         for scope in reversed(scopes(instrument)):
             if scope in self.sla:
                 return self.sla[scope]
-        return Sla()
+        return Sla.model_validate({})
 
 
 def scopes(instrument: str) -> tuple[str, str, str]:

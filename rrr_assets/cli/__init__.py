@@ -34,6 +34,7 @@ _MODULES: Final = (
     "metrics",
     "alerts",
     "watchdog",
+    "quality_status",
 )
 
 app = typer.Typer(

@@ -111,6 +111,19 @@ def _scale(is_asked_for: bool) -> list[Figure]:
     return scale.measure(*scale.SIZE) if is_asked_for or IS_FULL else []
 
 
+def _seasons(is_asked_for: bool) -> list[Figure]:
+    from rrr_assets_tests.bench import seasons
+
+    return seasons.measure() if is_asked_for or IS_FULL else seasons.measure(seasons.SEEDS[:1])
+
+
+def _defects(is_asked_for: bool) -> list[Figure]:
+    from rrr_assets_tests.bench import defects
+
+    # Two times thirty days are a quarter of an hour.
+    return defects.measure() if is_asked_for or IS_FULL else defects.measure(days=3, injections=100)
+
+
 PARTS: dict[str, Callable[[bool], list[Figure]]] = {
     "ingest": _ingest,
     "ingest_timescaledb": _ingest_timescaledb,
@@ -122,5 +135,7 @@ PARTS: dict[str, Callable[[bool], list[Figure]]] = {
     "graph": _graph,
     "loading": _loading,
     "scale": _scale,
+    "defects": _defects,
+    "seasons": _seasons,
 }
 """Each part by its name; told whether it was asked for by name."""
