@@ -32,6 +32,7 @@ from rrr_assets.quality.live import LIVE_BARS_CHECKS, LIVE_BARS_JOB, LIVE_BARS_S
 from rrr_assets.resources.lake import Lake
 from rrr_assets.resources.warehouse import Warehouse
 from rrr_assets.ticks.assets import landing_files, raw_agg_trades, raw_depth, raw_quotes, raw_trades, venue_bars
+from rrr_assets.ticks.healing_assets import HEALING_ASSETS, HEALING_JOBS, HEALING_SENSORS
 from rrr_assets.ticks.schedules import daily_close
 from rrr_assets.ticks.sensors import accept_landing_files, landing_sensor
 
@@ -64,6 +65,7 @@ def build_defs(overrides: Mapping[str, Any] | None = None) -> dg.Definitions:
     return dg.Definitions(
         assets=[
             landing_files,
+            *HEALING_ASSETS,
             *ticks,
             *bars,
             bar_conformance,
@@ -86,6 +88,7 @@ def build_defs(overrides: Mapping[str, Any] | None = None) -> dg.Definitions:
             DRILL_JOB,
             COST_JOB,
             *BACKUP_JOBS,
+            *HEALING_JOBS,
         ],
         schedules=[
             daily_close(main_job),
@@ -97,7 +100,7 @@ def build_defs(overrides: Mapping[str, Any] | None = None) -> dg.Definitions:
             COST_SCHEDULE,
             *BACKUP_SCHEDULES,
         ],
-        sensors=[landing_sensor(main_job), invalidation_sensor(refresh_job), backup_log],
+        sensors=[landing_sensor(main_job), invalidation_sensor(refresh_job), backup_log, *HEALING_SENSORS],
         resources={"warehouse": Warehouse(), "lake": Lake(), **(overrides or {})},
         # The work is vectorised and inside engines: a process per step would cost seconds and gain nothing.
         executor=dg.in_process_executor,
