@@ -63,7 +63,14 @@ def gap_healing(context: dg.AssetExecutionContext, config: HealingConfig, wareho
     with failures_told(context, days, DayReports(context)):
         chosen = config.gap_ids or [gap.gap_id for gap in due(warehouse.database(), settings.sources, days=days)]
         attempts = heal(
-            Home.current(), warehouse.database(), chosen, settings, take_in, run_id=run_id, at_once=config.at_once, say=context.log.info
+            Home.current(),
+            warehouse.database(),
+            chosen,
+            settings,
+            take_in,
+            run_id=context.run.run_id,
+            at_once=config.at_once,
+            say=context.log.info,
         )
         for day in days:
             _tell(context, day, [attempt for attempt in attempts if attempt.gap.days[0] == day])

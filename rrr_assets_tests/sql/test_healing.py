@@ -275,6 +275,7 @@ def test_rows_without_ids_come_from_a_mirror_of_their_format(platform: Platform,
 
 CHILD = """
 import sys
+from pathlib import Path
 from rrr_assets.calc.quality_config import Healing, HealingSource
 from rrr_assets.sources.download import Patience
 from rrr_assets.ticks.healing import heal
@@ -284,7 +285,7 @@ from rrr_assets.warehouse.load import load_day
 from rrr_assets_tests.platform import Platform
 
 name, home, ids = sys.argv[1], sys.argv[2], [int(word) for word in sys.argv[3:]]
-platform = Platform(Database.current(name), Home(home))
+platform = Platform(Database.current(name), Home(Path(home)))
 settings = Healing(sources=(HealingSource(name="archive", kind="binance-vision"),))
 done = heal(
     platform.home, platform.database, ids, settings, lambda stream, day: platform.load(stream, load_day, [day]),
@@ -309,3 +310,68 @@ def test_two_at_once_ask_once_and_store_once(undamaged: Digest, platform: Platfo
     assert [path for path, _ in venue.requests].count(PATH) == 1
     assert content(platform) == undamaged
     assert_each_once(platform)
+
+
+@pytest.mark.crash
+@pytest.mark.parametrize(
+    "place", ["healing.claimed", "accept.settled", "healing.fetched", "load.before_commit", "load.after_commit", "healing.loaded"]
+)
+def test_killed_at_every_step_the_next_one_heals_it(
+    undamaged: Digest, platform: Platform, venue: VenueServer, tmp_path: Path, place: str
+) -> None:
+    damaged(platform, tmp_path)
+    killed = child(platform, RRR_FAULT_POINT=place)
+    out, _ = killed.communicate(timeout=120)
+    assert killed.returncode == -signal.SIGKILL, out
+    stored = platform.rows("select count(*) from raw_trades")
+    is_stored = place in {"load.after_commit", "healing.loaded"}
+    assert stored == [(len(WHOLE) - (0 if is_stored else len(MISSING)),)]
+    states = platform.rows("select state, count(*) from gaps group by 1")
+    assert states == [("healed" if is_stored else "healing", 3)]
+    # Nobody takes them from a run that may still be at them, until its time is over.
+    assert healing(platform) == []
+    platform.rows("update gaps set next_attempt_at = clock_timestamp() where state = 'healing' returning 1")
+    assert {attempt.outcome for attempt in healing(platform, at_once=False)} == (set() if is_stored else {"healed"})
+    assert content(platform) == undamaged
+    assert_each_once(platform)
+    assert venue.files
+
+
+def test_aggregated_trades_and_klines_come_from_the_archive_too(platform: Platform, venue: VenueServer, tmp_path: Path) -> None:
+    folder = "data/spot/daily"
+    whole = [f"{n},42000.5,0.5,{2 * n},{2 * n + 1},{1704067200000 + n * 60_000},True,True" for n in range(1, 1001)]
+    bars = [f"{1704067200000 + n * 60_000},1,2,1,2,10,{1704067200000 + n * 60_000 + 59_999},15,3,5,7.5,0" for n in range(1440)]
+    for kind, name, lines in (("aggTrades", "aggTrades", whole), ("klines", "1m", bars)):
+        part = f"klines/BTCUSDT/1m/BTCUSDT-1m-{OLD_DAY}" if kind == "klines" else f"{kind}/BTCUSDT/BTCUSDT-{name}-{OLD_DAY}"
+        venue.files[f"{folder}/{part}.zip"] = zipped(f"BTCUSDT-{name}-{OLD_DAY}.csv", lines)
+        damaged_file = tmp_path / f"BTCUSDT-{name}-{OLD_DAY}.zip"
+        damaged_file.write_bytes(zipped(f"BTCUSDT-{name}-{OLD_DAY}.csv", [*lines[:700], *lines[720:]]))
+        platform.take_in(damaged_file, f"binance-vision-{kind.lower()}")
+    assert (f"{NAME}", "agg_trades", 701, 720) in platform.rows("select instrument, stream, first_missing, last_missing from gaps")
+    attempts = healing(platform)
+    assert {attempt.gap.stream: attempt.outcome for attempt in attempts}["agg_trades"] == "healed"
+    assert platform.rows("select count(*), count(distinct sequence) from raw_agg_trades") == [(1000, 1000)]
+
+
+def test_a_day_that_never_came_is_fetched(undamaged: Digest, platform: Platform, venue: VenueServer, tmp_path: Path) -> None:
+    """A gap of the kind file: nothing is held of the day."""
+    platform.rows(
+        "insert into gaps (instrument, stream, kind, from_time, to_time, cause, state, first_seen, changed_at, evidence)"
+        " values (%s, 'trades', 'file', %s, %s, 'file_missing', 'open', now(), now(), '{}') returning 1",
+        NAME, datetime(2024, 1, 1, tzinfo=UTC), datetime(2024, 1, 2, tzinfo=UTC),
+    )  # fmt: skip
+    del venue.files[PATH]
+    (attempt,) = healing(platform)
+    assert (attempt.outcome, attempt.rows) == ("failed", 0)
+    assert "no such file (404)" in str(attempt.reason)
+    venue.files[PATH] = vision(tmp_path / "late", WHOLE, OLD_DAY).read_bytes()
+    (attempt,) = healing(platform)
+    assert (attempt.outcome, attempt.rows) == ("healed", len(WHOLE))
+    assert content(platform) == undamaged
+
+
+def zipped(name: str, lines: Sequence[str]) -> bytes:
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr(zipfile.ZipInfo(name), "\n".join(lines) + "\n")
+    return made.getvalue()
