@@ -28,6 +28,7 @@ _MODULES: Final = (
     "retention",
     "cost",
     "backup",
+    "healing",
 )
 
 app = typer.Typer(

@@ -15,7 +15,7 @@ from typing import Any, Final
 import httpx
 
 from rrr_assets.sources.binance_vision import venue_symbol
-from rrr_assets.sources.download import Downloader, DownloadFailed, write_whole
+from rrr_assets.sources.download import Downloader, DownloadFailed, without_user, write_whole
 
 KEY_HEADER: Final = "X-MBX-APIKEY"
 
@@ -74,7 +74,7 @@ def pages(
         asked = url.copy_merge_params({"symbol": symbol, "fromId": first, "limit": until - first + 1})
         is_here = path.is_file()
         text = path.read_text("utf-8") if is_here else downloader.read(str(asked), headers).decode("utf-8", "replace")
-        mine = [(number, raw) for number, raw in _elements(str(url), text) if number is None or first <= number <= until]
+        mine = [(number, raw) for number, raw in _elements(without_user(str(url)), text) if number is None or first <= number <= until]
         numbers = [number for number, _ in mine if number is not None]
         if not numbers:
             path.unlink(missing_ok=True)

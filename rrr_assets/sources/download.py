@@ -113,7 +113,7 @@ class _Version:
 
     @classmethod
     def of(cls, url: str, answer: httpx.Response) -> "_Version":
-        return cls(_without_user(url), answer.headers.get("etag"), answer.headers.get("last-modified"))
+        return cls(without_user(url), answer.headers.get("etag"), answer.headers.get("last-modified"))
 
     @property
     def condition(self) -> str | None:
@@ -240,7 +240,7 @@ class Downloader:
         if published not in {None, found}:
             _discard(part)
             raise WrongChecksum(
-                _without_user(url),
+                without_user(url),
                 f"its sha256 is {found}, but its .CHECKSUM says {published}; it was fetched anew once, and was no better",
                 "Nothing of it was kept. Try again later; if that does not help, the venue has to mend it",
             )
@@ -274,7 +274,7 @@ class Downloader:
             return retrying(attempt)
         except _Passing as failure:
             raise DownloadFailed(
-                _without_user(url),
+                without_user(url),
                 f"{failure.reason}; {most} attempts failed",
                 "What came of it is kept: ask again later, and it goes on",
                 failure.least_wait_seconds,
@@ -291,7 +291,7 @@ class Downloader:
     def _tell(self, url: str, state: RetryCallState) -> None:
         failure = state.outcome.exception() if state.outcome else None
         wait_seconds = state.next_action.sleep if state.next_action else 0
-        self._say(f"{_without_user(url)}: {failure}. Trying again in {wait_seconds:.1f} s")
+        self._say(f"{without_user(url)}: {failure}. Trying again in {wait_seconds:.1f} s")
 
     # --- one attempt ------------------------------------------------------------------------------------------------
 
@@ -344,7 +344,7 @@ class Downloader:
             for piece in answer.iter_raw():
                 content += piece
                 if len(content) > _ANSWER_BYTES:
-                    raise DownloadFailed(_without_user(url), f"it answers with more than {_ANSWER_BYTES >> 20} MiB", "Check the address")
+                    raise DownloadFailed(without_user(url), f"it answers with more than {_ANSWER_BYTES >> 20} MiB", "Check the address")
         return bytes(content)
 
     def _read_checksum(self, url: str) -> str:
@@ -376,14 +376,14 @@ class Downloader:
         status = answer.status_code
         if status in _GONE:
             raise NoSuchFile(
-                _without_user(url),
+                without_user(url),
                 f"the venue has no such file ({status})",
                 "A day is published during the day after. Check the symbol, and since when it is traded",
             )
         if status == _BANNED:
             asked_seconds = _retry_after_seconds(answer.headers.get("retry-after"))
             raise DownloadFailed(
-                _without_user(url),
+                without_user(url),
                 f"the server has shut us out ({status}) for {asked_seconds:.0f} s",
                 "Try again after that, and more slowly",
                 asked_seconds,
@@ -392,7 +392,7 @@ class Downloader:
             asked_seconds = _retry_after_seconds(answer.headers.get("retry-after"))
             if asked_seconds > self._patience.longest_asked_seconds:
                 raise DownloadFailed(
-                    _without_user(url),
+                    without_user(url),
                     f"the server is busy ({status}) and asks for a wait of {asked_seconds:.0f} s",
                     "Try again after that",
                     asked_seconds,
@@ -400,7 +400,7 @@ class Downloader:
             raise _Passing(f"the server answers {status} {answer.reason_phrase}", asked_seconds)
         if status not in {httpx.codes.OK, httpx.codes.PARTIAL_CONTENT, httpx.codes.REQUESTED_RANGE_NOT_SATISFIABLE}:
             raise DownloadFailed(
-                _without_user(url),
+                without_user(url),
                 f"the server answers {status} {answer.reason_phrase}",
                 "Check the base address, and whether you may read it",
             )
@@ -438,7 +438,7 @@ def _retry_after_seconds(text: str | None) -> float:
     return max(0.0, (until - datetime.now(UTC)).total_seconds())
 
 
-def _without_user(url: str) -> str:
+def without_user(url: str) -> str:
     """An address as it may be printed."""
     return str(httpx.URL(url).copy_with(userinfo=b""))
 
@@ -463,7 +463,7 @@ def _noted(part: Path, url: str) -> _Version | None:
     if not (part.is_file() and note.is_file()):
         return None
     version = _Version(**json.loads(note.read_text("utf-8")))
-    return version if version.url == _without_user(url) else None
+    return version if version.url == without_user(url) else None
 
 
 def _discard(part: Path) -> None:

@@ -1,8 +1,10 @@
 """Healing against sources that misbehave: a gap closes when its ids are there, and stays open with the reason until then."""
 
+import io
+import multiprocessing
 import os
-import subprocess
-import sys
+import signal
+import zipfile
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -17,6 +19,7 @@ from rrr_assets.calc.quality_config import Healing, HealingSource
 from rrr_assets.sources.download import Patience
 from rrr_assets.ticks.healing import Attempt, heal
 from rrr_assets.warehouse.connect import Database
+from rrr_assets.warehouse.home import Home
 from rrr_assets.warehouse.load import load_day
 from rrr_assets.warehouse.load_bars import load_bars_day
 from rrr_assets.warehouse.undo import undo_batch
@@ -273,40 +276,41 @@ def test_rows_without_ids_come_from_a_mirror_of_their_format(platform: Platform,
 
 # --- killed, and two at once --------------------------------------------------------------------------------------
 
-CHILD = """
-import sys
-from pathlib import Path
-from rrr_assets.calc.quality_config import Healing, HealingSource
-from rrr_assets.sources.download import Patience
-from rrr_assets.ticks.healing import heal
-from rrr_assets.warehouse.connect import Database
-from rrr_assets.warehouse.home import Home
-from rrr_assets.warehouse.load import load_day
-from rrr_assets_tests.platform import Platform
-
-name, home, ids = sys.argv[1], sys.argv[2], [int(word) for word in sys.argv[3:]]
-platform = Platform(Database.current(name), Home(Path(home)))
-settings = Healing(sources=(HealingSource(name="archive", kind="binance-vision"),))
-done = heal(
-    platform.home, platform.database, ids, settings, lambda stream, day: platform.load(stream, load_day, [day]),
-    run_id=None, at_once=True, say=print, patience=Patience(attempts=2),
-)
-print(len(done), "attempts")
-"""
+# A server of processes that are forked from one without threads, with everything imported.
+context = multiprocessing.get_context("forkserver")
+context.set_forkserver_preload(["rrr_assets.ticks.healing", "rrr_assets_tests.platform", "rrr_assets.venues.binance_vision", "pgpq"])
 
 
-def child(platform: Platform, **environment: str) -> subprocess.Popen[str]:
-    ids = [str(row[0]) for row in platform.rows("select gap_id from gaps where state = 'open' order by 1")]
-    words = [sys.executable, "-c", CHILD, platform.database.name, str(platform.home.root), *ids]
-    return subprocess.Popen(words, env={**os.environ, **environment}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+def healed_apart(environment: dict[str, str], database: str, home: str, gap_ids: Sequence[int], notes: Path) -> None:
+    """Heal some gaps as a process of its own, and note how many attempts were made."""
+    os.environ.update(environment)
+    platform = Platform(Database.current(database), Home(Path(home)))
+    done = heal(
+        platform.home, platform.database, gap_ids, Healing(sources=(ARCHIVE,)),
+        lambda stream, day: platform.load(stream, load_day, [day]),  # type: ignore[arg-type, return-value]  # nothing is made of it
+        run_id=None, at_once=True, say=print, patience=QUICK,
+    )  # fmt: skip
+    notes.write_text(str(len(done)))
+
+
+def apart(platform: Platform, notes: Path, **environment: str) -> multiprocessing.process.BaseProcess:
+    """Start a process that heals all that is open."""
+    named = {name: os.environ.get(name, "") for name in ("RRR_HOME", "RRR_DATABASE_URL", "RRR_BINANCE_VISION_URL", "NO_PROXY")}
+    gap_ids = [row[0] for row in platform.rows("select gap_id from gaps where state = 'open' order by 1")]
+    words = ({**named, **environment}, platform.database.name, str(platform.home.root), gap_ids, notes)
+    child = context.Process(target=healed_apart, args=words)
+    child.start()
+    return child
 
 
 def test_two_at_once_ask_once_and_store_once(undamaged: Digest, platform: Platform, venue: VenueServer, tmp_path: Path) -> None:
     damaged(platform, tmp_path)
     venue.answers[PATH] = [Answer(bytes_at_once=500, pause_seconds=0.1)]
-    both = [child(platform) for _ in range(2)]
-    told = [process.communicate(timeout=120)[0].splitlines()[-1] for process in both]
-    assert sorted(told) == ["0 attempts", "3 attempts"]
+    both = [apart(platform, tmp_path / f"{number}.notes") for number in range(2)]
+    for process in both:
+        process.join(120)
+        assert process.exitcode == 0
+    assert sorted((tmp_path / f"{number}.notes").read_text() for number in range(2)) == ["0", "3"]
     assert [path for path, _ in venue.requests].count(PATH) == 1
     assert content(platform) == undamaged
     assert_each_once(platform)
@@ -320,9 +324,9 @@ def test_killed_at_every_step_the_next_one_heals_it(
     undamaged: Digest, platform: Platform, venue: VenueServer, tmp_path: Path, place: str
 ) -> None:
     damaged(platform, tmp_path)
-    killed = child(platform, RRR_FAULT_POINT=place)
-    out, _ = killed.communicate(timeout=120)
-    assert killed.returncode == -signal.SIGKILL, out
+    killed = apart(platform, tmp_path / "notes", RRR_FAULT_POINT=place)
+    killed.join(120)
+    assert killed.exitcode == -signal.SIGKILL
     stored = platform.rows("select count(*) from raw_trades")
     is_stored = place in {"load.after_commit", "healing.loaded"}
     assert stored == [(len(WHOLE) - (0 if is_stored else len(MISSING)),)]
@@ -338,28 +342,37 @@ def test_killed_at_every_step_the_next_one_heals_it(
 
 
 def test_aggregated_trades_and_klines_come_from_the_archive_too(platform: Platform, venue: VenueServer, tmp_path: Path) -> None:
-    folder = "data/spot/daily"
-    whole = [f"{n},42000.5,0.5,{2 * n},{2 * n + 1},{1704067200000 + n * 60_000},True,True" for n in range(1, 1001)]
-    bars = [f"{1704067200000 + n * 60_000},1,2,1,2,10,{1704067200000 + n * 60_000 + 59_999},15,3,5,7.5,0" for n in range(1440)]
-    for kind, name, lines in (("aggTrades", "aggTrades", whole), ("klines", "1m", bars)):
-        part = f"klines/BTCUSDT/1m/BTCUSDT-1m-{OLD_DAY}" if kind == "klines" else f"{kind}/BTCUSDT/BTCUSDT-{name}-{OLD_DAY}"
-        venue.files[f"{folder}/{part}.zip"] = zipped(f"BTCUSDT-{name}-{OLD_DAY}.csv", lines)
-        damaged_file = tmp_path / f"BTCUSDT-{name}-{OLD_DAY}.zip"
-        damaged_file.write_bytes(zipped(f"BTCUSDT-{name}-{OLD_DAY}.csv", [*lines[:700], *lines[720:]]))
-        platform.take_in(damaged_file, f"binance-vision-{kind.lower()}")
-    assert (f"{NAME}", "agg_trades", 701, 720) in platform.rows("select instrument, stream, first_missing, last_missing from gaps")
+    start = 1704067200000
+    trades = [f"{n},42000.50000000,0.5,{2 * n},{2 * n + 1},{start + n * 60_000},True,True" for n in range(1, 1001)]
+    minutes = [start + n * 60_000 for n in range(1440)]
+    bars = [f"{at},{','.join(['1.00000000'] * 5)},{at + 59_999},1.00000000,3,0.50000000,0.50000000,0" for at in minutes]
+    for place, name, lines in (("aggTrades/BTCUSDT", "aggTrades", trades), ("klines/BTCUSDT/1m", "1m", bars)):
+        named = f"BTCUSDT-{name}-{OLD_DAY}"
+        venue.files[f"data/spot/daily/{place}/{named}.zip"] = zipped(f"{named}.csv", lines)
+    part = tmp_path / f"BTCUSDT-aggTrades-{OLD_DAY}.zip"
+    part.write_bytes(zipped(f"{part.stem}.csv", [*trades[:700], *trades[720:]]))
+    platform.take_in(part, "binance-vision-aggtrades")
+    lost(platform, "venue_bars_1m")
     attempts = healing(platform)
-    assert {attempt.gap.stream: attempt.outcome for attempt in attempts}["agg_trades"] == "healed"
+    assert {attempt.gap.stream: (attempt.outcome, attempt.rows) for attempt in attempts} == {
+        "agg_trades": ("healed", 20),
+        "venue_bars_1m": ("healed", 1440),
+    }
     assert platform.rows("select count(*), count(distinct sequence) from raw_agg_trades") == [(1000, 1000)]
+    assert platform.rows("select count(*) from venue_bars") == [(1440,)]
 
 
-def test_a_day_that_never_came_is_fetched(undamaged: Digest, platform: Platform, venue: VenueServer, tmp_path: Path) -> None:
+def lost(platform: Platform, stream: str) -> None:
     """A gap of the kind file: nothing is held of the day."""
     platform.rows(
         "insert into gaps (instrument, stream, kind, from_time, to_time, cause, state, first_seen, changed_at, evidence)"
-        " values (%s, 'trades', 'file', %s, %s, 'file_missing', 'open', now(), now(), '{}') returning 1",
-        NAME, datetime(2024, 1, 1, tzinfo=UTC), datetime(2024, 1, 2, tzinfo=UTC),
+        " values (%s, %s, 'file', %s, %s, 'file_missing', 'open', now(), now(), '{}') returning 1",
+        NAME, stream, datetime(2024, 1, 1, tzinfo=UTC), datetime(2024, 1, 2, tzinfo=UTC),
     )  # fmt: skip
+
+
+def test_a_day_that_never_came_is_fetched(undamaged: Digest, platform: Platform, venue: VenueServer, tmp_path: Path) -> None:
+    lost(platform, "trades")
     del venue.files[PATH]
     (attempt,) = healing(platform)
     assert (attempt.outcome, attempt.rows) == ("failed", 0)
