@@ -16,11 +16,9 @@ if TYPE_CHECKING:
     from rrr_assets.warehouse.connect import Database
 
 
-def register(app: typer.Typer) -> None:
-    known = [group.typer_instance for group in app.registered_groups if group.name == "gaps"]
-    gaps_app = known[0] if known and known[0] is not None else typer.Typer(no_args_is_help=True, help="What is missing.")
-    if not known:
-        app.add_typer(gaps_app, name="gaps")
+def register(_: typer.Typer) -> None:
+    from rrr_assets.cli.gaps import gaps_app
+
     gaps_app.command()(heal)
 
 
@@ -75,7 +73,7 @@ class _Told:
         """For machines."""
         gap = self.gap
         return {
-            "gap_id": gap.gap_id,
+            "id": gap.gap_id,
             "instrument": gap.instrument,
             "stream": gap.stream,
             "missing": gap.told,
@@ -125,7 +123,7 @@ def _print(told: Sequence[_Told]) -> None:
 
     rows = [
         {
-            "gap": each.gap.gap_id,
+            "id": each.gap.gap_id,
             "instrument": each.gap.instrument,
             "stream": each.gap.stream,
             "missing": each.gap.told,
@@ -137,7 +135,7 @@ def _print(told: Sequence[_Told]) -> None:
         for each in told
         for attempt in each.attempts or [{"source": "", "rows": 0, "reason": None}]
     ]
-    names = ("gap", "instrument", "stream", "missing", "state", "source", "rows", "reason")
-    kinds = {"gap": pa.int64(), "rows": pa.int64()}
+    names = ("id", "instrument", "stream", "missing", "state", "source", "rows", "reason")
+    kinds = {"id": pa.int64(), "rows": pa.int64()}
     schema = pa.schema([pa.field(name, kinds.get(name, pa.string())) for name in names])
     emit(pa.Table.from_pylist(rows, schema), None)

@@ -137,6 +137,8 @@ def _store(
     went, why_not = lake.take_in(warehouse.database(), stream, day, files, run_id, raw_lines, to)
     loaded = warehouse.load_day(stream, day, files, run_id, raw_lines) if went is None else went.loaded
     warehouse.forget_staged([day])
+    if any(file.space == "ordinal" for file in files):
+        warehouse.find_silences(stream, day, run_id)
     return loaded, went, why_not
 
 

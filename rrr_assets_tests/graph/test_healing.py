@@ -176,7 +176,7 @@ def test_what_cannot_be_healed_rests_and_is_asked_for_again_under_another_key(
     done = rrr("gaps", "heal", str(gap_id), "--json")
     assert done.returncode == 0, done.stderr
     told_json = json.loads(done.stdout)
-    assert [(gap["gap_id"], gap["state"], gap["attempts"][0]["rows"]) for gap in told_json["gaps"]] == [(gap_id, "healed", 10)]
+    assert [(gap["id"], gap["state"], gap["attempts"][0]["rows"]) for gap in told_json["gaps"]] == [(gap_id, "healed", 10)]
     assert len(told_json["runs"]) == 1
     assert rows("select count(*) from bars_1m where bar_start::date = %s and not is_complete", day) == [(0,)]
 
