@@ -23,7 +23,7 @@ def register(_: typer.Typer) -> None:
 
 
 def heal(
-    gap_ids: Annotated[list[int] | None, typer.Argument(metavar="[ID...]", help="Only these gaps.", show_default=False)] = None,
+    gap_ids: Annotated[list[int] | None, typer.Argument(metavar="ID", help="Only these gaps.", show_default=False)] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Answer as JSON.")] = False,
 ) -> None:
     """Fetch what gaps miss from the configured sources, and take it in.

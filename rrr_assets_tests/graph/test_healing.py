@@ -162,14 +162,17 @@ def test_what_cannot_be_healed_rests_and_is_asked_for_again_under_another_key(
     execute("delete from alert_mutes")
     run = instance.create_run_for_job(defs.resolve_job_def("heal_gaps"), tags=dict(after.tags), status=dg.DagsterRunStatus.STARTED)
     assert tick(instance)[0] == []
-    # It dies with the gap in its hands: that is free at once.
+    # It dies with the gap in its hands: that is free at once, and asked for again after a rest.
     execute(
         "update gaps set state = 'healing', next_attempt_at = now() + interval '10 min',"
         " evidence = evidence || jsonb_build_object('claim', jsonb_build_object('run_id', %s::text)) where gap_id = %s",
         run.run_id, gap_id,
     )  # fmt: skip
     instance.report_run_failed(run, message="it was killed")
-    (freed,), _ = tick(instance)
+    assert tick(instance)[0] == []
+    assert gaps_of(day)[0][3:] == ("open", 1)
+    instance.delete_run(run.run_id)
+    ((freed,), _) = tick(instance)
     assert freed.run_config["ops"]["gap_healing"]["config"]["gap_ids"] == [gap_id]
 
     venue.files[trades_path(day)] = content
