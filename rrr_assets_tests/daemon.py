@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
+import dagster as dg
+
 from rrr_assets.warehouse.home import Home
 from rrr_assets_tests.dagster_platform import rows, simulated
 from rrr_assets_tests.misbehaving import rows_of, without
@@ -65,12 +67,17 @@ def wait_until(what: str, is_so: Callable[[], bool], home: Home) -> None:
 
 @dataclass(frozen=True)
 class HealedByDaemon:
-    """A gap that the daemon found and healed: seconds from the load that left it to the load that closed it, and to whole bars."""
+    """A gap that the daemon found and healed: seconds from the load that left it to the load that closed it, and to whole bars.
+
+    On the way: until the run that left it had ended, until the sensor asked for a run, until that ran, and until it had fetched.
+    """
 
     seconds: float
     to_bars_seconds: float
-    missing: int
-    runs: int
+    ended_seconds: float
+    asked_seconds: float
+    begun_seconds: float
+    attempts: int
 
 
 def healed_by_daemon(home: Home, folder: Path, day: date, trades: int) -> HealedByDaemon:
@@ -108,7 +115,11 @@ def healed_by_daemon(home: Home, folder: Path, day: date, trades: int) -> Healed
         " from gaps where kind = 'ids' and from_time::date = %s",
         day,
     )
-    return HealedByDaemon(round(seconds, 1), round(ended - since, 1), len(ids), _attempts(day))
+    with dg.DagsterInstance.get() as instance:
+        records = {record.dagster_run.job_name: record for record in reversed(instance.get_run_records(limit=20))}
+    left, healed = records["venues_to_bars"], records["heal_gaps"]
+    times = (left.end_time or since, healed.create_timestamp.timestamp(), healed.start_time or since)
+    return HealedByDaemon(round(seconds, 1), round(ended - since, 1), *(round(at - since, 1) for at in times), _attempts(day))
 
 
 def _log(home: Home) -> str:

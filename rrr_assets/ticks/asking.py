@@ -37,7 +37,9 @@ KEY_VARIABLE: Final = "RRR_BINANCE_API_KEY"
 _BARS: Final = "venue_bars_"
 _KINDS: Final[dict[str, Kind]] = {"trades": "trades", "agg_trades": "aggtrades"}
 _MOST_DAYS: Final = 31
+_WAIT_SECONDS: Final = 60
 _NEAR: Final = 200
+_HERE: Final = "the file is here already"
 _CLOCK: Final = timedelta(minutes=1)
 """How far a venue's clock may step back between two ids."""
 
@@ -110,12 +112,7 @@ def ask(home: Home, database: Database, downloader: Downloader, source: HealingS
     """
     asking = _Asking(database, home, {gap.gap_id: Answer() for gap in gaps})
     how = {"binance-vision": _ask_archive, "binance-rest": _ask_by_id, "mirror": _ask_mirror}[source.kind]
-    try:
-        how(asking, downloader, source, gaps)
-    except ValueError as error:
-        # A setting that names no address.
-        for gap in gaps:
-            asking.answers[gap.gap_id].reasons.append(str(error))
+    how(asking, downloader, source, gaps)
     return asking.answers
 
 
@@ -126,7 +123,14 @@ def _ask_archive(asking: "_Asking", downloader: Downloader, source: HealingSourc
     """Daily files of the archive. A file that was taken in before is asked for too: the venue may have replaced it since."""
     base_url = source.url or os.environ.get(URL_VARIABLE) or binance_vision.DEFAULT_URL
     wanted = _archive_files(gaps)
-    with bringing(asking.home, asking.database, downloader, list(wanted), base_url, lambda _: unseen, check=True) as brought:
+    try:
+        binance_vision.address(base_url, next(iter(wanted)))
+    except ValueError as error:
+        asking.tell(gaps, str(error))
+        return
+    with bringing(
+        asking.home, asking.database, downloader, list(wanted), base_url, lambda _: unseen, check=True, wait_seconds=_WAIT_SECONDS
+    ) as brought:
         for file, failure in brought.failed.items():
             asking.fail(wanted[file], failure)
         for file, path in brought.fresh.items():
@@ -140,7 +144,7 @@ def _ask_archive(asking: "_Asking", downloader: Downloader, source: HealingSourc
                 asking.tell(wanted[file], str(error))
                 continue
             asking.tell(wanted[file], *landed.refused)
-            asking.offer(here.source.path, FORMATS[file.kind], file.instrument, wanted[file], came="the file is here already")
+            asking.offer(here.source.path, FORMATS[file.kind], file.instrument, wanted[file], came=_HERE)
 
 
 def _ask_by_id(asking: "_Asking", downloader: Downloader, source: HealingSource, gaps: Sequence[Missing]) -> None:
@@ -148,7 +152,7 @@ def _ask_by_id(asking: "_Asking", downloader: Downloader, source: HealingSource,
     key = os.environ.get(KEY_VARIABLE)
     headers = {binance_rest.KEY_HEADER: key} if key else {}
     folder = asking.home.landing / "fetched" / source.name
-    for gap in gaps:
+    for number, gap in enumerate(gaps):
         if gap.first_missing is None or gap.last_missing is None:
             continue
         answer = asking.answers[gap.gap_id]
@@ -157,9 +161,11 @@ def _ask_by_id(asking: "_Asking", downloader: Downloader, source: HealingSource,
                 asking.offer(page.path, "binance-rest", gap.instrument, [gap], came="the page came")
                 page.path.unlink(missing_ok=True)
         except DownloadFailed as error:
-            asking.fail([gap], error)
             if error.asked_seconds:
-                break
+                # Who goes on asking is shut out for longer.
+                asking.fail(gaps[number:], error)
+                return
+            asking.fail([gap], error)
         if not answer.rows and not answer.reasons:
             answer.reasons.append(f"the venue has no {gap.told} of {gap.instrument}")
 
@@ -174,11 +180,14 @@ def _ask_mirror(asking: "_Asking", _: Downloader, source: HealingSource, gaps: S
             except DownloadFailed as error:
                 asking.fail(of, error)
         return
-    days: dict[tuple[str, date], list[Missing]] = {}
+    if source.format not in registry.FORMATS:
+        asking.tell(gaps, f"{source.name}: '{source.format}' is no format; `rrr formats` lists them")
+        return
+    days: dict[tuple[str, str, date], list[Missing]] = {}
     for gap in gaps:
         for day in gap.days:
-            days.setdefault((gap.instrument, day), []).append(gap)
-    for (instrument, day), of in days.items():
+            days.setdefault((gap.instrument, gap.stream, day), []).append(gap)
+    for (instrument, _stream, day), of in days.items():
         try:
             for path in mirror.files_of(root, instrument, day):
                 asking.offer(path, source.format, None, of)
@@ -239,14 +248,15 @@ class _Asking:
         """Whether a file brings something of a gap; where it does not, it is said why."""
         answer = self.answers[gap.gap_id]
         if refused := look.refused[gap.gap_id]:
-            answer.reasons.append(f"{look.name}: {refused} of its rows of {gap.told} were refused, and wait in quarantine")
+            answer.reasons.append(f"{look.name}: {refused} of its rows of {gap.told} were refused; they wait in quarantine")
         if gap.kind != "ids":
             # A file that claims the day is a proof also where nobody traded.
             return bool(look.rows[gap.gap_id] or look.is_declared)
         if not look.rows[gap.gap_id]:
             if not refused:
                 answer.reasons.append(f"{look.name}: {came}, but {gap.told} {'is' if 'ids' not in gap.told else 'are'} not in it")
-            return bool(refused)
+            # They are to be seen in quarantine, once.
+            return bool(refused) and came != _HERE
         in_all = (gap.last_missing or 0) - (gap.first_missing or 0) + 1
         if look.rows[gap.gap_id] < in_all and came != "the page came":
             answer.reasons.append(f"{look.name}: {came}, with {look.rows[gap.gap_id]:,} of {in_all:,} missing ids")

@@ -65,6 +65,7 @@ def bringing(
     progress: Callable[[str], Progress],
     *,
     check: bool,
+    wait_seconds: float = 3600,  # not money: a wait
 ) -> Iterator[Brought]:
     """Download those files that are not here. A file that cannot be had costs no other file.
 
@@ -79,6 +80,7 @@ def bringing(
         base_url: of the archive.
         progress: for a file's name, who is told as its bytes come.
         check: ask the venue also for those that are here whether they were replaced.
+        wait_seconds: how long another process that is at a file is waited for.
     """
     folder = fetched(home)
     brought = Brought()
@@ -87,7 +89,7 @@ def bringing(
             for file in sorted(files, key=lambda each: (each.period, each.path)):
                 target, url = folder / file.path, address(base_url, file)
                 try:
-                    held.enter_context(claim(target))
+                    held.enter_context(claim(target, wait_seconds))
                     landed = None if check else landed_as(connection, file, receipt(target))
                     if landed is None and (published := downloader.published_sha256(url)):
                         if landed := landed_as(connection, file, published):

