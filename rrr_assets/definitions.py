@@ -35,6 +35,7 @@ from rrr_assets.quality.report_asset import QUALITY_REPORT_ASSETS, QUALITY_REPOR
 from rrr_assets.resources.lake import Lake
 from rrr_assets.resources.warehouse import Warehouse
 from rrr_assets.ticks.assets import landing_files, raw_agg_trades, raw_depth, raw_quotes, raw_trades, venue_bars
+from rrr_assets.ticks.healing_assets import HEALING_ASSETS, HEALING_JOBS, HEALING_SENSORS
 from rrr_assets.ticks.schedules import daily_close
 from rrr_assets.ticks.sensors import accept_landing_files, landing_sensor
 
@@ -67,6 +68,7 @@ def build_defs(overrides: Mapping[str, Any] | None = None) -> dg.Definitions:
     return dg.Definitions(
         assets=[
             landing_files,
+            *HEALING_ASSETS,
             *ticks,
             *bars,
             bar_conformance,
@@ -93,6 +95,7 @@ def build_defs(overrides: Mapping[str, Any] | None = None) -> dg.Definitions:
             *BACKUP_JOBS,
             *QUALITY_REPORT_JOBS,
             *BASELINE_JOBS,
+            *HEALING_JOBS,
         ],
         schedules=[
             daily_close(main_job),
@@ -106,7 +109,7 @@ def build_defs(overrides: Mapping[str, Any] | None = None) -> dg.Definitions:
             *QUALITY_REPORT_SCHEDULES,
             *BASELINE_SCHEDULES,
         ],
-        sensors=[landing_sensor(main_job), invalidation_sensor(refresh_job), backup_log, *ALERTING_SENSORS],
+        sensors=[landing_sensor(main_job), invalidation_sensor(refresh_job), backup_log, *HEALING_SENSORS, *ALERTING_SENSORS],
         resources={"warehouse": Warehouse(), "lake": Lake(), **(overrides or {})},
         # The work is vectorised and inside engines: a process per step would cost seconds and gain nothing.
         executor=dg.in_process_executor,

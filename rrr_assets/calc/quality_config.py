@@ -57,17 +57,23 @@ class Sla(_Part):
 
 
 class HealingSource(_Part):
-    """Where missing data can be had. `kind` says how it is asked, `url` is an address or a folder."""
+    """Where missing data can be had. `kind` says how it is asked."""
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9-]+$")]
     kind: Literal["binance-vision", "binance-rest", "mirror"]
-    url: str
-    format: str | None = None
+    url: str | None = Field(None, description="An address; of a mirror, its folder. The venue's own where it is not given.")
+    format: str | None = Field(None, description="Of a mirror's files, where they are not Binance's daily files.")
     instruments: tuple[str, ...] = Field(("*",), description="What it is asked for: VENUE:SYMBOL, VENUE:* or *.")
+
+    @model_validator(mode="after")
+    def _mirror_has_a_folder(self) -> Self:
+        if self.kind == "mirror" and not self.url:
+            raise ValueError("a mirror needs its folder as url")
+        return self
 
 
 class Healing(_Part):
-    """How gaps are healed."""
+    """How gaps are healed: the sources are asked in their order, the next one where one does not have it."""
 
     is_on: bool = True
     sources: tuple[HealingSource, ...] = ()

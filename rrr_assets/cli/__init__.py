@@ -35,6 +35,7 @@ _MODULES: Final = (
     "alerts",
     "watchdog",
     "quality_status",
+    "healing",
 )
 
 app = typer.Typer(

@@ -104,6 +104,13 @@ def _lake(is_asked_for: bool) -> list[Figure]:
     return lake.measure(ROWS, PAIRS, 5_000_000 if is_asked_for or IS_FULL else None)
 
 
+def _healing(_: bool) -> list[Figure]:
+    from rrr_assets_tests.bench import healing
+
+    with ground.own_home() as home:
+        return healing.measure(home, ROWS // 10)
+
+
 def _scale(is_asked_for: bool) -> list[Figure]:
     from rrr_assets_tests.bench import scale
 
@@ -134,6 +141,7 @@ PARTS: dict[str, Callable[[bool], list[Figure]]] = {
     "memory": _memory,
     "graph": _graph,
     "loading": _loading,
+    "healing": _healing,
     "scale": _scale,
     "defects": _defects,
     "seasons": _seasons,
