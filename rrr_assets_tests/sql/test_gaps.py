@@ -275,6 +275,21 @@ def test_a_silence_is_a_gap_until_rows_come(platform: Platform, tmp_path: Path) 
     assert platform.rows("select state, count(healed_at) from gaps group by state") == [("healed", 2)]
 
 
+def test_where_all_of_a_venue_are_silent_it_is_the_venue(platform: Platform, tmp_path: Path) -> None:
+    trades = tape(DAY, 6171, start_us=0, step_us=14_000_000)
+    cut = [told for told in trades if not (9000 <= (told.us - midnight(DAY)) // 1_000_000 < 9900)]
+    also = [told for told in cut if not (50_000 <= (told.us - midnight(DAY)) // 1_000_000 < 51_000)]
+    take(platform, ccapi(tmp_path, cut, f"gemini__eth-usd__{DAY}__trade.csv"))
+    take(platform, ccapi(tmp_path, also, f"gemini__btc-usd__{DAY}__trade.csv"))
+    find_silences(platform.database, [DAY], DEFAULTS)
+    found = platform.rows("select instrument, from_time, cause, evidence -> 'silent_too' from gaps order by 1, 2")
+    assert [(name, cause, others) for name, _, cause, others in found] == [
+        ("gemini:BTCUSD", "venue_outage", ["gemini:ETHUSD"]),
+        ("gemini:BTCUSD", "feed", None),
+        ("gemini:ETHUSD", "venue_outage", ["gemini:BTCUSD"]),
+    ]
+
+
 def test_a_day_that_was_expected_and_never_came(platform: Platform, tmp_path: Path) -> None:
     days = [DAY - timedelta(days=1), DAY, NEXT, datetime.now(UTC).date()]
     take(platform, vision(tmp_path, spread(DAY), DAY))

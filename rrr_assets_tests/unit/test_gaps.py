@@ -84,4 +84,6 @@ def test_what_nobody_saw_of_a_day() -> None:
     assert unseen(held(parts, expected=True, consecutive=True, before=True)) == [(800, 1000)]
     assert unseen(held(parts, expected=False, consecutive=True)) == []
     assert unseen(held([DAY], expected=True, consecutive=True)) == []
+    # Ids are missing right after the first row and right before the last one.
+    assert unseen(held([(0, 100), (200, 300), (801, 1000)], expected=True, consecutive=True)) == []
     assert unseen(DayHeld(DAY, [], 0, 0, False, False, True)) == []
