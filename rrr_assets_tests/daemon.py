@@ -17,6 +17,7 @@ from datetime import date
 from pathlib import Path
 
 import dagster as dg
+from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES
 
 from rrr_assets.warehouse.home import Home
 from rrr_assets_tests.dagster_platform import rows, simulated
@@ -104,7 +105,7 @@ def healed_by_daemon(home: Home, folder: Path, day: date, trades: int) -> Healed
                 wait_until("the gap is healed", lambda: _states(day) == {"healed"}, home)
                 wait_until("the bars are whole", lambda: _incomplete(day) == 0, home)
                 ended = time.time()
-                wait_until("its run has ended", lambda: _attempts(day) > 0, home)
+                wait_until("its run has ended", _is_idle, home)
         finally:
             for name, value in saved.items():
                 os.environ.pop(name)
@@ -120,6 +121,11 @@ def healed_by_daemon(home: Home, folder: Path, day: date, trades: int) -> Healed
     left, healed = records["venues_to_bars"], records["heal_gaps"]
     times = (left.end_time or since, healed.create_timestamp.timestamp(), healed.start_time or since)
     return HealedByDaemon(round(seconds, 1), round(ended - since, 1), *(round(at - since, 1) for at in times), _attempts(day))
+
+
+def _is_idle() -> bool:
+    with dg.DagsterInstance.get() as instance:
+        return not instance.get_runs(dg.RunsFilter(statuses=NOT_FINISHED_STATUSES), limit=1)
 
 
 def _log(home: Home) -> str:

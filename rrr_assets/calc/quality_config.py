@@ -81,6 +81,13 @@ class Healing(_Part):
     longest_wait_seconds: Seconds = 86_400
     most_gaps_a_run: Annotated[int, Field(ge=1, le=10_000)] = 50
 
+    @model_validator(mode="after")
+    def _names_differ(self) -> Self:
+        names = [source.name for source in self.sources]
+        if len(set(names)) < len(names):
+            raise ValueError("two sources have the same name")
+        return self
+
 
 class Channel(_Part):
     """Who is told. A secret (token, address with a token, password) is named by its environment variable, never written here."""

@@ -172,11 +172,13 @@ class _One:
         seconds = time.monotonic() - begun
         done: list[tuple[Attempt, Missing | None]] = []
         with self.database.connect(Role.WRITER, autocommit=True) as connection:
-            for gap, (now, state) in zip(gaps, look(connection, [gap.gap_id for gap in gaps]), strict=True):
+            found = {now.gap_id: (now, state) for now, state in look(connection, [gap.gap_id for gap in gaps])}
+            for gap in gaps:
+                now, state = found[gap.gap_id]
                 answer = answers[gap.gap_id]
-                is_healed = state == "healed"
+                is_healed, is_accepted = state == "healed", state == "accepted"
                 reason = None if is_healed else _why_not(connection, now, answer, failures)
-                is_last = turn + 1 == self.in_all[gap.gap_id]
+                is_last = is_accepted or turn + 1 == self.in_all[gap.gap_id]
                 outcome: ledger.Outcome = "healed" if is_healed else "partly" if _size(now) < _size(gap) else "failed"
                 attempt = Attempt(gap, self.source.name, outcome, reason, answer.rows, seconds)
                 self._record(connection, attempt, answer, is_last=is_last)

@@ -197,6 +197,29 @@ def test_the_next_source_is_asked_where_one_has_not_all(undamaged: Digest, platf
     assert_each_once(platform)
 
 
+def test_gaps_of_several_instruments_have_sources_of_their_own(platform: Platform, venue: VenueServer, tmp_path: Path) -> None:
+    lost(platform, "trades", "binance:ETHUSDT")
+    damaged(platform, tmp_path)
+    nowhere = str(tmp_path / "nowhere")
+    sources = (
+        HealingSource(name="of-btc", kind="mirror", url=nowhere, instruments=("binance:BTCUSDT",)),
+        HealingSource(name="of-eth", kind="mirror", url=nowhere, instruments=("binance:ETHUSDT",)),
+        ARCHIVE,
+    )
+    attempts = healing(platform, *sources)
+    assert {(each.gap.instrument, each.source): each.outcome for each in attempts} == {
+        (NAME, "of-btc"): "failed",
+        ("binance:ETHUSDT", "of-eth"): "failed",
+        (NAME, "archive"): "healed",
+        ("binance:ETHUSDT", "archive"): "failed",
+    }
+    assert platform.rows("select instrument, state, count(*) from gaps group by 1, 2 order by 1") == [
+        (NAME, "healed", 3),
+        ("binance:ETHUSDT", "open", 1),
+    ]
+    assert venue.files
+
+
 def test_a_mirror_whose_checksum_is_of_other_bytes_is_not_believed(platform: Platform, tmp_path: Path) -> None:
     damaged(platform, tmp_path)
     path = vision(tmp_path / "mirror", WHOLE, OLD_DAY)
@@ -362,12 +385,12 @@ def test_aggregated_trades_and_klines_come_from_the_archive_too(platform: Platfo
     assert platform.rows("select count(*) from venue_bars") == [(1440,)]
 
 
-def lost(platform: Platform, stream: str) -> None:
+def lost(platform: Platform, stream: str, name: str = NAME) -> None:
     """A gap of the kind file: nothing is held of the day."""
     platform.rows(
         "insert into gaps (instrument, stream, kind, from_time, to_time, cause, state, first_seen, changed_at, evidence)"
         " values (%s, %s, 'file', %s, %s, 'file_missing', 'open', now(), now(), '{}') returning 1",
-        NAME, stream, datetime(2024, 1, 1, tzinfo=UTC), datetime(2024, 1, 2, tzinfo=UTC),
+        name, stream, datetime(2024, 1, 1, tzinfo=UTC), datetime(2024, 1, 2, tzinfo=UTC),
     )  # fmt: skip
 
 

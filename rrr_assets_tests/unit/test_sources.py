@@ -16,6 +16,7 @@ import typer
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from rrr_assets.calc.quality_config import QualityConfigRefused, read_settings
 from rrr_assets.cli.fetch import _periods
 from rrr_assets.sources import binance_rest, mirror
 from rrr_assets.sources.binance_vision import FOLDERS, Period, address, archive_file
@@ -571,3 +572,25 @@ def test_a_mirror_of_other_files_is_read_by_their_names(tmp_path: Path) -> None:
     assert [path.name for path in found] == ["gemini__eth-usd__2021-07-01__trade.csv"]
     with pytest.raises(mirror.NotInMirror, match="no such folder"):
         mirror.files_of(tmp_path / "nowhere", "gemini:ETHUSD", date(2021, 7, 1))
+
+
+# --- the settings of healing --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("sources", "says"),
+    [
+        ('[{"name": "m", "kind": "mirror"}]', "needs its folder"),
+        ('[{"name": "a", "kind": "binance-vision"}, {"name": "a", "kind": "binance-rest"}]', "the same name"),
+        ('[{"name": "a", "kind": "ftp"}]', "kind"),
+    ],
+)
+def test_sources_that_nobody_understands_are_refused(tmp_path: Path, sources: str, says: str) -> None:
+    path = tmp_path / "quality.yaml"
+    path.write_text(f'{{"healing": {{"sources": {sources}}}}}')
+    with pytest.raises(QualityConfigRefused, match=says):
+        read_settings(path)
+
+
+def test_nothing_is_fetched_by_default() -> None:
+    assert read_settings(None).healing.sources == ()
