@@ -27,12 +27,15 @@ from rrr_assets.bars.sensors import invalidation_sensor
 from rrr_assets.contracts.archive import ARCHIVED_GROUPS
 from rrr_assets.contracts.bars import BARS
 from rrr_assets.contracts.information_bars import INFORMATION_BARS
+from rrr_assets.quality.alerting import ALERTING_SENSORS
 from rrr_assets.quality.assets import bar_conformance
+from rrr_assets.quality.baselines import BASELINE_ASSETS, BASELINE_JOBS, BASELINE_SCHEDULES
 from rrr_assets.quality.live import LIVE_BARS_CHECKS, LIVE_BARS_JOB, LIVE_BARS_SCHEDULE
 from rrr_assets.quality.report_asset import QUALITY_REPORT_ASSETS, QUALITY_REPORT_JOBS, QUALITY_REPORT_SCHEDULES
 from rrr_assets.resources.lake import Lake
 from rrr_assets.resources.warehouse import Warehouse
 from rrr_assets.ticks.assets import landing_files, raw_agg_trades, raw_depth, raw_quotes, raw_trades, venue_bars
+from rrr_assets.ticks.healing_assets import HEALING_ASSETS, HEALING_JOBS, HEALING_SENSORS
 from rrr_assets.ticks.schedules import daily_close
 from rrr_assets.ticks.sensors import accept_landing_files, landing_sensor
 
@@ -65,6 +68,7 @@ def build_defs(overrides: Mapping[str, Any] | None = None) -> dg.Definitions:
     return dg.Definitions(
         assets=[
             landing_files,
+            *HEALING_ASSETS,
             *ticks,
             *bars,
             bar_conformance,
@@ -75,6 +79,7 @@ def build_defs(overrides: Mapping[str, Any] | None = None) -> dg.Definitions:
             cost_report,
             *BACKUP_ASSETS,
             *QUALITY_REPORT_ASSETS,
+            *BASELINE_ASSETS,
         ],
         asset_checks=LIVE_BARS_CHECKS,
         jobs=[
@@ -89,6 +94,8 @@ def build_defs(overrides: Mapping[str, Any] | None = None) -> dg.Definitions:
             COST_JOB,
             *BACKUP_JOBS,
             *QUALITY_REPORT_JOBS,
+            *BASELINE_JOBS,
+            *HEALING_JOBS,
         ],
         schedules=[
             daily_close(main_job),
@@ -100,8 +107,9 @@ def build_defs(overrides: Mapping[str, Any] | None = None) -> dg.Definitions:
             COST_SCHEDULE,
             *BACKUP_SCHEDULES,
             *QUALITY_REPORT_SCHEDULES,
+            *BASELINE_SCHEDULES,
         ],
-        sensors=[landing_sensor(main_job), invalidation_sensor(refresh_job), backup_log],
+        sensors=[landing_sensor(main_job), invalidation_sensor(refresh_job), backup_log, *HEALING_SENSORS, *ALERTING_SENSORS],
         resources={"warehouse": Warehouse(), "lake": Lake(), **(overrides or {})},
         # The work is vectorised and inside engines: a process per step would cost seconds and gain nothing.
         executor=dg.in_process_executor,

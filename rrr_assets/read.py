@@ -36,6 +36,7 @@ from rrr_assets.contracts.base import Table
 from rrr_assets.contracts.cost import COST_HISTORY
 from rrr_assets.contracts.information_bars import BAR_RULES, INFORMATION_BARS, KINDS
 from rrr_assets.contracts.ledgers import ARCHIVE_PROOFS, BAR_CONFORMANCE, COVERAGE, INGEST_BATCHES, INSTRUMENTS, QUARANTINE, STATUSES
+from rrr_assets.contracts.quality import ALERT_MUTES, ALERTS, GAP_ATTEMPTS, GAPS, QUALITY_DAYS, STREAM_FRESHNESS
 from rrr_assets.contracts.retention import HOLDS, PARTITION_TIERS, RETENTION_LOG
 from rrr_assets.contracts.ticks import RAW_DEPTH, RAW_QUOTES, RAW_TRADES, VENUE_BARS
 from rrr_assets.lake.planning import first_days
@@ -359,6 +360,26 @@ def holds(*, released: bool = False, database: Database | None = None) -> pa.Tab
         return _copy(connection, "read_holds", HOLDS, {"with_ended": released})
 
 
+def alerts(*, resolved: bool = False, database: Database | None = None) -> pa.Table:
+    """The alerts that are open, as contracts.quality.ALERTS has them; with `resolved` those too that are over.
+
+    Raises:
+        ReadRefused: as `bars`.
+    """
+    with _reading(database) as connection:
+        return _copy(connection, "read_alerts", ALERTS, {"with_resolved": resolved})
+
+
+def alert_mutes(*, ended: bool = False, database: Database | None = None) -> pa.Table:
+    """The mutes that hold or will, as contracts.quality.ALERT_MUTES has them; with `ended` those too that are over.
+
+    Raises:
+        ReadRefused: as `bars`.
+    """
+    with _reading(database) as connection:
+        return _copy(connection, "read_alert_mutes", ALERT_MUTES, {"with_ended": ended})
+
+
 def cost_history(start: datetime | None = None, end: datetime | None = None, *, database: Database | None = None) -> pa.Table:
     """The daily cost reports of the days that touch [start, end), as contracts.cost.COST_HISTORY has them.
 
@@ -366,6 +387,50 @@ def cost_history(start: datetime | None = None, end: datetime | None = None, *, 
         ReadRefused, ValueError: as `bars`.
     """
     return _of_window("read_cost_history", COST_HISTORY, None, start, end, database)
+
+
+def status(
+    instrument: str | None = None, start: datetime | None = None, end: datetime | None = None, *, database: Database | None = None
+) -> pa.Table:
+    """The published status of each instrument and day that touches [start, end), as contracts.quality.QUALITY_DAYS has it.
+
+    Raises:
+        UnknownInstrument, ReadRefused, ValueError: as `bars`.
+    """
+    return _of_window("read_quality_days", QUALITY_DAYS, instrument, start, end, database)
+
+
+def freshness(*, database: Database | None = None) -> pa.Table:
+    """How fresh each stream was when it was last looked at, as contracts.quality.STREAM_FRESHNESS has it."""
+    with _reading(database) as connection:
+        return _copy(connection, "read_stream_freshness", STREAM_FRESHNESS, {})
+
+
+def sla(from_day: date, until_day: date, *, database: Database | None = None) -> pa.Table:
+    """What the days in [from_day, until_day) that are over leave of each error budget.
+
+    One row for each scope (VENUE:SYMBOL, VENUE:* and *) and metric: `days` that have it, their `mean`, the `objective` that the settings
+    give the scope, and `budget_used`: 1 when all of it is gone.
+
+    Raises:
+        QualityConfigRefused: the settings cannot be understood.
+    """
+    from rrr_assets.calc.quality_sla import budget_used
+    from rrr_assets.resources.quality_settings import quality_settings
+
+    settings = quality_settings()
+    with _reading(database) as connection, _refusals():
+        rows = connection.execute(query("quality_sla"), {"from_day": from_day, "until_day": until_day}).fetchall()
+    objectives = [settings.sla_of(scope).objective for scope, *_ in rows]
+    columns = {
+        "scope": pa.array([row[0] for row in rows], pa.string()),
+        "metric": pa.array([row[1] for row in rows], pa.string()),
+        "days": pa.array([row[2] for row in rows], pa.int64()),
+        "mean": pa.array([row[3] for row in rows], pa.float64()),
+        "objective": pa.array(objectives, pa.float64()),
+        "budget_used": pa.array([budget_used(row[3], objective) for row, objective in zip(rows, objectives, strict=True)], pa.float64()),
+    }
+    return pa.table(columns)
 
 
 def venue_bars(
@@ -404,6 +469,43 @@ def coverage(
         UnknownInstrument, ReadRefused, ValueError: as `bars`.
     """
     return _of_window("read_coverage", COVERAGE, instrument, start, end, database)
+
+
+def gaps(
+    instrument: str | None = None,
+    start: datetime | None = None,
+    end: datetime | None = None,
+    *,
+    states: Sequence[str] | None = ("open", "healing", "accepted"),
+    gap_id: int | None = None,
+    database: Database | None = None,
+) -> pa.Table:
+    """What is missing and touches [start, end), as contracts.quality.GAPS has it; `evidence` is JSON.
+
+    Args:
+        instrument: Only of it.
+        start: Default: no bound, as for `end`.
+        end: See `start`.
+        states: Only gaps in these; None for all of them.
+        gap_id: Only this one.
+        database: Default: the database of this process' environment.
+
+    Raises:
+        UnknownInstrument, ReadRefused, ValueError: as `bars`.
+    """
+    chosen = None if states is None else ",".join(states)
+    number = None if gap_id is None else str(gap_id)
+    return _of_window("read_gaps", GAPS, instrument, start, end, database, state=chosen, gap_id=number)
+
+
+def gap_attempts(gap_id: int, *, database: Database | None = None) -> pa.Table:
+    """Every attempt to heal a gap, in order, as contracts.quality.GAP_ATTEMPTS has them.
+
+    Raises:
+        ReadRefused: as `bars`.
+    """
+    with _reading(database) as connection:
+        return _copy(connection, "read_gap_attempts", GAP_ATTEMPTS, {"gap_id": gap_id})
 
 
 def instruments(*, database: Database | None = None) -> pa.Table:

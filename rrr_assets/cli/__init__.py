@@ -22,14 +22,20 @@ _MODULES: Final = (
     "reads",
     "history",
     "ledgers",
+    "gaps",
     "bar_rules",
     "archive",
     "upkeep",
     "retention",
     "cost",
     "backup",
+    "doctor",
     "quality",
     "metrics",
+    "alerts",
+    "watchdog",
+    "quality_status",
+    "healing",
 )
 
 app = typer.Typer(

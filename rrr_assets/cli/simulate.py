@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections import Counter
 from datetime import date, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
@@ -32,11 +33,19 @@ def simulate(
     trades: Annotated[int, typer.Option("--trades", min=0, help="Trades in all.")] = _DEFAULT_TRADES,
     seed: Annotated[int, typer.Option("--seed", min=0, help="The same seed gives the same bytes.")] = 1,
     defects: Annotated[str, typer.Option("--defects", help="Kinds with commas between them, or default, or none.")] = "none",
+    quotes: Annotated[bool, typer.Option("--quotes", help="Quotes too, where the venue is coinbase or bybit.")] = False,
+    seasonal: Annotated[
+        bool, typer.Option("--seasonal", help="Inject what only history tells: activity or a spread that is unusual for the hour.")
+    ] = False,
+    injections: Annotated[int, typer.Option("--injections", min=0, help="How many to inject, each with its truth in the manifest.")] = 0,
+    inject: Annotated[str, typer.Option("--inject", metavar="KINDS", help="Kinds to inject, with commas between them.")] = "",
+    history: Annotated[int, typer.Option("--history", min=0, metavar="DAYS", help="Inject nothing into so many days at first.")] = 0,
     as_json: JsonFlag = False,
 ) -> None:
     """Write the files of a made-up exchange.
 
-    They are what its venues would have published, with the defects that were chosen; manifest.json says which.
+    They are what its venues would have published, with the defects that were chosen or injected; manifest.json says which. With quotes,
+    seasons or injections the market is a calm one.
     """
     from rrr_assets import simulator
 
@@ -48,6 +57,11 @@ def simulate(
             trades=trades,
             seed=seed,
             defects=simulator.parse_defects(defects),
+            quotes=quotes,
+            seasonal=seasonal,
+            injections=injections,
+            injected_kinds=parse_names(inject) if inject else None,
+            history=history,
         )
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
@@ -71,7 +85,7 @@ def _instruments(text: str) -> list[str]:
 
 
 def _print(done: "Simulation", *, as_json: bool) -> None:
-    from rrr_assets.simulator import MANIFEST_NAME
+    from rrr_assets.simulator import INJECTED, MANIFEST_NAME
 
     happened = sum(sum(days.values()) for days in done.trades.values())
     if as_json:
@@ -81,9 +95,12 @@ def _print(done: "Simulation", *, as_json: bool) -> None:
             "files": len(done.files),
             "trades": happened,
             "defects": len(done.defects),
+            **({"injections": len(done.injections)} if done.injections else {}),
         }
         sys.stdout.write(json.dumps(summary) + "\n")
         return
     sys.stdout.write(f"{len(done.files)} files with {happened:,} trades are in {done.out}; {MANIFEST_NAME} there lists them\n")
     for defect in done.defects:
         sys.stdout.write(f"{defect.kind} in {defect.file}: {defect.expected}\n")
+    for kind, number in Counter(injection.kind for injection in done.injections).items():
+        sys.stdout.write(f"{number} injections of {kind}: {INJECTED[kind].expected}\n")

@@ -17,6 +17,7 @@ ATTEMPT_OUTCOMES: Final = ("healed", "partly", "failed")
 SEVERITIES: Final = ("page", "warn")
 FINDING_STATES: Final = ("open", "resolved")
 METRICS: Final = ("volume", "spread", "trade_rate", "message_rate")
+BASES: Final = ("hour_of_week", "hour_of_day", "overall")
 DAY_STATUSES: Final = ("available", "degraded", "pending", "missing")
 QUALITY_RUN_KINDS: Final = ("recent", "daily")
 ALERT_STATES: Final = ("open", "resolved")
@@ -157,11 +158,30 @@ BASELINES: Final = Table(
         INSTRUMENT,
         Column("metric", Type.TEXT, "What was measured.", accepted=METRICS),
         Column("hour_of_week", Type.SMALLINT, "Hours since Monday 00:00 UTC, 0 to 167.", unit="h"),
+        Column(
+            "basis", Type.TEXT, "Which windows it was learned from: a wider choice where the narrower ones are too few.", accepted=BASES
+        ),
         Column("samples", Type.INTEGER, "Windows it was learned from.", unit="windows"),
+        Column("unit", Type.STATISTIC, "What the metric is divided by: m becomes ln(1 + m / unit)."),
         Column("median", Type.STATISTIC, "Median of the transformed metric."),
-        Column("deviation", Type.STATISTIC, "1.4826 times the median absolute deviation, and a floor."),
+        Column("deviation", Type.STATISTIC, "1.4826 times the median absolute deviation of the transformed metric, and a floor."),
     ),
     key=("version", "instrument", "metric", "hour_of_week"),
+    owner=_OWNER,
+)
+
+QUOTE_WINDOWS: Final = Table(
+    name="quote_windows",
+    description="Quotes by five minutes, kept when the quotes themselves are in the archive. A window without quotes has no row.",
+    columns=(
+        INSTRUMENT,
+        Column("window_start", Type.TIME, "Start of the window, inclusive; its end is excluded.", unit="UTC"),
+        Column("quotes", Type.BIGINT, "Quotes in it.", unit="quotes"),
+        Column(
+            "spread_bps", Type.STATISTIC, "Median of ask less bid over their mean; null where no quote has both.", nullable=True, unit="bps"
+        ),
+    ),
+    key=("instrument", "window_start"),
     owner=_OWNER,
 )
 
@@ -314,6 +334,6 @@ ALERT_MUTES: Final = Table(
 )
 
 QUALITY_TABLES: Final = (
-    GAPS, GAP_ATTEMPTS, FINDINGS, ANOMALIES, BASELINE_VERSIONS, BASELINES, QUALITY_DAYS, STREAM_FRESHNESS, QUALITY_RUNS, VALIDATIONS,
-    ALERTS, ALERT_MESSAGES, ALERT_MUTES,
+    GAPS, GAP_ATTEMPTS, FINDINGS, ANOMALIES, BASELINE_VERSIONS, BASELINES, QUOTE_WINDOWS, QUALITY_DAYS, STREAM_FRESHNESS, QUALITY_RUNS,
+    VALIDATIONS, ALERTS, ALERT_MESSAGES, ALERT_MUTES,
 )  # fmt: skip

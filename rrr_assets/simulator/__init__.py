@@ -9,14 +9,17 @@ independent witness of the platform's bars, so nothing is imported from where th
 from rrr_assets.simulator.defects import DEFAULT_DEFECTS, KINDS, Defect, parse_defects
 from rrr_assets.simulator.exchange import MANIFEST_NAME, Simulation, simulate
 from rrr_assets.simulator.files import WrittenFile
+from rrr_assets.simulator.injections import INJECTED, Injection
 from rrr_assets.simulator.markets import DEFAULT_INSTRUMENTS
 
 __all__ = [
     "DEFAULT_DEFECTS",
     "DEFAULT_INSTRUMENTS",
+    "INJECTED",
     "KINDS",
     "MANIFEST_NAME",
     "Defect",
+    "Injection",
     "Simulation",
     "WrittenFile",
     "parse_defects",

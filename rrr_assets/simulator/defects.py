@@ -1,7 +1,8 @@
 """Defects on purpose: what can be wrong with a delivery, where it was put, and what must come of it.
 
 Belongs here: choosing the place of a defect by the seed, and the record of it. Does not: writing files.
-Each chosen kind is put once a day into one instrument that can carry it (100 trades that day at least).
+Each chosen kind is put once a day into one instrument that can carry it (100 trades that day at least). Recorded feeds carry none of
+these: what is wrong with them is injected, many times a day (injections).
 
 | kind          | what is wrong                                                       | needs   | costs a good row |
 |---------------|---------------------------------------------------------------------|---------|------------------|
@@ -43,7 +44,7 @@ class Kind:
     needs_candles: bool = False
 
     def suits(self, market: Market) -> bool:
-        return (market.has_ids or not self.needs_ids) and (market.has_candles or not self.needs_candles)
+        return not market.is_recorded and (market.has_ids or not self.needs_ids) and (market.has_candles or not self.needs_candles)
 
 
 KINDS: Final = MappingProxyType(

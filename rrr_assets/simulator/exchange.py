@@ -16,6 +16,7 @@ from typing import Any, Final
 import numpy as np
 
 from rrr_assets.simulator import defects as kinds_of_defects
+from rrr_assets.simulator.calm import day_weight
 from rrr_assets.simulator.candles import INTERVALS, candles
 from rrr_assets.simulator.defects import KINDS, LEAST_TRADES, NO_OUTAGE, Defect, Delivery, Outage, id_ranges
 from rrr_assets.simulator.files import (
@@ -28,7 +29,9 @@ from rrr_assets.simulator.files import (
     write_candles,
     write_trades,
 )
+from rrr_assets.simulator.injections import Injection, Placed, checked_kinds, place_injections
 from rrr_assets.simulator.markets import Market, generator, market
+from rrr_assets.simulator.recorder import Recorder
 from rrr_assets.simulator.tape import MINUTE_US, MINUTES, Integers, Tape, draw, midnight_us
 
 MANIFEST_NAME: Final = "manifest.json"
@@ -47,6 +50,7 @@ class Simulation:
     files: tuple[WrittenFile, ...]
     trades: Mapping[str, Mapping[date, int]]
     defects: tuple[Defect, ...]
+    injections: tuple[Injection, ...] = ()
 
 
 def simulate(
@@ -57,9 +61,16 @@ def simulate(
     seed: int,
     *,
     defects: Sequence[str] = (),
+    quotes: bool = False,
+    seasonal: bool = False,
+    injections: int = 0,
+    injected_kinds: Sequence[str] | None = None,
+    history: int = 0,
     on_file: Callable[[WrittenFile], None] | None = None,
 ) -> Simulation:
     """Trade, and write the venues' files with `manifest.json` beside them. The same arguments give the same bytes.
+
+    With quotes, seasons or injections, and for coinbase and bybit always, the market is a calm one (`calm`).
 
     Args:
         out: Folder to write below; made where it is missing, files of the same name are replaced.
@@ -67,12 +78,17 @@ def simulate(
         instruments: `venue:SYMBOL`, the busiest first: activity falls by Zipf's law.
         trades: Trades in all. An instrument's day without any has no file of trades, and empty candles.
         seed: Not negative. Decides everything that is left to chance.
-        defects: Kinds from `KINDS`, each put into one instrument a day.
+        defects: Kinds from `KINDS`, each put into one instrument a day. For a market that is not calm.
+        quotes: coinbase and bybit have quotes too.
+        seasonal: Weekends are quieter and activity is shared out evenly; what is injected are anomalies that only history tells.
+        injections: How many to inject, each with its truth in the manifest.
+        injected_kinds: Kinds from `INJECTED`; None for all, but for those that need history, or with `seasonal` for these alone.
+        history: Days, from the first on, into which nothing is injected.
         on_file: Called with each file once it is complete.
 
     Raises:
         ValueError: no day or no instrument or a duplicate of one, a negative number, an unknown venue or defect, or
-            a defect that no instrument can carry on any day.
+            a defect or injection that no instrument can carry, or too many of them.
     """
     for name, given in (("day", days), ("instrument", instruments)):
         if not given or len(set(given)) < len(given):
@@ -82,6 +98,14 @@ def simulate(
     ordered = sorted(days)
     kinds = kinds_of_defects.checked(defects)
     markets = [market(instrument, seed) for instrument in instruments]
+    if quotes or seasonal or injections or any(each.is_recorded for each in markets):
+        if kinds:
+            raise ValueError("defects of a day are for other venues than coinbase and bybit, and injections go without them")
+        chosen = checked_kinds(injected_kinds, is_seasonal=seasonal)
+        placed_calmly = place_injections(chosen, injections, ordered[history:], markets, seed, has_quotes=quotes)
+        simulation = _simulate_calmly(out, ordered, markets, trades, seed, placed_calmly, has_quotes=quotes, on_file=on_file)
+        _write_manifest(simulation, trades, seed)
+        return simulation
     shared = _share_out(trades, ordered, instruments, seed)
     placed = {day: kinds_of_defects.place(kinds, day, [(each, shared[each.instrument][day]) for each in markets], seed) for day in ordered}
     _refuse_unplaced(kinds, placed)
@@ -99,6 +123,37 @@ def simulate(
     simulation = Simulation(out, tuple(files), shared, tuple(found))
     _write_manifest(simulation, trades, seed)
     return simulation
+
+
+def _simulate_calmly(
+    out: Path,
+    days: Sequence[date],
+    markets: Sequence[Market],
+    trades: int,
+    seed: int,
+    placed: Sequence[Placed],
+    *,
+    has_quotes: bool,
+    on_file: Callable[[WrittenFile], None] | None,
+) -> Simulation:
+    shared = _share_out_calmly(trades, days, [each.instrument for each in markets], seed)
+    recorders = [Recorder(each, seed, has_quotes=has_quotes) for each in markets]
+    by_place: dict[tuple[str, date], list[Placed]] = {}
+    for one in placed:
+        by_place.setdefault((one.instrument, one.day), []).append(one)
+    files: list[WrittenFile] = []
+    found: list[Injection] = []
+    for day in days:
+        for recorder in recorders:
+            instrument = recorder.market.instrument
+            done = recorder.record(out, day, shared[instrument][day], by_place.get((instrument, day), []))
+            shared[instrument][day] = done.trades
+            files.extend(done.files)
+            found.extend(done.injections)
+            if on_file is not None:
+                for written in done.files:
+                    on_file(written)
+    return Simulation(out, tuple(files), shared, (), tuple(sorted(found, key=lambda one: one.number)))
 
 
 class _Book:
@@ -171,6 +226,16 @@ def _share_out(trades: int, days: Sequence[date], instruments: Sequence[str], se
     for (instrument, day), (low, high) in zip(cells, pairwise(bounds), strict=True):
         shared[instrument][day] = floor + high - low
     return shared
+
+
+def _share_out_calmly(trades: int, days: Sequence[date], instruments: Sequence[str], seed: int) -> dict[str, dict[date, int]]:
+    """Exactly `trades`, the first instrument with twice as many as the last, weekends with fewer."""
+    chance = generator(seed, "calm activity").uniform(0.93, 1.07, (len(instruments), len(days)))
+    rank = np.linspace(4, 2, len(instruments)) if len(instruments) > 1 else np.ones(1)
+    weights = chance * rank[:, None] * np.array([day_weight(day) for day in days])
+    bounds = np.concatenate([[0], np.rint(np.cumsum(weights) / weights.sum() * trades)]).astype(np.int64)
+    counts = np.diff(bounds).reshape(weights.shape).tolist()
+    return {instrument: dict(zip(days, row, strict=True)) for instrument, row in zip(instruments, counts, strict=True)}
 
 
 def _refuse_unplaced(kinds: Sequence[str], placed: Mapping[date, Mapping[str, set[str]]]) -> None:
@@ -254,6 +319,8 @@ def _write_manifest(simulation: Simulation, trades: int, seed: int) -> None:
         "files": [asdict(each) | {"path": each.path.relative_to(simulation.out).as_posix()} for each in simulation.files],
         "defects": [asdict(each) for each in simulation.defects],
     }
+    if simulation.injections:
+        content["injections"] = [asdict(each) for each in simulation.injections]
     simulation.out.mkdir(parents=True, exist_ok=True)
     (simulation.out / MANIFEST_NAME).write_text(json.dumps(content, indent=1, default=_iso) + "\n", encoding="ascii")
 

@@ -33,7 +33,7 @@ _USDM_CANDLES_HEADER: Final = (
 )
 _CCAPI_HEADER: Final = b"time_seconds,price,size,is_buyer_maker\n"
 _QUOTE_ASSETS: Final = ("USDT", "USDC", "GUSD", "USD", "EUR", "GBP", "SGD", "BTC", "ETH")
-# Every layout has the price in its second column and the size in its third.
+# Every layout here has the price in its second column and the size in its third.
 _PRICE_COLUMN: Final = 1
 _SIZE_COLUMN: Final = 2
 
@@ -119,7 +119,7 @@ def write_trades(path: Path, tape: Tape, lines: Lines) -> None:
     """Write a file of trades, and its checksum beside it where the venue publishes one."""
     chunks = _trade_chunks(tape, lines)
     if tape.market.venue == "gemini":
-        _replace(path, lambda sink: sink.writelines(chunks))
+        replace_file(path, lambda sink: sink.writelines(chunks))
     else:
         _write_archive(path, chunks, lines.count)
 
@@ -139,7 +139,7 @@ def write_candles(path: Path, market: Market, day: date, made: Candles) -> None:
         "taker_buy_base": _numbers(made.taker_buy_volume, is_spot),
         "taker_buy_quote": _numbers(made.taker_buy_quote_volume, is_spot),
     }
-    text = _csv(pl.DataFrame(columns).with_columns(ignore=pl.lit(0)))
+    text = csv_text(pl.DataFrame(columns).with_columns(ignore=pl.lit(0)))
     _write_archive(path, [text if is_spot else _USDM_CANDLES_HEADER + text], len(made))
 
 
@@ -149,9 +149,9 @@ def _trade_chunks(tape: Tape, lines: Lines) -> Iterator[bytes]:
     garbage = dict(lines.garbage)
     cuts = sorted({*range(_ROWS_AT_ONCE, len(lines.rows), _ROWS_AT_ONCE), *garbage, len(lines.rows)})
     for start, stop in zip([0, *cuts], cuts, strict=False):
-        yield _csv(_trade_frame(tape, lines.rows[start:stop]))
+        yield csv_text(_trade_frame(tape, lines.rows[start:stop]))
         if stop in garbage:
-            yield _damaged(_csv(_trade_frame(tape, lines.rows[stop - 1 : stop])), garbage[stop])
+            yield damaged(csv_text(_trade_frame(tape, lines.rows[stop - 1 : stop])), garbage[stop])
 
 
 def _trade_frame(tape: Tape, rows: Integers) -> "pl.DataFrame":
@@ -190,20 +190,22 @@ def _numbers(values: pa.Array, is_spot: bool) -> Any:
     return pl.from_arrow(pc.cast(values, pa.decimal128(38, _VISION_SCALE)) if is_spot else values)
 
 
-def _csv(frame: "pl.DataFrame") -> bytes:
+def csv_text(frame: "pl.DataFrame") -> bytes:
+    """The lines of a frame, without a header."""
     text = io.BytesIO()
     frame.write_csv(text, include_header=False)
     return text.getvalue()
 
 
-def _damaged(line: bytes, damage: str) -> bytes:
+def damaged(line: bytes, damage: str, price_column: int = _PRICE_COLUMN, size_column: int = _SIZE_COLUMN) -> bytes:
+    """A line with that damage."""
     fields = line.decode("ascii").rstrip("\n").split(",")
     if damage == "not_a_number":
-        fields[_PRICE_COLUMN] = "n/a"
+        fields[price_column] = "n/a"
     elif damage == "columns":
-        del fields[_SIZE_COLUMN]
+        del fields[size_column]
     else:
-        fields[_SIZE_COLUMN] = f"-{fields[_SIZE_COLUMN]}"
+        fields[size_column] = f"-{fields[size_column]}"
     return ",".join(fields).encode("ascii") + b"\n"
 
 
@@ -218,14 +220,14 @@ def _write_archive(path: Path, chunks: Iterable[bytes], rows: int) -> None:
             for chunk in chunks:
                 inside.write(chunk)
 
-    _replace(path, fill)
+    replace_file(path, fill)
     with path.open("rb") as written:
         digest = hashlib.file_digest(written, "sha256").hexdigest()
     checksum = f"{digest}  {path.name}\n".encode()
-    _replace(path.with_name(f"{path.name}.CHECKSUM"), lambda sink: sink.write(checksum))
+    replace_file(path.with_name(f"{path.name}.CHECKSUM"), lambda sink: sink.write(checksum))
 
 
-def _replace(path: Path, fill: Callable[[BinaryIO], object]) -> None:
+def replace_file(path: Path, fill: Callable[[BinaryIO], object]) -> None:
     """Write beside and rename, so that whoever watches the folder never sees half a file."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.part")

@@ -10,7 +10,7 @@ from zlib import crc32
 
 import numpy as np
 
-Venue = Literal["binance", "binance-usdm", "gemini"]
+Venue = Literal["binance", "binance-usdm", "gemini", "coinbase", "bybit"]
 
 DEFAULT_INSTRUMENTS: Final = ("binance:BTCUSDT", "binance:ETHUSDT", "binance:SOLUSDT", "binance:XRPUSDT", "binance:DOGEUSDT")
 
@@ -24,8 +24,17 @@ _KNOWN: Final = {
     "binance:DOGEUSDT": (5, 1, 9_140),
     "binance-usdm:BTCUSDT": (1, 3, 425_120),
     "gemini:ETHUSD": (2, 6, 227_815),
+    "coinbase:BTCUSD": (2, 5, 4_249_720),
+    "coinbase:ETHUSD": (2, 5, 231_402),
+    "coinbase:SOLUSD": (2, 3, 10_178),
+    "bybit:BTCUSDT": (1, 3, 425_003),
+    "bybit:ETHUSDT": (2, 3, 231_431),
+    "bybit:SOLUSDT": (3, 1, 101_790),
 }
-_VENUES: Final[tuple[Venue, ...]] = ("binance", "binance-usdm", "gemini")
+_VENUES: Final[tuple[Venue, ...]] = ("binance", "binance-usdm", "gemini", "coinbase", "bybit")
+_RECORDED: Final = ("coinbase", "bybit")
+_WITH_IDS: Final = ("binance", "binance-usdm", "coinbase")
+_WITH_CANDLES: Final = ("binance", "binance-usdm")
 _TYPICAL_QUOTE: Final = 150  # median worth of a trade, in units of the quote asset
 
 
@@ -44,11 +53,16 @@ class Market:
 
     @property
     def has_candles(self) -> bool:
-        return self.venue != "gemini"
+        return self.venue in _WITH_CANDLES
 
     @property
     def has_ids(self) -> bool:
-        return self.venue != "gemini"
+        return self.venue in _WITH_IDS
+
+    @property
+    def is_recorded(self) -> bool:
+        """Whether its files are those of somebody who listened: trades and quotes with the time of receiving, no candles."""
+        return self.venue in _RECORDED
 
 
 def market(instrument: str, seed: int) -> Market:

@@ -7,13 +7,14 @@ covered (calc/coverage).
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from psycopg.types.multirange import Multirange
 from psycopg.types.range import Range
 
 from rrr_assets.calc.coverage import Hole, Interval, Tape, changed, covered_by_claim, covered_by_ids, subtract, union
 from rrr_assets.warehouse.books import Connection, day_interval, from_us, to_us
+from rrr_assets.warehouse.gap_ledger import follow, midnight_holes
 from rrr_assets.warehouse.sqlfiles import query
 from rrr_assets.warehouse.staging import DaySummary, StagedFile
 from rrr_assets.warehouse.tick_tables import CONSECUTIVE, TickTable
@@ -70,7 +71,12 @@ class StoredRows:
 def read_coverage(connection: Connection, stream: str, instruments: Sequence[str], day: date) -> dict[Key, Held]:
     """The coverage of some instruments on a day and the days beside it. The caller holds their locks."""
     days = [day - _ONE_DAY, day, day + _ONE_DAY]
-    rows = connection.execute(query("coverage_read"), {"stream": stream, "instruments": list(instruments), "days": days}).fetchall()
+    return held_of(connection, {"stream": stream, "instruments": list(instruments), "days": days})
+
+
+def held_of(connection: Connection, asked: Mapping[str, Any]) -> dict[Key, Held]:
+    """The coverage of some instruments on some days of a stream; asked for as `coverage_read` asks."""
+    rows = connection.execute(query("coverage_read"), asked).fetchall()
     return {
         (row[0], row[1]): Held(
             space=row[2],
@@ -140,7 +146,8 @@ def cover_ticks(
     changes: dict[Key, Held] = {(name, day): now}
     if file.space in CONSECUTIVE:
         changes |= edges_beside(held_rows, name, day, file.space, tape, yesterday, tomorrow)
-    return write_coverage(connection, kind.stream, changes, known)
+    holes = holes_of(held_rows, name, day, tape, changes, known)
+    return write_coverage(connection, kind.stream, changes, known, holes)
 
 
 def cover_corrected(
@@ -162,7 +169,9 @@ def cover_corrected(
             ends = (last_id(yesterday, before.space), first_id(tomorrow, before.space))
             edges = _unproven_edges(span, tape, before.space, before, yesterday, tomorrow)
             now = replace(now, covered=tuple(subtract(covered_by_ids(span, tape, before.is_declared, *ends), edges)))
-    return write_coverage(connection, kind.stream, {(name, day): now}, known)
+    changes = {(name, day): now}
+    holes = holes_of(StoredRows(connection, kind), name, day, tape, changes, known)
+    return write_coverage(connection, kind.stream, changes, known, holes, is_retimed=True)
 
 
 def edges_beside(
@@ -241,10 +250,39 @@ def _with_edge(rows: HeldRows, name: str, held: Held, day: date, meets: bool, at
     return replace(held, covered=tuple(covered))
 
 
+def holes_of(rows: HeldRows, name: str, day: date, tape: Tape | None, changes: Mapping[Key, Held], known: Mapping[Key, Held]) -> list[Hole]:
+    """All holes of a day as it is now, those between it and the days beside it too."""
+
+    def time_of(at: date, held: Held, sequence: int) -> int | None:
+        return rows.id_time(name, at, held.space, sequence)
+
+    days = _days_of(name, day, {**known, **changes})
+    held = days[day]
+    inside = tape.holes if tape is not None and held is not None and held.space in CONSECUTIVE else ()
+    return [*inside, *midnight_holes(day, days, time_of)]
+
+
+def _days_of(name: str, day: date, held: Mapping[Key, Held]) -> dict[date, Held | None]:
+    return {at: held.get((name, at)) for at in (day - _ONE_DAY, day, day + _ONE_DAY)}
+
+
 def write_coverage(
-    connection: Connection, stream: str, changes: Mapping[Key, Held], known: Mapping[Key, Held]
-) -> tuple[dict[Key, Held], list[Window]]:
-    """Write the rows of coverage that changed; returns them, and the windows in which completeness may have changed."""
+    connection: Connection, stream: str, changes: Mapping[Key, Held], known: Mapping[Key, Held], holes: Sequence[Hole] = (),
+    *, is_retimed: bool = False,
+) -> tuple[dict[Key, Held], list[Window]]:  # fmt: skip
+    """Write the rows of coverage of an instrument that changed, and let the ledger of gaps follow in the same transaction.
+
+    Args:
+        connection: whose transaction holds the locks of the day and of those beside it.
+        stream: as in coverage.
+        changes: what is held now: of the day first, then of those beside it.
+        known: coverage before, of the day and the days beside it.
+        holes: all that is missing by ids, of the day and between it and the days beside it.
+        is_retimed: rows have other times than before, though the same are held.
+
+    Returns:
+        The changes, and the windows in which completeness may have changed.
+    """
     windows: list[Window] = []
     for (name, day), now in changes.items():
         before = known.get((name, day))
@@ -267,6 +305,9 @@ def write_coverage(
         if len(moved) > _MOST_WINDOWS:
             moved = [(moved[0][0], moved[-1][1])]
         windows += [(name, day, from_us(a), from_us(b)) for a, b in moved]
+    told_name, told_day = next(iter(changes))
+    was, is_now = _days_of(told_name, told_day, known), _days_of(told_name, told_day, {**known, **changes})
+    follow(connection, stream, told_name, told_day, was, is_now, holes, is_retimed=is_retimed)
     return dict(changes), windows
 
 

@@ -142,7 +142,8 @@ def _uncover(connection: Connection, kind: TickTable, name: str, day: date) -> l
     if before.space in CONSECUTIVE:
         claimed = tuple(_is_claimed(connection, kind, name, beside) for beside in (day - _ONE_DAY, day + _ONE_DAY))
         changes |= tapes.edges_beside(tapes.StoredRows(connection, kind), name, day, before.space, tape, yesterday, tomorrow, claimed)
-    return tapes.write_coverage(connection, kind.stream, changes, known)[1]
+    holes = tapes.holes_of(tapes.StoredRows(connection, kind), name, day, tape, changes, known)
+    return tapes.write_coverage(connection, kind.stream, changes, known, holes)[1]
 
 
 @dataclass(frozen=True, slots=True)

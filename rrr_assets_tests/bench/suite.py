@@ -104,11 +104,31 @@ def _lake(is_asked_for: bool) -> list[Figure]:
     return lake.measure(ROWS, PAIRS, 5_000_000 if is_asked_for or IS_FULL else None)
 
 
+def _healing(_: bool) -> list[Figure]:
+    from rrr_assets_tests.bench import healing
+
+    with ground.own_home() as home:
+        return healing.measure(home, ROWS // 10)
+
+
 def _scale(is_asked_for: bool) -> list[Figure]:
     from rrr_assets_tests.bench import scale
 
     # It takes as long as all others together, and tens of gigabytes.
     return scale.measure(*scale.SIZE) if is_asked_for or IS_FULL else []
+
+
+def _seasons(is_asked_for: bool) -> list[Figure]:
+    from rrr_assets_tests.bench import seasons
+
+    return seasons.measure() if is_asked_for or IS_FULL else seasons.measure(seasons.SEEDS[:1])
+
+
+def _defects(is_asked_for: bool) -> list[Figure]:
+    from rrr_assets_tests.bench import defects
+
+    # Two times thirty days are a quarter of an hour.
+    return defects.measure() if is_asked_for or IS_FULL else defects.measure(days=3, injections=100)
 
 
 PARTS: dict[str, Callable[[bool], list[Figure]]] = {
@@ -121,6 +141,9 @@ PARTS: dict[str, Callable[[bool], list[Figure]]] = {
     "memory": _memory,
     "graph": _graph,
     "loading": _loading,
+    "healing": _healing,
     "scale": _scale,
+    "defects": _defects,
+    "seasons": _seasons,
 }
 """Each part by its name; told whether it was asked for by name."""

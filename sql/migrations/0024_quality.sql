@@ -186,11 +186,14 @@ create table baselines (
     instrument text collate "C" not null,
     metric text not null,
     hour_of_week smallint not null,
+    basis text not null,
     samples integer not null,
+    unit double precision not null,
     median double precision not null,
     deviation double precision not null,
     constraint baselines_key primary key (version, instrument, metric, hour_of_week),
     constraint baselines_metric_accepted check (metric in ('volume', 'spread', 'trade_rate', 'message_rate')),
+    constraint baselines_basis_accepted check (basis in ('hour_of_week', 'hour_of_day', 'overall')),
     constraint baselines_baseline_versions foreign key (version) references baseline_versions (version)
 );
 comment on table baselines is
@@ -199,11 +202,29 @@ comment on column baselines.version is 'The version in baseline_versions.';
 comment on column baselines.instrument is 'Venue and symbol, as in binance:BTCUSDT.';
 comment on column baselines.metric is 'What was measured.';
 comment on column baselines.hour_of_week is 'Hours since Monday 00:00 UTC, 0 to 167. [h]';
+comment on column baselines.basis is 'Which windows it was learned from: a wider choice where the narrower ones are too few.';
 comment on column baselines.samples is 'Windows it was learned from. [windows]';
+comment on column baselines.unit is 'What the metric is divided by: m becomes ln(1 + m / unit).';
 comment on column baselines.median is 'Median of the transformed metric.';
-comment on column baselines.deviation is '1.4826 times the median absolute deviation, and a floor.';
+comment on column baselines.deviation is '1.4826 times the median absolute deviation of the transformed metric, and a floor.';
 grant select on baselines to rrr_analyst;
 grant select, insert, update, delete on baselines to rrr_writer;
+
+create table quote_windows (
+    instrument text collate "C" not null,
+    window_start timestamptz not null,
+    quotes bigint not null,
+    spread_bps double precision,
+    constraint quote_windows_key primary key (instrument, window_start),
+    constraint quote_windows_grid check (window_start = date_bin('5 minutes', window_start, timestamptz '2000-01-01 00:00:00+00'))
+);
+comment on table quote_windows is 'Quotes by five minutes, kept when the quotes themselves are in the archive. A window without quotes has no row.';
+comment on column quote_windows.instrument is 'Venue and symbol, as in binance:BTCUSDT.';
+comment on column quote_windows.window_start is 'Start of the window, inclusive; its end is excluded. [UTC]';
+comment on column quote_windows.quotes is 'Quotes in it. [quotes]';
+comment on column quote_windows.spread_bps is 'Median of ask less bid over their mean; null where no quote has both. [bps]';
+grant select on quote_windows to rrr_analyst;
+grant select, insert, update, delete on quote_windows to rrr_writer;
 
 -- What is looked for: what is open, of an instrument, of a day.
 create index gaps_live on gaps (instrument, stream, from_time) where state in ('open', 'healing');
