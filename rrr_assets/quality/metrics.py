@@ -10,6 +10,7 @@ job makes no more series than `MOST_SERIES`.
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import re
@@ -101,6 +102,8 @@ _ALL: Final = (
     Described("rrr_alert_messages_waiting", "Messages that no channel took yet."),
     Described("rrr_alert_messages_failing", "Of these, those that were tried in vain."),
     Described("rrr_alert_messages_oldest_due_seconds", "How long the oldest of these is due; 0 where none is."),
+    Described("rrr_alerts_looked_timestamp_seconds", "When the sensor of alerts last looked for what is wrong."),
+    Described("rrr_watchdog_reasons", "Reasons to look that the watchdog told last, where it ever told one."),
     Described("rrr_quality_run_finished_timestamp_seconds", "When the last run of the checks ended.", ("kind",)),
     Described("rrr_quality_run_age_seconds", "How long ago that was.", ("kind",)),
     Described("rrr_quality_run_duration_seconds", "How long it took.", ("kind",)),
@@ -355,11 +358,24 @@ def _machine() -> Iterator[Sample]:
         holds = ", ".join(disk.holds)
         yield "rrr_disk_free_bytes", (holds,), disk.free_bytes
         yield "rrr_disk_floor_bytes", (holds,), disk.floor_bytes
+    home = Home(home_dir())
+    if (looked := _noted(home.alerts_json, "looked_at")) is not None:
+        yield "rrr_alerts_looked_timestamp_seconds", (), datetime.fromisoformat(looked).timestamp()
+    if (told := _noted(home.watchdog_json, "told")) is not None:
+        yield "rrr_watchdog_reasons", (), len(told)
     if (folder := backup_dir()) is not None:
         yield "rrr_backup_receiving", (), is_receiver_alive(folder)
         if (ended := last_backup(folder)) is not None:
             yield "rrr_backup_last_timestamp_seconds", (), ended.timestamp()
             yield "rrr_backup_age_seconds", (), max(0.0, time.time() - ended.timestamp())
+
+
+def _noted(path: Path, name: str) -> Any:
+    """What a file of the home says; None where it is not there, or is no such file."""
+    try:
+        return json.loads(path.read_text("utf-8")).get(name)
+    except (FileNotFoundError, ValueError, AttributeError):
+        return None
 
 
 def last_backup(folder: Path) -> datetime | None:
