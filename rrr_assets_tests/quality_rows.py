@@ -62,7 +62,7 @@ def some_rows(
                 reasons = (f"417 ids are missing at 14:02, completeness {share:.4f}", "2 bars are unexplained")
                 held.append(judged(name, day, "degraded", completeness=share, conformance=0.998, open_gaps=1, findings=1, reasons=reasons))
             elif drawn < 0.985:
-                empty = {"completeness": None, "validity": None, "conformance": None, "freshness": None}
+                empty = {"completeness": 0.0, "validity": None, "conformance": None, "freshness": None}
                 held.append(judged(name, day, "missing", row_count=0, open_gaps=1, reasons=("no file came",), **empty))
     noon = datetime.combine(TODAY, time(), UTC) - timedelta(days=2, hours=9)
     unnumbered = {"first_missing": None, "last_missing": None}

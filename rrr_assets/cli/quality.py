@@ -155,7 +155,10 @@ def _show_days(console: "Console", report: "QualityReport") -> None:
         title = "Error budgets, attained and burnt, the worst first"
         table = _table(title, "instrument", *words.MEASURES)
         for mine in burnt[:_MOST_LINES]:
-            shares = [f"{words.share_text(part.attained)}  {words.burnt_text(part.burnt)}" for part in mine.parts]
+            shares = [
+                words.NOTHING if part.attained is None else f"{words.share_text(part.attained)}  {words.burnt_text(part.burnt)}"
+                for part in mine.parts
+            ]
             _add(table, [mine.instrument, *shares], [None, *("red" if part.is_over else None for part in mine.parts)])
         _print(console, table, len(burnt))
     if report.to_look_at:

@@ -4,11 +4,13 @@ Belongs here: their names, units and help, and reading them at a scrape. Does no
 (infra/). Names follow https://prometheus.io/docs/practices/naming/: base units as suffixes, `_total` for what only grows, moments as
 `_timestamp_seconds`. A scrape starts nothing and writes nothing: where the database is down, that is what it says.
 
-Everything has a bound: a query is ended after some seconds, and an instrument, a rule or a job makes no more series than `MOST_SERIES`.
+Everything has a bound: a query is ended after some seconds, a part that took long is not read again so soon, and an instrument, a rule or a
+job makes no more series than `MOST_SERIES`.
 """
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import re
@@ -51,6 +53,8 @@ _MOST_RUNS: Final = 5_000
 _CONNECT_SECONDS: Final = 3
 _STATEMENT_MS: Final = 8_000
 _SAME_FOR_SECONDS: Final = 2.0
+_REST: Final = 10
+"""A part rests so many times as long as reading it took: scrapes cost the server a tenth of a core at most, however much there is."""
 _ACTIVE: Final = ("QUEUED", "NOT_STARTED", "STARTING", "STARTED", "CANCELING")
 
 
@@ -98,6 +102,8 @@ _ALL: Final = (
     Described("rrr_alert_messages_waiting", "Messages that no channel took yet."),
     Described("rrr_alert_messages_failing", "Of these, those that were tried in vain."),
     Described("rrr_alert_messages_oldest_due_seconds", "How long the oldest of these is due; 0 where none is."),
+    Described("rrr_alerts_looked_timestamp_seconds", "When the sensor of alerts last looked for what is wrong."),
+    Described("rrr_watchdog_reasons", "Reasons to look that the watchdog told last, where it ever told one."),
     Described("rrr_quality_run_finished_timestamp_seconds", "When the last run of the checks ended.", ("kind",)),
     Described("rrr_quality_run_age_seconds", "How long ago that was.", ("kind",)),
     Described("rrr_quality_run_duration_seconds", "How long it took.", ("kind",)),
@@ -133,6 +139,9 @@ METRICS: Final[Mapping[str, Described]] = {each.name: each for each in _ALL}
 Sample = tuple[str, tuple[str, ...], float]
 """A metric's name, the values of its labels, and what it is."""
 
+Resting = dict[str, tuple[float, list[Sample]]]
+"""Parts that are not read again before a moment of the monotonic clock, with what they said."""
+
 
 class PlatformCollector:
     """What prometheus_client asks at each scrape. Scrapes that come at once are answered by one look at the database."""
@@ -140,6 +149,7 @@ class PlatformCollector:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._last: tuple[float, list[Sample]] | None = None
+        self._resting: Resting = {}
 
     def describe(self) -> list[Family]:
         """No name that is known before the first scrape: registering shall not read."""
@@ -160,15 +170,20 @@ class PlatformCollector:
     def _samples(self) -> list[Sample]:
         with self._lock:
             if self._last is None or time.monotonic() - self._last[0] > _SAME_FOR_SECONDS:
-                samples = list(read_samples())
+                samples = list(read_samples(self._resting))
                 self._last = (time.monotonic(), samples)
             return self._last[1]
 
 
-def read_samples() -> Iterator[Sample]:
-    """Everything that can be read now; what cannot is told as such, and never raised."""
+def read_samples(resting: Resting | None = None) -> Iterator[Sample]:
+    """Everything that can be read now; what cannot is told as such, and never raised.
+
+    Args:
+        resting: parts that took long, and rest; those that are read now are put in.
+    """
+    rests = {} if resting is None else resting
     yield "rrr_build_info", (rrr_assets.__version__,), 1
-    yield from _collected("machine", _machine)
+    yield from _collected("machine", _machine, rests)
     found: list[Sample] = []
     is_up = False
     try:
@@ -176,8 +191,8 @@ def read_samples() -> Iterator[Sample]:
         with database.connect(Role.ANALYST, autocommit=True, connect_timeout=_CONNECT_SECONDS) as connection:
             connection.execute(f"set statement_timeout = {_STATEMENT_MS}")
             for name, section in _SECTIONS.items():
-                found += _collected(name, partial(section, connection))
-        found += _collected("dagster", partial(_dagster, database))
+                found += _collected(name, partial(section, connection), rests)
+        found += _collected("dagster", partial(_dagster, database), rests)
         is_up = True
     except _UNREACHABLE as failure:
         # What was read before it went is as old as this, and of no use beside the news that it is gone.
@@ -201,16 +216,21 @@ def _database() -> Database:
     return Database.current()
 
 
-def _collected(name: str, read: Callable[[], Iterator[Sample]]) -> Iterator[Sample]:
+def _collected(name: str, read: Callable[[], Iterator[Sample]], resting: Resting) -> list[Sample]:
     """One part: all of it or nothing, and whether it could be read."""
-    started, found, is_up = time.monotonic(), [], 1
+    started = time.monotonic()
+    until, found = resting.get(name, (started, []))
+    if started < until:
+        return found
+    found, is_up = [], True
     try:
         found = list(read())
     except (*_UNREACHABLE, PermanentFailure, OSError):
-        is_up = 0
-    yield from found
-    yield "rrr_collector_up", (name,), is_up
-    yield "rrr_collector_duration_seconds", (name,), time.monotonic() - started
+        is_up = False
+    took_seconds = time.monotonic() - started
+    found += [("rrr_collector_up", (name,), is_up), ("rrr_collector_duration_seconds", (name,), took_seconds)]
+    resting[name] = (started + _REST * took_seconds, found)
+    return found
 
 
 def _rows(connection: Connection, name: str, **values: object) -> list[tuple[Any, ...]]:
@@ -338,11 +358,24 @@ def _machine() -> Iterator[Sample]:
         holds = ", ".join(disk.holds)
         yield "rrr_disk_free_bytes", (holds,), disk.free_bytes
         yield "rrr_disk_floor_bytes", (holds,), disk.floor_bytes
+    home = Home(home_dir())
+    if (looked := _noted(home.alerts_json, "looked_at")) is not None:
+        yield "rrr_alerts_looked_timestamp_seconds", (), datetime.fromisoformat(looked).timestamp()
+    if (told := _noted(home.watchdog_json, "told")) is not None:
+        yield "rrr_watchdog_reasons", (), len(told)
     if (folder := backup_dir()) is not None:
         yield "rrr_backup_receiving", (), is_receiver_alive(folder)
         if (ended := last_backup(folder)) is not None:
             yield "rrr_backup_last_timestamp_seconds", (), ended.timestamp()
             yield "rrr_backup_age_seconds", (), max(0.0, time.time() - ended.timestamp())
+
+
+def _noted(path: Path, name: str) -> Any:
+    """What a file of the home says; None where it is not there, or is no such file."""
+    try:
+        return json.loads(path.read_text("utf-8")).get(name)
+    except (FileNotFoundError, ValueError, AttributeError):
+        return None
 
 
 def last_backup(folder: Path) -> datetime | None:

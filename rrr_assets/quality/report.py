@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
+from rrr_assets.calc.quality_sla import budget_used
 from rrr_assets.contracts.quality import DAY_STATUSES
 
 if TYPE_CHECKING:
@@ -60,8 +61,8 @@ class Line:
 class Budget:
     """What was attained of a measure, 0 to 1, and how much of the error budget that burnt.
 
-    The budget is what the objective leaves, and `burnt` the part of it that is gone: (1 - attained) / (1 - objective), as in Google's
-    Site Reliability Workbook, chapter 2. Each day weighs the same. Infinite where the objective leaves nothing and something is amiss.
+    The budget is what the objective leaves, and `burnt` the part of it that is gone, by `calc.quality_sla`. Each day that is over weighs
+    the same.
     """
 
     measure: str
@@ -275,25 +276,13 @@ def _cell(instrument: str, day: date, judged: JudgedDay | None) -> Cell:
 
 
 def _budgets(instrument: str, days: Sequence[JudgedDay], objective: float) -> Budgets:
+    over = [day for day in days if day.status != "pending"]
     parts = []
     for measure in MEASURES:
-        # A day that is not over is incomplete by being so; how fresh it is counts all the same.
-        counted = [day for day in days if measure == "freshness" or day.status != "pending"]
-        shares = [value for day in counted if (value := _share(day, measure)) is not None]
+        shares = [value for day in over if (value := getattr(day, measure)) is not None]
         attained = math.fsum(shares) / len(shares) if shares else None
-        parts.append(Budget(measure, attained, objective, None if attained is None else _burnt(attained, objective)))
+        parts.append(Budget(measure, attained, objective, None if attained is None else budget_used(attained, objective)))
     return Budgets(instrument, tuple(parts))
-
-
-def _share(day: JudgedDay, measure: str) -> float | None:
-    value: float | None = getattr(day, measure)
-    return 0.0 if value is None and measure == "completeness" and day.status == "missing" else value
-
-
-def _burnt(attained: float, objective: float) -> float:
-    if attained >= 1:
-        return 0.0
-    return (1 - attained) / (1 - objective) if objective < 1 else math.inf
 
 
 def _urgency(day: JudgedDay) -> tuple[int, int, str]:
@@ -316,11 +305,9 @@ def _notices(rows: QualityRows, runs: Sequence[RunAge]) -> list[Notice]:
         found.append(Notice("The checks have not run yet", text, "rrr ui"))
     for each in runs:
         if each.age is not None and each.is_stale:
-            text = (
-                f"The last one ended {time_text(each.run.finished_at)} UTC, {span_text(each.age)} ago. What is shown may be out of date. "
-                "The daemon runs it."
-            )
-            found.append(Notice(f"The {each.words} is overdue", text, "rrr ui"))
+            ended = f"The last one ended {time_text(each.run.finished_at)} UTC, {span_text(each.age)} ago"
+            text = f"{ended}. What is shown may be out of date. The watchdog says what stands still."
+            found.append(Notice(f"The {each.words} is overdue", text, "rrr watchdog"))
         if each.run.errors:
             more = len(each.run.errors) - _SHOWN_ERRORS
             told = "; ".join(each.run.errors[:_SHOWN_ERRORS]) + (f"; and {more} more" if more > 0 else "")

@@ -8,7 +8,6 @@ import os
 from collections import defaultdict
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
-from typing import Any
 
 import psycopg
 import pytest
@@ -290,9 +289,9 @@ def test_one_look_answers_scrapes_that_come_at_once(scraped_database: Database, 
     looks: list[int] = []
     read = metrics.read_samples
 
-    def counted() -> Iterator[Any]:
+    def counted(resting: metrics.Resting) -> Iterator[metrics.Sample]:
         looks.append(1)
-        yield from read()
+        yield from read(resting)
 
     monkeypatch.setattr(metrics, "read_samples", counted)
     monkeypatch.setattr(metrics, "_SAME_FOR_SECONDS", 60.0)
@@ -301,6 +300,26 @@ def test_one_look_answers_scrapes_that_come_at_once(scraped_database: Database, 
         told = list(several.map(lambda _: [len(family.samples) for family in collector.collect()], range(8)))
     assert len(looks) == 1
     assert all(each == told[0] for each in told)
+
+
+def test_a_part_that_took_long_rests_ten_times_as_long(scraped_database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert scraped_database
+    reads: list[str] = []
+
+    def slow(_: object) -> Iterator[metrics.Sample]:
+        reads.append("gaps")
+        clock[0] += 3.0
+        yield "rrr_gaps_oldest_age_seconds", (), float(len(reads))
+
+    clock = [1000.0]
+    monkeypatch.setattr(metrics.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(metrics, "_SECTIONS", {"gaps": slow})
+    collector = metrics.PlatformCollector()
+    told = []
+    for _ in range(4):
+        told += [family.samples[0].value for family in collector.collect() if family.name == "rrr_gaps_oldest_age_seconds"]
+        clock[0] += 15.0
+    assert told == [1, 1, 2, 2]
 
 
 def test_a_part_that_cannot_be_read_is_absent_and_the_others_are_there(scraped_database: Database) -> None:

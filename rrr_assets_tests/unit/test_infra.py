@@ -131,6 +131,7 @@ def test_every_rule_says_how_bad_it_is_and_what_to_do_next() -> None:
     for rule in rules():
         assert rule["labels"]["severity"] in {"page", "warn"}
         assert rule["annotations"]["summary"]
+        assert (INFRA.parent / rule["annotations"]["runbook"]).is_file(), rule["alert"]
         words = rule["annotations"]["next_step"].split()
         assert words[0] == "rrr"
         assert words[1] in known, rule["alert"]

@@ -46,19 +46,10 @@ def test_a_budget_is_what_the_objective_leaves() -> None:
     assert parts["validity"].burnt == 0
 
 
-def test_a_day_of_nothing_is_a_day_of_no_completeness() -> None:
-    none = {"completeness": None, "validity": None, "conformance": None, "freshness": None}
-    parts = of_days(judged(BTC, YESTERDAY, "missing", **none), judged(BTC, TODAY - timedelta(days=2)), objective=0.9)
-    assert parts["completeness"].attained == 0.5
-    assert parts["completeness"].is_over
-    assert parts["validity"].attained == 1
-
-
-def test_a_day_that_is_not_over_counts_for_freshness_alone() -> None:
-    parts = of_days(judged(BTC, TODAY, "pending", completeness=0.3, freshness=0.5), objective=0.9)
-    assert parts["completeness"].attained is None
-    assert parts["completeness"].burnt is None
-    assert parts["freshness"].burnt == pytest.approx(5)
+def test_a_day_that_is_not_over_does_not_count() -> None:
+    parts = of_days(judged(BTC, TODAY, "pending", completeness=0.3, freshness=0.5), judged(BTC, YESTERDAY, conformance=None), objective=0.9)
+    assert (parts["completeness"].attained, parts["freshness"].burnt) == (1, 0)
+    assert (parts["conformance"].attained, parts["conformance"].burnt) == (None, None)
 
 
 def test_an_objective_of_everything_has_no_budget() -> None:
