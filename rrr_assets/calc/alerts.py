@@ -150,6 +150,36 @@ def causes(signals: Iterable[Signal], settings: Alerting) -> list[Cause]:
     return sorted(found, key=lambda cause: (-_LOUDNESS[cause.severity], cause.since, cause.key))
 
 
+def kept_together(found: Sequence[Cause], told: Sequence[frozenset[str]]) -> list[Cause]:
+    """The causes, those as one that were told as one: what is left of a common cause is not told anew, piece by piece.
+
+    Args:
+        found: Root causes as they are now.
+        told: The members of each alert that is open.
+    """
+    of_member = {member: number for number, members in enumerate(told) for member in members}
+    kept: dict[Hashable, list[Cause]] = defaultdict(list)
+    for cause in found:
+        alerts = {of_member.get(member) for member in cause.members}
+        only = next(iter(alerts)) if len(alerts) == 1 else None
+        kept[cause.key if only is None else only].append(cause)
+    return [_as_one(together) if len(together) > 1 else together[0] for together in kept.values()]
+
+
+def _as_one(together: Sequence[Cause]) -> Cause:
+    lead = min(together, key=lambda cause: (-_LOUDNESS[cause.severity], cause.since, cause.key))
+    return replace(
+        lead,
+        title=f"{lead.title}, and {len(together) - 1} more",
+        scope=lead.scope if len({cause.scope for cause in together}) == 1 else f"{lead.scope} and others",
+        since=min(cause.since for cause in together),
+        level=sum(cause.level for cause in together),
+        members=frozenset[str]().union(*(cause.members for cause in together)),
+        touched=frozenset[tuple[str | None, str]]().union(*(cause.touched for cause in together)),
+        lines=tuple(cause.title for cause in together)[:_MOST_LINES],
+    )
+
+
 def severity_of(rule: str, found: str, settings: Alerting) -> str:
     """How loudly a rule is told: as the settings say, else as it was found."""
     return settings.severities.get(rule, found)
