@@ -30,6 +30,9 @@ Kind = Literal["gap", "finding", "check", "run", "sensor", "platform"]
 TOGETHER: Final = timedelta(minutes=15)
 """What was found within so much of each other may have one cause."""
 
+_LONGEST: Final = timedelta(hours=1)
+"""And no longer: where something goes wrong somewhere all the time, each is told."""
+
 _SEVERAL: Final = 3
 _FEED: Final = frozenset({"gap", "freshness", "frozen_feed", "silence"})
 _FILE: Final = frozenset({"quarantine"})
@@ -145,6 +148,36 @@ def causes(signals: Iterable[Signal], settings: Alerting) -> list[Cause]:
     _join_failures(groups)
     found = [_cause(members) for members in groups.all()]
     return sorted(found, key=lambda cause: (-_LOUDNESS[cause.severity], cause.since, cause.key))
+
+
+def kept_together(found: Sequence[Cause], told: Sequence[frozenset[str]]) -> list[Cause]:
+    """The causes, those as one that were told as one: what is left of a common cause is not told anew, piece by piece.
+
+    Args:
+        found: Root causes as they are now.
+        told: The members of each alert that is open.
+    """
+    of_member = {member: number for number, members in enumerate(told) for member in members}
+    kept: dict[Hashable, list[Cause]] = defaultdict(list)
+    for cause in found:
+        alerts = {of_member.get(member) for member in cause.members}
+        only = next(iter(alerts)) if len(alerts) == 1 else None
+        kept[cause.key if only is None else only].append(cause)
+    return [_as_one(together) if len(together) > 1 else together[0] for together in kept.values()]
+
+
+def _as_one(together: Sequence[Cause]) -> Cause:
+    lead = min(together, key=lambda cause: (-_LOUDNESS[cause.severity], cause.since, cause.key))
+    return replace(
+        lead,
+        title=f"{lead.title}, and {len(together) - 1} more",
+        scope=lead.scope if len({cause.scope for cause in together}) == 1 else f"{lead.scope} and others",
+        since=min(cause.since for cause in together),
+        level=sum(cause.level for cause in together),
+        members=frozenset[str]().union(*(cause.members for cause in together)),
+        touched=frozenset[tuple[str | None, str]]().union(*(cause.touched for cause in together)),
+        lines=tuple(cause.title for cause in together)[:_MOST_LINES],
+    )
 
 
 def severity_of(rule: str, found: str, settings: Alerting) -> str:
@@ -277,36 +310,53 @@ def _join_several(groups: _Groups, chosen: Sequence[Signal], class_of: Callable[
 
 
 def _batches(found: Sequence[tuple[datetime, str]]) -> list[list[str]]:
-    """Keys in the order of their times, cut where there is a pause."""
+    """Keys in the order of their times, cut where there is a pause, or where it goes on for long."""
     batches: list[list[str]] = []
-    for number, (at, key) in enumerate(found):
-        if not number or at - found[number - 1][0] > TOGETHER:
+    first = last = None
+    for at, key in found:
+        if first is None or last is None or at - last > TOGETHER or at - first > _LONGEST:
             batches.append([])
+            first = at
         batches[-1].append(key)
+        last = at
     return batches
 
 
 def _join_checks(groups: _Groups) -> None:
-    data, failed = groups.of("gap", "finding"), groups.of("check")
+    failed = groups.of("check")
     # What flows on in one run is broken by one thing; other checks only happen to share a run.
     groups.join_by(failed, lambda each: (each.run_id, each.day) if each.run_id and (each.relation or "").startswith(_IN_LEDGERS) else None)
+    loudest = _loudest_by_place(groups.of("gap", "finding"))
     for members in [each for each in groups.all() if each[0].kind == "check"]:
-        cause = next((one for one in data if any(_explains(one, check) for check in members)), None)
-        if cause is not None:
+        loud = max(_LOUDNESS[check.severity] for check in members)
+        defects = [loudest[place] for check in members for place in _places(check) if place in loudest]
+        # One of them: that checks fail together does not make one cause of two defects.
+        if cause := next((each for each in defects if _LOUDNESS[each.severity] >= loud), None):
             groups.join(cause.key, members[0].key)
     alone = [signal for members in groups.all() if all(each.kind == "check" for each in members) for signal in members]
     _join_several(groups, alone, lambda members: (_lead(members).rule, _lead(members).relation))
 
 
-def _explains(defect: Signal, check: Signal) -> bool:
-    if _LOUDNESS[defect.severity] < _LOUDNESS[check.severity]:
-        return False
-    if check.day is not None and defect.day is not None and defect.day != check.day:
-        return False
-    if defect.relation == check.relation:
-        return True
-    # A check of bars fails by what is wrong with their trades.
-    return (check.relation or "").startswith(_ON_BARS) and defect.day is not None and defect.day == check.day
+_ANY_DAY: Final = "any day"
+_ON_DAY: Final = "any table"
+
+
+def _loudest_by_place(data: Iterable[Signal]) -> dict[Hashable, Signal]:
+    """The loudest defect of each table and day, of each table, and of each day."""
+    found: dict[Hashable, Signal] = {}
+    for signal in data:
+        for place in ((signal.relation, signal.day), (signal.relation, _ANY_DAY), (_ON_DAY, signal.day)):
+            if place not in found or _LOUDNESS[signal.severity] > _LOUDNESS[found[place].severity]:
+                found[place] = signal
+    return found
+
+
+def _places(check: Signal) -> list[Hashable]:
+    """Where the defect would be that a check fails by: in its table, and for bars in their trades too."""
+    if check.day is None:
+        return [(check.relation, _ANY_DAY)]
+    places: list[Hashable] = [(check.relation, check.day), (check.relation, None)]
+    return [*places, (_ON_DAY, check.day)] if (check.relation or "").startswith(_ON_BARS) else places
 
 
 def _join_failures(groups: _Groups) -> None:

@@ -157,7 +157,7 @@ def failed_checks(instance: dg.DagsterInstance, now: datetime) -> Iterator[Signa
             key=f"check|{asset}|{row.check_name}|{row.partition or ''}", kind="check",
             rule=_rule_of_check(asset, row.check_name, is_warning=is_warning), severity="warn" if is_warning else "page",
             what=f"{asset}: {_why(told)}{f', on {day}' if day else ''}"[:600], since=at, found_at=at, relation=asset,
-            day=day, run_id=row.run_id, path=f"/assets/{asset}?view=checks",
+            day=day, run_id=row.run_id, path=f"/assets/{asset}?view=checks&checkDetail={row.check_name}",
         )  # fmt: skip
 
 

@@ -23,7 +23,7 @@ from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
 from rrr_assets.calc.alert_messages import body
-from rrr_assets.calc.alerts import Cause, Mute, Signal, class_of_failure, fingerprint, is_muted, not_before
+from rrr_assets.calc.alerts import Cause, Mute, Signal, class_of_failure, fingerprint, is_muted, kept_together, not_before
 from rrr_assets.calc.outcomes import PermanentFailure
 from rrr_assets.contracts.runbooks import HARD, RULES
 from rrr_assets.warehouse.connect import Database, Role
@@ -38,6 +38,7 @@ Connection = psycopg.Connection[tuple[Any, ...]]
 BEGUN: Final = "begun, and not known whether it was taken"
 """How the last error of a message begins of which that is so."""
 
+_STREAMS: Final = ("trades", "agg_trades", "quotes", "depth")
 _MOST: Final = 5000
 _MOST_MEMBERS: Final = 5000
 _LOOK_BACK: Final = timedelta(hours=24)
@@ -77,23 +78,41 @@ class Addresses:
 
 
 def ledger_signals(connection: Connection, now: datetime) -> list[Signal]:
-    """Gaps and findings that are open, files that were refused, checks that broke down or have not run."""
-    return [*_gaps(connection), *_findings(connection), *_refused(connection, now), *_runs_of_checks(connection, now)]
+    """Gaps and findings that are open, feeds that are late, files that were refused, checks that broke down or have not run."""
+    findings = list(_findings(connection))
+    told = {signal.instrument for signal in findings if signal.rule == "freshness"}
+    late = [signal for signal in _late_feeds(connection) if signal.instrument not in told]
+    return [*_gaps(connection), *findings, *late, *_refused(connection, now), *_runs_of_checks(connection, now)]
 
 
 def _gaps(connection: Connection) -> Iterator[Signal]:
     for row in _rows(connection, "alert_signals_gaps", {"most": _MOST}):
         stream, day = row["stream"], row["day"]
         hours = int((row["to_time"] - row["from_time"]).total_seconds()) // 3600
-        size = row["ids"] or hours or 1
         many = f"{row['gaps']} gaps" if row["gaps"] > 1 else "a gap"
         ids = f", {row['ids']:,} ids" if row["ids"] else ""
-        what = f"{stream} of {row['instrument']} are missing on {day}: {many}{ids}, cause {row['cause'].replace('_', ' ')}"
+        why = " and ".join(row["causes"]).replace("_", " ")
+        tried = f"; the last attempt to heal it: {row['last_reason']}" if row["last_reason"] else ""
         yield Signal(
-            key=f"gap|{row['instrument']}|{stream}|{day}|{row['cause']}|{row['kind']}",
-            kind="gap", rule="gap", severity=_default("gap"), what=what, since=row["from_time"], found_at=row["first_seen"], size=size,
-            instrument=row["instrument"], relation=stream if stream.startswith("venue_bars") else f"raw_{stream}", day=day,
-            is_of_file=row["cause"] == "quarantined", path=_asset(f"raw_{stream}", day),
+            key=f"gap|{row['instrument']}|{stream}|{day}|{'file' if row['is_of_file'] else 'feed'}",
+            kind="gap", rule="gap", severity=_default("gap"),
+            what=f"{stream} of {row['instrument']} are missing on {day}: {many}{ids}, cause {why}{tried}"[:600],
+            since=row["from_time"], found_at=row["first_seen"], size=row["ids"] or hours or 1, instrument=row["instrument"],
+            relation=_table(stream), day=day, is_of_file=row["is_of_file"], path=_asset(_table(stream), day),
+        )  # fmt: skip
+
+
+def _late_feeds(connection: Connection) -> Iterator[Signal]:
+    for row in _rows(connection, "alert_signals_stale", {"most": _MOST}):
+        last = row["last_event_time"]
+        since = last or row["looked_at"]
+        promised = timedelta(seconds=int(row["limit_seconds"] or 0))
+        newest = f"the newest of {last:%Y-%m-%d %H:%M:%S} UTC" if last else "there is none"
+        yield Signal(
+            key=f"freshness|{row['instrument']}|{row['stream']}", kind="finding", rule="freshness", severity=_default("freshness"),
+            what=f"Nothing new comes in: {row['stream']} of {row['instrument']}, {newest}, {promised} are promised",
+            since=since, found_at=since + promised, instrument=row["instrument"], relation=_table(row["stream"]),
+            path=_asset(_table(row["stream"]), None),
         )  # fmt: skip
 
 
@@ -110,7 +129,7 @@ def _findings(connection: Connection) -> Iterator[Signal]:
             key=key, kind="finding", rule=rule, severity=row["severity"],
             what=f"{title}: {where}, {size:,} of {row['examined']:,} rows{example}"[:600],
             since=row["since"], found_at=row["first_seen"], size=size, instrument=instrument,
-            relation=relation, day=day, run_id=row["run_id"], path=_asset(relation, day),
+            relation=_table(relation), day=day, run_id=row["run_id"], path=_asset(_table(relation), day),
         )  # fmt: skip
     # Findings of one look share its run, which says nothing about their cause.
     yield from seen.values()
@@ -146,8 +165,15 @@ def _default(rule: str) -> str:
     return "page" if rule in HARD else "warn"
 
 
+def _table(relation: str) -> str:
+    """The table of a stream; a table's own name stays."""
+    if relation.startswith("venue_bars"):
+        return "venue_bars"
+    return f"raw_{relation}" if relation in _STREAMS else relation
+
+
 def _asset(relation: str, day: date | None) -> str:
-    return f"/assets/{relation}" + (f"?partition={day}" if day else "")
+    return f"/assets/{relation}" + (f"?view=partitions&partition={day}" if day else "")
 
 
 def _run(run_id: str | None) -> str | None:
@@ -197,6 +223,7 @@ class _Reconciling:
         known = self._ask("alert_known", since=self.now - _LOOK_BACK, begun=BEGUN)
         mutes = [Mute(row["scope"], row["rule"]) for row in self._ask("alert_mutes_in_force", now=self.now)]
         were_open = [alert for alert in known if alert["state"] == "open"]
+        causes = kept_together(causes, [_members(alert) for alert in were_open])
         still = _matched(causes, were_open)
         kept = {alert["alert_id"] for alert in still.values()}
         lost = [alert for alert in were_open if alert["alert_id"] not in kept]

@@ -21,7 +21,7 @@ from aiosmtpd.controller import Controller
 from aiosmtpd.handlers import Message as Mailbox
 
 from rrr_assets import read
-from rrr_assets.calc.alerts import Cause
+from rrr_assets.calc.alerts import Cause, causes
 from rrr_assets.calc.quality_config import Alerting
 from rrr_assets.resources.alert_channels import ChannelUnusable, NotTaken, sender_of
 from rrr_assets.resources.alerting import Delivered, deliver, send_test
@@ -44,7 +44,7 @@ def served(server: AlertServer, database: Database, monkeypatch: pytest.MonkeyPa
     """The server with nothing taken, and the books of alerts empty."""
     monkeypatch.setenv("RRR_TEST_TOKEN", TOKEN)
     with database.connect(Role.OWNER, autocommit=True) as connection:
-        connection.execute("truncate alerts, alert_messages, alert_mutes, gaps, gap_attempts, findings, quality_runs")
+        connection.execute("truncate alerts, alert_messages, alert_mutes, gaps, gap_attempts, findings, quality_runs, stream_freshness")
     url = server.url
     server.__init__(url=url)  # type: ignore[misc]  # as new, on the same port
     return server
@@ -536,6 +536,10 @@ def test_the_ledgers_say_what_is_wrong(told: Told, writer: psycopg.Connection[An
         " ('order', 'page', 'raw_trades', 'binance:BTCUSDT', '2024-01-02', 7, 100, '{}', 'resolved', now(), now())"
     )
     writer.execute(
+        "insert into stream_freshness (instrument, stream, last_event_time, limit_seconds, is_fresh, looked_at) values"
+        " ('kraken:XBTUSD', 'trades', '2024-01-02 11:00z', 600, false, now()), ('kraken:XBTUSD', 'quotes', now(), 600, true, now())"
+    )
+    writer.execute(
         "insert into quality_runs (kind, started_at, finished_at, errors) values ('daily', %(old)s, %(old)s, '{}'),"
         " ('recent', %(old)s, %(old)s, '{}'), ('recent', %(now)s, %(now)s, '{\"rule x: division by zero\"}')",
         {"now": NOW, "old": NOW - timedelta(days=3)},
@@ -544,6 +548,7 @@ def test_the_ledgers_say_what_is_wrong(told: Told, writer: psycopg.Connection[An
     assert found == {
         ("gap", "trades of binance:BTCUSDT are missing on 2024-01-02: 2 gaps, 20 ids, cause feed"),
         ("duplicate", "Rows are there twice: raw_trades of binance:BTCUSDT on 2024-01-02, 7 of 100 rows (id 5)"),
+        ("freshness", "Nothing new comes in: trades of kraken:XBTUSD, the newest of 2024-01-02 11:00:00 UTC, 0:10:00 are promised"),
         ("broken_check", "A check breaks down: rule x: division by zero"),
         ("quality_run", "The daily run of the checks ended last at 2023-12-30 12:00 UTC"),
     }
@@ -567,3 +572,51 @@ def test_an_analyst_reads_alerts_and_the_loudest_are_first(told: Told) -> None:
 def test_what_is_begun_is_known_by_its_words() -> None:
     # The queries look for it by `like`.
     assert not set("%_\\") & set(alerts.BEGUN)
+
+
+def see_ledgers(told: Told, after: timedelta) -> Reconciled:
+    told.now += after
+    with told.database.connect(Role.WRITER, autocommit=True) as connection:
+        done = reconcile(connection, lambda: causes(ledger_signals(connection, told.now), told.settings), told.settings, told.now)
+    told.sends()
+    return done
+
+
+OPEN_GAPS = (
+    "insert into gaps (instrument, stream, kind, from_time, to_time, cause, state, first_seen, changed_at, evidence)"
+    " select 'binance:S' || n, 'trades', 'interval', '2024-01-02 11:00z', '2024-01-02 12:00z', 'feed', 'open',"
+    " %s::timestamptz + n * %s::interval, now(), '{}' from generate_series(1, %s) as n"
+)
+
+
+def test_a_venue_that_stops_is_one_message_and_one_more_when_all_of_it_is_back(
+    told: Told, served: AlertServer, writer: psycopg.Connection[Any]
+) -> None:  # fmt: skip
+    writer.execute(OPEN_GAPS, (NOW, timedelta(0), 100))
+    see_ledgers(told, MINUTE)
+    writer.execute("update gaps set cause = 'venue_outage' where mod(gap_id, 2) = 0")
+    see_ledgers(told, MINUTE)
+    for _ in range(4):
+        writer.execute(
+            "update gaps set state = 'healed' where gap_id in (select gap_id from gaps where state = 'open' order by 1 limit 24)"
+        )
+        see_ledgers(told, MINUTE)
+    assert [kind for _, kind in served.kinds()] == ["opened"]
+    assert served.slack_texts() == ["🔴 Data is missing: 100 instruments of binance on 2024-01-02, 100 findings"]
+    writer.execute("update gaps set state = 'accepted' where state = 'open'")
+    see_ledgers(told, MINUTE)
+    assert [kind for _, kind in served.kinds()] == ["opened", "resolved"]
+
+
+def test_a_trickle_that_heals_from_its_beginning_opens_nothing_anew(
+    told: Told, served: AlertServer, writer: psycopg.Connection[Any]
+) -> None:  # fmt: skip
+    writer.execute(OPEN_GAPS, (NOW, timedelta(minutes=10), 30))
+    see_ledgers(told, MINUTE)
+    opened = len(served.slack)
+    assert 2 <= opened < 8
+    for _ in range(10):
+        writer.execute("update gaps set state = 'healed' where gap_id in (select gap_id from gaps where state = 'open' order by 1 limit 3)")
+        see_ledgers(told, MINUTE)
+    kinds = [kind for _, kind in served.kinds()]
+    assert kinds == ["opened"] * opened + ["resolved"] * opened

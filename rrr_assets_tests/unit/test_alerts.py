@@ -108,6 +108,16 @@ def test_holes_that_are_found_hours_apart_are_told_apart() -> None:
     assert len(rules(signals)) == 5
 
 
+def test_a_trickle_of_holes_is_not_one_cause_for_ever() -> None:
+    assert len(rules([gap(f"binance:S{n}USDT", found=10 * n) for n in range(60)])) == 9
+
+
+def test_checks_that_fail_together_do_not_make_one_cause_of_two_defects() -> None:
+    signals = [gap("binance:BTCUSDT"), finding("crossed_book", "binance:BTCUSDT", relation="raw_quotes")]
+    signals += [check("raw_trades"), check("raw_quotes")]
+    assert sorted(count for _, _, count in rules(signals)) == [1, 3]
+
+
 def test_a_defect_of_a_month_that_is_found_at_once_is_one_cause() -> None:
     signals = [finding("duplicate", "binance:BTCUSDT", day=DAY + timedelta(days=n)) for n in range(31)]
     (found,) = causes(signals, PLAIN)
