@@ -22,6 +22,7 @@ _MODULES: Final = (
     "reads",
     "history",
     "ledgers",
+    "validate",
     "bar_rules",
     "archive",
     "upkeep",

@@ -41,6 +41,9 @@ SENTENCES: Final = {
 }
 """What a check says of all rules of a kind."""
 
+IS_THERE: Final = "the table is there"
+IS_AS_AGREED: Final = "every table is what its contract says"
+
 _WORDS: Final = {
     Kind.NULL: "null",
     Kind.ACCEPTED: "range",
@@ -54,6 +57,8 @@ _WORDS: Final = {
 
 WORDS: Final = {
     **{sentence: _WORDS[kind] for kind, sentence in SENTENCES.items()},
+    IS_THERE: "schema_drift",
+    IS_AS_AGREED: "schema_drift",
     "each trade once": "duplicate",
     "price and size positive": "range",
     "price positive, volume not negative": "range",

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final
 
 import psycopg
@@ -19,8 +19,10 @@ from psycopg import sql
 
 from rrr_assets.calc.outcomes import RelationGone, RuleResult
 from rrr_assets.contracts.base import Table
-from rrr_assets.contracts.rules import NOT_FINITE, SENTENCES, Kind, Rule, rules_of
+from rrr_assets.contracts.catalogue import TABLES
+from rrr_assets.contracts.rules import IS_THERE, NOT_FINITE, SENTENCES, Kind, Rule, rules_of
 from rrr_assets.warehouse.books import Connection
+from rrr_assets.warehouse.connect import Database, Role
 from rrr_assets.warehouse.sqlfiles import query
 
 _OF_ONE_ROW: Final = frozenset({Kind.NULL, Kind.ACCEPTED, Kind.RANGE, Kind.FINITE, Kind.ORDERED})
@@ -210,3 +212,24 @@ def _over_rows(connection: Connection, name: sql.Identifier, chosen: sql.Compose
         statement = sql.SQL(query("check_contract_repeated")).format(columns=_columns(rule.columns), table=name, chosen=chosen)
     broken, examples = connection.execute(statement).fetchone() or (0, [])
     return broken, tuple(examples)
+
+
+def ask_contracts(database: Database, day: date) -> dict[str, list[RuleResult]]:
+    """Every rule of every contract: of a day's rows where a table has days, and of all rows where it has none.
+
+    A table that is not there is broken, and does not keep the others from being asked.
+
+    Args:
+        database: entered as the writer.
+        day: UTC day.
+    """
+    start = datetime(day.year, day.month, day.day, tzinfo=UTC)
+    told: dict[str, list[RuleResult]] = {}
+    with database.kept(Role.WRITER) as connection:
+        for name, table in TABLES.items():
+            try:
+                with one_view(connection):
+                    told[name] = results_of(ask_contract(connection, table, start, start + timedelta(days=1)))
+            except RelationGone as gone:
+                told[name] = [RuleResult(IS_THERE, is_blocking=True, broken=1, looked_at=1, examples=(str(gone),))]
+    return told
