@@ -126,7 +126,7 @@ class Validator:
         self.batches.add(batch)
         label = f"{name} {day or ''}".strip()
         definition = self.source.add_query_asset(name=f"{label} {begun}", query=batch).add_batch_definition_whole_table(label)
-        asked = [*(_expectation(rule) for rule in rules), _columns_of(table)]
+        asked = [*(expectation_of(rule) for rule in rules), _columns_of(table)]
         result = definition.get_batch().validate(
             _suite(label, asked), result_format={"result_format": "SUMMARY", "partial_unexpected_count": _MOST_UNEXPECTED}
         )
@@ -170,7 +170,7 @@ def _columns_of(table: Table) -> "Expectation":
     return _made("ExpectTableColumnsToMatchOrderedList", {"column_list": list(table.column_names)})
 
 
-def _expectation(rule: Rule) -> "Expectation":
+def expectation_of(rule: Rule) -> "Expectation":
     """A rule in the library's words. What it has no word for on SQL is a query of ours, which it runs."""
     return _made(*_in_its_words(rule))
 
@@ -221,7 +221,7 @@ def _answers(result: Any, rules: Sequence[Rule | None]) -> Iterator[Answer]:
     """The library's answers are in the order of the suite, but for what it asks of the table as a whole: each is found by its wording."""
     said = {_wording(each.expectation_config.type, each.expectation_config.kwargs): each for each in result.results}
     for rule in rules:
-        expectation = None if rule is None else _expectation(rule)
+        expectation = None if rule is None else expectation_of(rule)
         if expectation is None:
             [each] = [one for one in result.results if one.expectation_config.type == "expect_table_columns_to_match_ordered_list"]
         else:

@@ -14,7 +14,7 @@ from rrr_assets.calc.outcomes import RelationGone, RuleResult
 from rrr_assets.contracts.base import Table
 from rrr_assets.contracts.catalogue import TABLES
 from rrr_assets.contracts.rules import WORDS, Kind, rules_of
-from rrr_assets.quality.expectations import Validator, validator
+from rrr_assets.quality.expectations import Validator, expectation_of, validator
 from rrr_assets.warehouse import inspection
 from rrr_assets.warehouse.connect import Database, Role
 from rrr_assets.warehouse.contract_checks import RuleCount, ask_contract, ask_contracts, one_view
@@ -268,6 +268,13 @@ def test_the_analyst_asks_and_reads_no_row_into_memory(asking: Validator) -> Non
     assert max(fetched) <= 1
     with engine.connect() as connection:
         assert connection.exec_driver_sql("select current_user").scalar_one() == "rrr_analyst"
+
+
+def test_every_rule_of_every_contract_has_words_in_the_library(asking: Validator) -> None:
+    assert asking.source
+    for table in TABLES.values():
+        made = [expectation_of(rule) for rule in rules_of(table)]
+        assert len({repr(each.configuration.to_json_dict()) for each in made}) == len(rules_of(table))
 
 
 def test_every_contract_is_a_suite_and_an_empty_table_meets_it(asking: Validator) -> None:
