@@ -30,6 +30,7 @@ from rrr_assets.contracts.information_bars import INFORMATION_BARS
 from rrr_assets.quality.alerting import ALERTING_SENSORS
 from rrr_assets.quality.assets import bar_conformance
 from rrr_assets.quality.baselines import BASELINE_ASSETS, BASELINE_JOBS, BASELINE_SCHEDULES
+from rrr_assets.quality.checks import CONTRACT_CHECKS, VALIDATION_ASSETS, VALIDATION_JOBS, VALIDATION_SCHEDULES
 from rrr_assets.quality.live import LIVE_BARS_CHECKS, LIVE_BARS_JOB, LIVE_BARS_SCHEDULE
 from rrr_assets.quality.report_asset import QUALITY_REPORT_ASSETS, QUALITY_REPORT_JOBS, QUALITY_REPORT_SCHEDULES
 from rrr_assets.resources.lake import Lake
@@ -44,8 +45,8 @@ def build_defs(overrides: Mapping[str, Any] | None = None) -> dg.Definitions:
     """The whole graph, with some resources replaced."""
     ticks = [raw_trades, raw_agg_trades, raw_quotes, raw_depth, venue_bars]
     bars = [*(bars_asset(interval) for interval in BARS), *(information_bars_asset(kind) for kind in INFORMATION_BARS)]
-    # They look over the hot window: once an hour, not with every day.
-    live = dg.AssetSelection.checks(*LIVE_BARS_CHECKS)
+    # They look over the hot window once an hour, or over everything once a day: not with every day of a run.
+    live = dg.AssetSelection.checks(*LIVE_BARS_CHECKS, *CONTRACT_CHECKS)
     main_job = dg.define_asset_job(
         "venues_to_bars",
         dg.AssetSelection.assets(*ticks, *bars, bar_conformance) - live,
@@ -80,8 +81,9 @@ def build_defs(overrides: Mapping[str, Any] | None = None) -> dg.Definitions:
             *BACKUP_ASSETS,
             *QUALITY_REPORT_ASSETS,
             *BASELINE_ASSETS,
+            *VALIDATION_ASSETS,
         ],
-        asset_checks=LIVE_BARS_CHECKS,
+        asset_checks=[*LIVE_BARS_CHECKS, *CONTRACT_CHECKS],
         jobs=[
             main_job,
             refresh_job,
@@ -96,6 +98,7 @@ def build_defs(overrides: Mapping[str, Any] | None = None) -> dg.Definitions:
             *QUALITY_REPORT_JOBS,
             *BASELINE_JOBS,
             *HEALING_JOBS,
+            *VALIDATION_JOBS,
         ],
         schedules=[
             daily_close(main_job),
@@ -108,6 +111,7 @@ def build_defs(overrides: Mapping[str, Any] | None = None) -> dg.Definitions:
             *BACKUP_SCHEDULES,
             *QUALITY_REPORT_SCHEDULES,
             *BASELINE_SCHEDULES,
+            *VALIDATION_SCHEDULES,
         ],
         sensors=[landing_sensor(main_job), invalidation_sensor(refresh_job), backup_log, *HEALING_SENSORS, *ALERTING_SENSORS],
         resources={"warehouse": Warehouse(), "lake": Lake(), **(overrides or {})},

@@ -23,6 +23,7 @@ _MODULES: Final = (
     "history",
     "ledgers",
     "gaps",
+    "validate",
     "bar_rules",
     "archive",
     "upkeep",

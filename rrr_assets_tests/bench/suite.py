@@ -82,6 +82,13 @@ def _reading(_: bool) -> list[Figure]:
         return reading.measure(home, ROWS)
 
 
+def _checks(_: bool) -> list[Figure]:
+    from rrr_assets_tests.bench import checks
+
+    with ground.own_home() as home:
+        return checks.measure(home, ROWS)
+
+
 def _archive(is_asked_for: bool) -> list[Figure]:
     from rrr_assets.warehouse.connect import Database
     from rrr_assets_tests.bench import archive, cold
@@ -136,6 +143,7 @@ PARTS: dict[str, Callable[[bool], list[Figure]]] = {
     "ingest_timescaledb": _ingest_timescaledb,
     "bars": _bars,
     "reading": _reading,
+    "checks": _checks,
     "archive": _archive,
     "lake": _lake,
     "memory": _memory,
