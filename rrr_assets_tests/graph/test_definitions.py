@@ -138,6 +138,7 @@ def test_jobs_schedule_and_sensors() -> None:
     assert jobs == {
         "venues_to_bars", "refresh_bars", "accept_landing_files", "check_live_bars", "archive_days", "archive_months", "retire_partitions",
         "drill_restore", "report_cost", "back_up_database", "drill_backup", "heal_gaps", *kept_up,
+        "report_quality",
     }  # fmt: skip
     keys = {name: {key.to_user_string() for key in defs.resolve_job_def(name).asset_layer.selected_asset_keys} for name in jobs}
     assert keys["venues_to_bars"] == set(ASSETS)
@@ -162,6 +163,7 @@ def test_jobs_schedule_and_sensors() -> None:
         "retention": "RUNNING",
         "restore_drill": "RUNNING",
         "daily_cost": "RUNNING",
+        "quality_report": "RUNNING",
     }
 
 
