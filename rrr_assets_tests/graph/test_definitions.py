@@ -103,6 +103,9 @@ def test_the_golden_file_holds_what_matters() -> None:
         "landing_files",
         "gap_healing",
         "cost_report",
+        "baselines",
+        "quality_report",
+        "validations",
         *ASSETS,
         *ARCHIVED_GROUPS,
         *UPKEEP,
@@ -151,6 +154,7 @@ def test_jobs_schedule_and_sensors() -> None:
         "invalidation_log": "RUNNING",
         "backup_log": "RUNNING",
         "open_gaps": "RUNNING",
+        "alerts": "RUNNING",
     }
     assert {schedule.name: schedule.default_status.value for schedule in repository.schedule_defs} == {
         "daily_close": "RUNNING",
@@ -165,6 +169,7 @@ def test_jobs_schedule_and_sensors() -> None:
         "daily_cost": "RUNNING",
         "baselines": "RUNNING",
         "daily_validation": "RUNNING",
+        "quality_report": "RUNNING",
     }
 
 
