@@ -38,18 +38,19 @@ class Unlikely:
 
 
 def unlikely_bars(
-    minutes: Integers, high: Floats, low: Floats, close: Floats, volume: Floats, tick: float, thresholds: "Thresholds", first: int = 0
+    minutes: Integers, prices: tuple[Floats, Floats, Floats], volume: Floats, tick: float, thresholds: "Thresholds", first: int = 0
 ) -> list[Unlikely]:
     """Everything that is unlikely of one instrument's bars.
 
     Args:
         minutes: starts of the bars, in minutes since 1970 UTC, rising.
-        high, low, close: prices of each bar, positive.
+        prices: highs, lows and closes of the bars, positive.
         volume: of each bar.
         tick: the smallest step of the price.
         thresholds: of the instrument; bars farther apart than its `gap_seconds` are not held against each other.
         first: the place of the first bar that is judged; those before it are the look-back.
     """
+    high, low, close = prices
     if len(close) == 0:
         return []
     is_next = np.concatenate([[False], np.diff(minutes) * 60 <= max(thresholds.gap_seconds, 60)])

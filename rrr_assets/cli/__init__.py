@@ -29,6 +29,7 @@ _MODULES: Final = (
     "cost",
     "backup",
     "quality",
+    "quality_check",
 )
 
 app = typer.Typer(
