@@ -60,7 +60,7 @@ def unlikely_bars(
     return [each for each in found if each.place >= first]
 
 
-def _price_changes(high: Floats, low: Floats, close: Floats, is_next: np.ndarray, threshold: float) -> list[Unlikely]:  # type: ignore[type-arg]  # of bools
+def _price_changes(high: Floats, low: Floats, close: Floats, is_next: np.ndarray, threshold: float) -> list[Unlikely]:
     """Bars whose close, or else whose highest or lowest trade, is farther from the close before than `threshold`, as a share.
 
     A trade at a price that nobody meant is gone again by the close. A bar without one before it is held against its own close.
@@ -74,7 +74,7 @@ def _price_changes(high: Floats, low: Floats, close: Floats, is_next: np.ndarray
     ]
 
 
-def _returns(close: Floats, is_next: np.ndarray, tick: float, window: int, threshold: float) -> list[Unlikely]:  # type: ignore[type-arg]  # of bools
+def _returns(close: Floats, is_next: np.ndarray, tick: float, window: int, threshold: float) -> list[Unlikely]:
     """Bars whose log return is more than `threshold` robust deviations from the median of those in the window before it.
 
     A deviation is never less than one tick of the price: after a price that stood still, a step of one tick is no news.

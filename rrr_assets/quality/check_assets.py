@@ -3,6 +3,7 @@
 Belongs here: when they run, and what they tell. Does not: what is checked, and in which order (checks_run.py).
 """
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 import dagster as dg
@@ -79,21 +80,14 @@ def _results(report: "Report", still_open: dict[str, int]) -> list[dg.AssetCheck
             check_name=ANOMALIES_CHECK,
             passed=not unlikely,
             severity=dg.AssetCheckSeverity.WARN,
-            metadata=dict(unlikely) or {"anomalies": 0},
+            metadata={"anomalies": sum(unlikely.values()), **unlikely},
         ),
     ]
 
 
 def _told(look: "Look", report: "Report") -> dict[str, Any]:
-    broken = [
-        dg.TableRecord({"rule": rule, "broken_by": count})
-        for rule, count in sorted(report.rules.items(), key=lambda item: -item[1])
-        if count
-    ]
-    seconds = [
-        dg.TableRecord({"check": name, "seconds": round(took, 3)})
-        for name, took in sorted(report.seconds.items(), key=lambda item: -item[1])
-    ]
+    broken = [dg.TableRecord({"rule": rule, "broken_by": count}) for rule, count in _largest(report.rules) if count]
+    seconds = [dg.TableRecord({"check": name, "seconds": round(took, 3)}) for name, took in _largest(report.seconds)]
     told: dict[str, Any] = {
         "days": len(look.days),
         "rules": len(report.rules),
@@ -105,6 +99,10 @@ def _told(look: "Look", report: "Report") -> dict[str, Any]:
     if seconds:
         told["seconds_by_check"] = dg.MetadataValue.table(seconds)
     return told
+
+
+def _largest(numbers: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    return sorted(numbers.items(), key=lambda item: (-item[1], item[0]))
 
 
 QUALITY_CHECK_ASSETS: Final = [quality_asset(kind) for kind in _KINDS]

@@ -149,7 +149,7 @@ Part = Callable[[Database, Look, "QualitySettings", str | None], Report]
 
 
 def table_rules(database: Database, look: Look, settings: QualitySettings, run_id: str | None) -> Report:  # noqa: ARG001  # as every part
-    """The rules of each table's day, those that its asset is checked by too. Bars that lag behind their trades are left until they do not."""
+    """The rules of each table's day, those that its asset is checked by too. Bars that lag behind their trades are left out."""
     report = Report()
     behind = days_behind(database, 10_000, timedelta(0)) if look.days else {}
     tables = _TABLES if look.is_full else tuple(table for table in _TABLES if not table.startswith("bars_") or table == "bars_1m")
@@ -213,7 +213,7 @@ def run_parts(
 
 
 def changed(database: Database, kind: str) -> Look:
-    """What changed since the last look: for the run of every five minutes what changed lately, for the daily one everything, and yesterday."""
+    """What changed since the last look: lately, for the run of every five minutes; all of it and yesterday for the daily one."""
     with database.kept(Role.WRITER) as connection:
         ((last,),) = connection.execute(query("quality_run_last")).fetchall()
         since = None if last is None or kind == DAILY else last - _LONGEST_BATCH
@@ -281,27 +281,24 @@ def _look_at_day(connection: Connection, asked: DayLook, settings: QualitySettin
                 found += detect(connection, look)
                 spoken += rules
         report.count(spoken, found)
-        _settle_day(connection, look, detectors_of.folded(found), spoken, run_id)
+        _settle_day(connection, asked, detectors_of.folded(found), spoken, run_id)
         if len(ready) == 3:  # as above
             with report.check("lone prints"), connection.transaction():
-                _settle_unlikely(connection, look, report, "raw_trades", ("return_z",), detectors_of.lone_prints(connection, look))
+                _settle_unlikely(connection, asked, report, "raw_trades", ("return_z",), detectors_of.lone_prints(connection, look))
         with report.check("unlikely minutes"), connection.transaction():
             unlikely = detectors_of.unlikely_minutes(connection, look, settings)
-            _settle_unlikely(connection, look, report, "bars_1m", ("price_change", "return_z", "volume_spike"), unlikely)
+            _settle_unlikely(connection, asked, report, "bars_1m", ("price_change", "return_z", "volume_spike"), unlikely)
 
 
-def _settle_day(connection: Connection, look: DayLook, found: Sequence[Found], spoken: Sequence[str], run_id: str | None) -> None:
+def _settle_day(connection: Connection, asked: DayLook, found: Sequence[Found], spoken: Sequence[str], run_id: str | None) -> None:
     """Settle what was found of a day, table by table: also where nothing was found, for what was before is over then."""
     rules = tuple(sorted(set(spoken)))
     relations = {*detectors_of.TICK_RELATIONS, "raw_depth", "venue_bars", "bars_1m", "bar_conformance", *(each.relation for each in found)}
+    # A row that was not even understood is of no instrument: only who looks at the whole day speaks of it.
+    mine = [each for each in found if asked.instruments is None or each.instrument in asked.instruments]
     for relation in sorted(relations):
-        mine = [each for each in found if each.relation == relation]
-        nameless = [each for each in mine if each.instrument is None]
-        named = [each for each in mine if each.instrument is not None and each.instrument in (look.instruments or ())]
-        settle_findings(connection, FindingScope(rules, relation, look.day, look.instruments), named, run_id)
-        if nameless:
-            scope = FindingScope(tuple({each.rule for each in nameless}), relation, look.day)
-            settle_findings(connection, scope, [*nameless, *(each for each in named if each.rule in scope.rules)], run_id)
+        scope = FindingScope(rules, relation, asked.day, asked.instruments)
+        settle_findings(connection, scope, [each for each in mine if each.relation == relation], run_id)
 
 
 def _settle_unlikely(
