@@ -30,6 +30,7 @@ from rrr_assets.contracts.information_bars import INFORMATION_BARS
 from rrr_assets.quality.alerting import ALERTING_SENSORS
 from rrr_assets.quality.assets import bar_conformance
 from rrr_assets.quality.baselines import BASELINE_ASSETS, BASELINE_JOBS, BASELINE_SCHEDULES
+from rrr_assets.quality.check_assets import QUALITY_CHECK_ASSETS, QUALITY_CHECK_JOBS, QUALITY_CHECK_SCHEDULES
 from rrr_assets.quality.checks import CONTRACT_CHECKS, VALIDATION_ASSETS, VALIDATION_JOBS, VALIDATION_SCHEDULES
 from rrr_assets.quality.live import LIVE_BARS_CHECKS, LIVE_BARS_JOB, LIVE_BARS_SCHEDULE
 from rrr_assets.quality.report_asset import QUALITY_REPORT_ASSETS, QUALITY_REPORT_JOBS, QUALITY_REPORT_SCHEDULES
@@ -82,6 +83,7 @@ def build_defs(overrides: Mapping[str, Any] | None = None) -> dg.Definitions:
             *QUALITY_REPORT_ASSETS,
             *BASELINE_ASSETS,
             *VALIDATION_ASSETS,
+            *QUALITY_CHECK_ASSETS,
         ],
         asset_checks=[*LIVE_BARS_CHECKS, *CONTRACT_CHECKS],
         jobs=[
@@ -99,6 +101,7 @@ def build_defs(overrides: Mapping[str, Any] | None = None) -> dg.Definitions:
             *BASELINE_JOBS,
             *HEALING_JOBS,
             *VALIDATION_JOBS,
+            *QUALITY_CHECK_JOBS,
         ],
         schedules=[
             daily_close(main_job),
@@ -112,6 +115,7 @@ def build_defs(overrides: Mapping[str, Any] | None = None) -> dg.Definitions:
             *QUALITY_REPORT_SCHEDULES,
             *BASELINE_SCHEDULES,
             *VALIDATION_SCHEDULES,
+            *QUALITY_CHECK_SCHEDULES,
         ],
         sensors=[landing_sensor(main_job), invalidation_sensor(refresh_job), backup_log, *HEALING_SENSORS, *ALERTING_SENSORS],
         resources={"warehouse": Warehouse(), "lake": Lake(), **(overrides or {})},

@@ -37,6 +37,7 @@ _MODULES: Final = (
     "watchdog",
     "quality_status",
     "healing",
+    "quality_check",
 )
 
 app = typer.Typer(
