@@ -772,7 +772,7 @@ def _of_window(
     database: Database | None,
     *,
     also: tuple[str, ...] = (),
-    **parameters: str | None,
+    **parameters: str | bool | None,
 ) -> pa.Table:
     known_as = None if instrument is None else _instrument_name(instrument)
     since = None if start is None else _with_zone(start, "start")
