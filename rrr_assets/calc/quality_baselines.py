@@ -26,6 +26,7 @@ Integers = NDArray[np.int64]
 WINDOW_SECONDS: Final = 300
 HOURS: Final = 168
 _HOUR_SECONDS: Final = 3600
+_DAY_SECONDS: Final = 86_400
 _HOURS_A_DAY: Final = 24
 # 1970-01-01 was a Thursday: the Monday of its week lies three days before.
 _MONDAY_SECONDS: Final = 3 * 86_400
@@ -161,7 +162,7 @@ def runs(starts: Integers, scores: Floats, threshold: float) -> Iterator[Run]:
 
     Windows that follow each other and lie beyond two thirds of the threshold on one side are one run. It is an anomaly where its scores add
     up to `SUSTAINED` thresholds: two windows beyond the threshold, three beyond two thirds of it, or one twice as far. Its score as a whole
-    is then no less than the threshold.
+    is then no less than the threshold. Midnight ends a run, so that a day has the same ones whatever is looked at with it.
 
     Args:
         starts: of the windows, in seconds since 1970 UTC, each once, rising.
@@ -171,7 +172,8 @@ def runs(starts: Integers, scores: Floats, threshold: float) -> Iterator[Run]:
     side = np.where(np.isfinite(scores) & (np.abs(scores) >= threshold * _BEYOND), np.sign(scores), 0.0)
     begins = np.flatnonzero(np.diff(side, prepend=0.0) != 0)
     after_hole = np.flatnonzero(np.diff(starts, prepend=starts[:1]) > WINDOW_SECONDS)
-    edges = np.unique(np.concatenate([begins, after_hole, [len(side)]]))
+    midnights = np.flatnonzero(starts % _DAY_SECONDS == 0)
+    edges = np.unique(np.concatenate([begins, after_hole, midnights, [len(side)]]))
     for first, end in pairwise(edges):
         if side[first] == 0:
             continue

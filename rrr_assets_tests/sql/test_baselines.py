@@ -313,6 +313,8 @@ def test_a_wide_spread_is_unusual(history: Platform) -> None:
 
 
 def test_bars_in_the_archive_alone_are_neither_learned_from_nor_scored(history: Platform, learned: LearnedVersion) -> None:
+    change(history, "update bars_5m set volume = volume * 8 where instrument = %s and bar_start between %s and %s", NAME, at(360), at(385))
+    assert look(history).found == 1
     change(
         history,
         "insert into partition_tiers (relation, partition_start, tier, row_count, size_bytes, changed_at)"
@@ -320,6 +322,7 @@ def test_bars_in_the_archive_alone_are_neither_learned_from_nor_scored(history: 
     )
     change(history, "delete from bars_5m where bar_start >= '2025-03-01'")
     assert (look(history).windows, look(history).version) == (0, learned.version)
+    assert anomalies(history) == [("seasonal_volume", NAME, 360, 390, "above")], "what was found before stays"
     change(history, "truncate partition_tiers")
 
 

@@ -136,3 +136,12 @@ def test_what_is_not_known_and_what_is_not_there_end_a_run() -> None:
     assert len(list(calc.runs(starts(3), np.array([0.0, -12.1, 0.0]), 6))) == 1
     assert len(list(calc.runs(starts(3), np.array([4.1, 4.1, 4.1]), 6))) == 1
     assert list(calc.runs(starts(3), np.array([5.9, 3.9, 5.9]), 6)) == []
+
+
+def test_midnight_ends_a_run_so_that_a_day_is_judged_alone() -> None:
+    scores = np.zeros(2 * 288)
+    scores[284:292] = 7.0
+    both = [(run.first, run.last) for run in calc.runs(starts(2 * 288), scores, 6)]
+    assert both == [(284, 287), (288, 291)]
+    alone = [(run.first + 288, run.last + 288) for run in calc.runs(starts(288, MONDAY + 86_400), scores[288:], 6)]
+    assert alone == both[1:]
