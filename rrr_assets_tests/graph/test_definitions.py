@@ -138,6 +138,7 @@ def test_jobs_schedule_and_sensors() -> None:
         "landing_zone": "RUNNING",
         "invalidation_log": "RUNNING",
         "backup_log": "RUNNING",
+        "alerts": "RUNNING",
     }
     assert {schedule.name: schedule.default_status.value for schedule in repository.schedule_defs} == {
         "daily_close": "RUNNING",
