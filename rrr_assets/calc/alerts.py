@@ -62,6 +62,8 @@ _REASONS: Final = (
         re.compile(r"ImportError|ModuleNotFoundError|SyntaxError|UserCodeUnreachable|CodeLocation|NameError|Could not find", re.IGNORECASE),
     ),
 )
+# What failed may name an address with its password.
+_PASSWORD: Final = re.compile(r"(://[^:@/\s]*:)[^@\s]+@")
 _CHANGING: Final = re.compile(r"\b[0-9a-f]{8}-[0-9a-f-]{27}\b|\b[0-9a-f]{12,}\b|'[^']*'|\"[^\"]*\"|[a-z-]+:[A-Z0-9]+|\d+")
 
 
@@ -210,7 +212,7 @@ def not_before(channel: Channel, severity: str, quiet: QuietHours | None, now: d
 def fingerprint(reason: str) -> str:
     """What stays the same of a failure's text from one time to the next: no numbers, names in quotes, instruments."""
     lines = [line for line in reason.strip().splitlines() if line.strip()]
-    return _CHANGING.sub("#", lines[0].strip() if lines else "")[:160]
+    return _CHANGING.sub("#", _PASSWORD.sub(r"\1***@", lines[0].strip()) if lines else "")[:160]
 
 
 def class_of_failure(reason: str) -> str | None:
@@ -463,9 +465,8 @@ def _command(command: str, instruments: Sequence[str]) -> str:
 
 def _as_told(signal: Signal, settings: Alerting) -> Signal:
     severity = severity_of(signal.rule, signal.severity, settings)
-    if severity == signal.severity:
-        return signal
-    return replace(signal, severity=severity)
+    what = _PASSWORD.sub(r"\1***@", signal.what)
+    return signal if (severity, what) == (signal.severity, signal.what) else replace(signal, severity=severity, what=what)
 
 
 def _covers(mute: Mute, instrument: str | None, rules: set[str]) -> bool:

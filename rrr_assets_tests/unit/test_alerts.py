@@ -175,6 +175,12 @@ def test_runs_that_fail_for_one_reason_are_one_cause() -> None:
     assert sorted(count for _, _, count in rules(others)) == [1, 4]
 
 
+def test_no_password_of_an_address_is_told() -> None:
+    (found,) = causes([run("ValueError: cannot use postgresql://rrr:very-secret@host/db")], PLAIN)
+    assert found.title == "venues_to_bars failed: ValueError: cannot use postgresql://rrr:***@host/db"
+    assert "very-secret" not in fingerprint("cannot use postgresql://rrr:very-secret@host/db")
+
+
 def test_what_is_turned_off_causes_nothing_and_a_severity_is_as_the_settings_say() -> None:
     signals = [gap("binance:BTCUSDT"), finding("late", "kraken:XBTUSD", severity="warn")]
     settings = Alerting.model_validate({"severities": {"gap": "off", "late": "page"}})
