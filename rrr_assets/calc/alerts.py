@@ -432,13 +432,20 @@ def _cause(members: Sequence[Signal]) -> Cause:
         scope=scope,
         since=min(signal.since for signal in members),
         level=sum(signal.weight for signal in members),
-        next_step=_command(rule.command, instruments),
-        page=rule.page,
+        next_step=_command(rule_of(_helps(lead, instruments)).command, instruments),
+        page=rule_of(_helps(lead, instruments)).page,
         path=next((signal.path for signal in (lead, *members) if signal.path), None),
         members=frozenset(signal.key for signal in members),
         touched=frozenset((signal.instrument, signal.rule) for signal in data),
         lines=lines,
     )
+
+
+def _helps(lead: Signal, instruments: Sequence[str]) -> str:
+    """The rule whose page helps: holes of a bad file are mended there, those of a whole venue at its feed."""
+    if lead.rule == "gap" and lead.is_of_file:
+        return "quarantine"
+    return "freshness" if lead.rule == "gap" and len(instruments) >= _SEVERAL else lead.rule
 
 
 def _scope(lead: Signal, instruments: Sequence[str]) -> str:
