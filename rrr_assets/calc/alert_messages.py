@@ -94,7 +94,7 @@ def _section(text: str) -> dict[str, Any]:
 def _links(message: Mapping[str, Any]) -> str:
     # What is no address is a path in the repository: Slack would show a broken link.
     pages = [("Runbook", message["runbook"]), ("In the UI", message["link"])]
-    return "  ·  ".join(f"<{to}|{name}>" if "://" in str(to) else f"{name}: `{to}`" for name, to in pages)
+    return "  ·  ".join(f"<{_escaped(to)}|{name}>" if "://" in str(to) else f"{name}: `{to}`" for name, to in pages)
 
 
 def _escaped(text: object) -> str:

@@ -62,6 +62,8 @@ _REASONS: Final = (
         re.compile(r"ImportError|ModuleNotFoundError|SyntaxError|UserCodeUnreachable|CodeLocation|NameError|Could not find", re.IGNORECASE),
     ),
 )
+# What failed may name an address with its password.
+_PASSWORD: Final = re.compile(r"(://[^:@/\s]*:)[^@\s]+@")
 _CHANGING: Final = re.compile(r"\b[0-9a-f]{8}-[0-9a-f-]{27}\b|\b[0-9a-f]{12,}\b|'[^']*'|\"[^\"]*\"|[a-z-]+:[A-Z0-9]+|\d+")
 
 
@@ -210,7 +212,7 @@ def not_before(channel: Channel, severity: str, quiet: QuietHours | None, now: d
 def fingerprint(reason: str) -> str:
     """What stays the same of a failure's text from one time to the next: no numbers, names in quotes, instruments."""
     lines = [line for line in reason.strip().splitlines() if line.strip()]
-    return _CHANGING.sub("#", lines[0].strip() if lines else "")[:160]
+    return _CHANGING.sub("#", _PASSWORD.sub(r"\1***@", lines[0].strip()) if lines else "")[:160]
 
 
 def class_of_failure(reason: str) -> str | None:
@@ -430,13 +432,20 @@ def _cause(members: Sequence[Signal]) -> Cause:
         scope=scope,
         since=min(signal.since for signal in members),
         level=sum(signal.weight for signal in members),
-        next_step=_command(rule.command, instruments),
-        page=rule.page,
+        next_step=_command(rule_of(_helps(lead, instruments)).command, instruments),
+        page=rule_of(_helps(lead, instruments)).page,
         path=next((signal.path for signal in (lead, *members) if signal.path), None),
         members=frozenset(signal.key for signal in members),
         touched=frozenset((signal.instrument, signal.rule) for signal in data),
         lines=lines,
     )
+
+
+def _helps(lead: Signal, instruments: Sequence[str]) -> str:
+    """The rule whose page helps: holes of a bad file are mended there, those of a whole venue at its feed."""
+    if lead.rule == "gap" and lead.is_of_file:
+        return "quarantine"
+    return "freshness" if lead.rule == "gap" and len(instruments) >= _SEVERAL else lead.rule
 
 
 def _scope(lead: Signal, instruments: Sequence[str]) -> str:
@@ -463,9 +472,8 @@ def _command(command: str, instruments: Sequence[str]) -> str:
 
 def _as_told(signal: Signal, settings: Alerting) -> Signal:
     severity = severity_of(signal.rule, signal.severity, settings)
-    if severity == signal.severity:
-        return signal
-    return replace(signal, severity=severity)
+    what = _PASSWORD.sub(r"\1***@", signal.what)
+    return signal if (severity, what) == (signal.severity, signal.what) else replace(signal, severity=severity, what=what)
 
 
 def _covers(mute: Mute, instrument: str | None, rules: set[str]) -> bool:

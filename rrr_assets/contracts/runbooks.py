@@ -44,7 +44,7 @@ RULES: Final[dict[str, Rule]] = {
     "range": Rule("A value is outside its range", "range", "rrr quality"),
     "rollup": Rule("Bars are not the sum of what they are made from", "rollup", "rrr refresh"),
     "ledger": Rule("The rows are not those of the books", "ledger", "rrr coverage"),
-    "freshness": Rule("Nothing new comes in", "dead-feed", "rrr quality"),
+    "freshness": Rule("Nothing new comes in", "dead-feed", _GAPS),
     "schema_drift": Rule("A table is not as its contract says", "schema-drift", "rrr migrate"),
     "broken_check": Rule("A check breaks down", "broken-check", "rrr quality"),
     # The data: worth a look.

@@ -8,6 +8,7 @@ was seen before is kept nowhere but in the alerts.
 import os
 import threading
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
@@ -210,14 +211,12 @@ def failed_runs(instance: dg.DagsterInstance, now: datetime) -> Iterator[Signal]
     targets: dict[str, list[RunRecord]] = {}
     for record in failed:
         targets.setdefault(_target(record.dagster_run), []).append(record)
-    succeeded = {job: _succeeded(instance, job, now) for job in {record.dagster_run.job_name for record in failed}}
     for target, records in targets.items():
         last = records[0]
         run = last.dagster_run
         if run.tags.get(_WILL_RETRY) == "true" and last.update_timestamp > now - timedelta(hours=1):
             continue
-        later = [each for each in succeeded[run.job_name] if each.storage_id > last.storage_id]
-        if _is_made_good(run, [each.dagster_run for each in later]):
+        if _is_made_good(instance, target, last):
             continue
         reason, step = _failure(instance, run.run_id)
         rule = class_of_failure(reason) or ("broken_check" if step in _checks_planned(instance, run.run_id) else "run_failed")
@@ -246,17 +245,38 @@ def stuck_runs(instance: dg.DagsterInstance, now: datetime) -> Iterator[Signal]:
             )  # fmt: skip
 
 
-def _succeeded(instance: dg.DagsterInstance, job: str, now: datetime) -> "Sequence[RunRecord]":
-    chosen = dg.RunsFilter(job_name=job, statuses=[dg.DagsterRunStatus.SUCCESS], updated_after=now - _LOOK_BACK)
-    return instance.get_run_records(chosen, limit=_MOST_RUNS)
+@dataclass
+class _Seen:
+    """What was seen of the runs that succeeded after one that failed. Kept to look at each of them once; nothing is lost with it."""
+
+    run_id: str
+    until: datetime
+    days: set[date] = field(default_factory=set)
+    is_good: bool = False
 
 
-def _is_made_good(run: "DagsterRun", later: "Sequence[DagsterRun]") -> bool:
-    fitting = [each for each in later if each.asset_selection is None or (run.asset_selection or frozenset()) <= each.asset_selection]
+_SEEN: Final[dict[str, _Seen]] = {}
+
+
+def _is_made_good(instance: dg.DagsterInstance, target: str, failed: "RunRecord") -> bool:
+    """Whether what a run was for succeeded since, all of its days."""
+    run = failed.dagster_run
+    seen = _SEEN.get(target)
+    if seen is None or seen.run_id != run.run_id:
+        seen = _SEEN[target] = _Seen(run.run_id, failed.update_timestamp)
     wanted = set(_days(run))
-    if not wanted:
-        return bool(fitting)
-    return wanted <= {day for each in fitting for day in _days(each)}
+    while not seen.is_good:
+        chosen = dg.RunsFilter(job_name=run.job_name, statuses=[dg.DagsterRunStatus.SUCCESS], updated_after=seen.until)
+        later = instance.get_run_records(chosen, limit=_MOST_RUNS, order_by="update_timestamp", ascending=True)
+        for record in later:
+            done = record.dagster_run
+            if done.asset_selection is None or (run.asset_selection or frozenset()) <= done.asset_selection:
+                seen.days.update(_days(done))
+                seen.is_good = seen.is_good or (wanted <= seen.days)
+            seen.until = record.update_timestamp
+        if len(later) < _MOST_RUNS:
+            break
+    return seen.is_good
 
 
 def _target(run: "DagsterRun") -> str:

@@ -103,6 +103,16 @@ def test_a_venue_that_stopped_is_one_cause_however_many_instruments_it_has() -> 
     ]
 
 
+def test_the_page_is_that_of_what_went_wrong() -> None:
+    def help_of(*signals: Signal) -> tuple[str, str]:
+        (found,) = causes(signals, PLAIN)
+        return found.page, found.next_step
+
+    assert help_of(gap("binance:BTCUSDT")) == ("gap", "rrr gaps --instrument binance:BTCUSDT")
+    assert help_of(gap("binance:BTCUSDT", why="quarantined")) == ("bad-file", "rrr quarantine --instrument binance:BTCUSDT")
+    assert help_of(*(gap(f"binance:S{n}USDT") for n in range(9))) == ("dead-feed", "rrr gaps")
+
+
 def test_holes_that_are_found_hours_apart_are_told_apart() -> None:
     signals = [gap(f"binance:S{n}USDT", found=60 * n) for n in range(5)]
     assert len(rules(signals)) == 5
@@ -173,6 +183,12 @@ def test_runs_that_fail_for_one_reason_are_one_cause() -> None:
         run("KeyError: 'x'", run_id="k")
     ]
     assert sorted(count for _, _, count in rules(others)) == [1, 4]
+
+
+def test_no_password_of_an_address_is_told() -> None:
+    (found,) = causes([run("ValueError: cannot use postgresql://rrr:very-secret@host/db")], PLAIN)
+    assert found.title == "venues_to_bars failed: ValueError: cannot use postgresql://rrr:***@host/db"
+    assert "very-secret" not in fingerprint("cannot use postgresql://rrr:very-secret@host/db")
 
 
 def test_what_is_turned_off_causes_nothing_and_a_severity_is_as_the_settings_say() -> None:
