@@ -214,7 +214,7 @@ def _over_rows(connection: Connection, name: sql.Identifier, chosen: sql.Compose
     return broken, tuple(examples)
 
 
-def ask_contracts(database: Database, day: date) -> dict[str, list[RuleResult]]:
+def ask_contracts(database: Database, day: date, tables: Sequence[str] | None = None) -> dict[str, list[RuleResult]]:
     """Every rule of every contract: of a day's rows where a table has days, and of all rows where it has none.
 
     A table that is not there is broken, and does not keep the others from being asked.
@@ -222,14 +222,15 @@ def ask_contracts(database: Database, day: date) -> dict[str, list[RuleResult]]:
     Args:
         database: entered as the writer.
         day: UTC day.
+        tables: their names; None for all.
     """
     start = datetime(day.year, day.month, day.day, tzinfo=UTC)
     told: dict[str, list[RuleResult]] = {}
     with database.kept(Role.WRITER) as connection:
-        for name, table in TABLES.items():
+        for name in TABLES if tables is None else tables:
             try:
                 with one_view(connection):
-                    told[name] = results_of(ask_contract(connection, table, start, start + timedelta(days=1)))
+                    told[name] = results_of(ask_contract(connection, TABLES[name], start, start + timedelta(days=1)))
             except RelationGone as gone:
                 told[name] = [RuleResult(IS_THERE, is_blocking=True, broken=1, looked_at=1, examples=(str(gone),))]
     return told
