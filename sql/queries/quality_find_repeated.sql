@@ -19,7 +19,13 @@ with suspected as (
             and (%(instruments)s::text[] is null or q.instrument = any(%(instruments)s))
         group by
             hash_numeric_extended(
-                coalesce(q.bid_price, 0), hash_numeric_extended(coalesce(q.ask_price, 0), hashtextextended(q.instrument, 0))
+                coalesce(q.bid_size, 0),
+                hash_numeric_extended(
+                    coalesce(q.ask_size, 0),
+                    hash_numeric_extended(
+                        coalesce(q.bid_price, 0), hash_numeric_extended(coalesce(q.ask_price, 0), hashtextextended(q.instrument, 0))
+                    )
+                )
             ),
             q.event_time
         having count(*) > 1
