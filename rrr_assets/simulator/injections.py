@@ -187,7 +187,9 @@ def place_injections(
     rng = generator(seed, "injections")
     free = {(each.instrument, day): set(range(SLOTS)) for each in markets for day in days}
     placed: list[Placed] = []
-    for kind in _wanted(kinds, number, max(len(markets) * (len(days) - 2) // 10, 1) if len(days) > 2 else 0):
+    wanted = _wanted(kinds, number, max(len(markets) * (len(days) - 2) // 10, 1) if len(days) > 2 else 0)
+    # What few instruments can carry is placed while there is room on them.
+    for kind in sorted(wanted, key=lambda one: (one != "file-missing", len(able[one]))):
         is_whole = kind == "file-missing"
         cells = [
             (market, options, day, slot)
@@ -248,7 +250,7 @@ def deliver_wrongly(feeds: Mapping[str, Feed], placed: Placed, first_id: int) ->
             since_us, until_us = int(feed.time_us[rows[0]]), int(feed.time_us[rows[-1]]) + 1
         else:
             rows = feed.between(since_us, until_us)
-            if len(rows) < 3:
+            if len(rows) < (1 if placed.kind == "clock-skew" else 3):
                 raise ValueError(f"{placed.instrument} has too few {stream} on {placed.day} for {placed.kind}: name more trades")
         details["rows"] += len(rows)
         details |= _do(feed, placed, rows, first_id, rng)
