@@ -5,12 +5,17 @@ Belongs here: what the benchmark and the test of it share. Does not: the verdict
 
 from collections import defaultdict
 from collections.abc import Sequence
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
+from rrr_assets.calc.quality_config import DEFAULTS
 from rrr_assets.simulator import Simulation
 from rrr_assets.simulator.truth import GAP, Absorbed, Reported
+from rrr_assets.warehouse.declare import Declared, declare
+from rrr_assets.warehouse.quality_baselines import learn_baselines
+from rrr_assets.warehouse.quality_baselines import score as score_days
+from rrr_assets.warehouse.quality_status import publish_status
 from rrr_assets_tests.platform import Platform
 
 INSTRUMENTS: Final = (
@@ -45,6 +50,13 @@ def take_in(platform: Platform, *simulations: Simulation, is_held_back: bool = F
     platform.refresh()
 
 
+def expect(platform: Platform, *simulations: Simulation) -> None:
+    """Declare that the instruments are listed on these days: that a file never came is known of what is expected."""
+    for simulation in simulations:
+        for instrument, days in simulation.trades.items():
+            declare(platform.database, instrument, Declared(listed_on=min(days), delisted_on=max(days) + timedelta(days=1)))
+
+
 def reports(platform: Platform) -> list[Reported]:
     """What the ledgers say is wrong now."""
     found = [
@@ -73,3 +85,15 @@ def absorbed(platform: Platform, simulation: Simulation) -> dict[int, Absorbed]:
 def look(platform: Platform, days: Sequence[date]) -> None:
     """Look at the days as the daily run does."""
     raise NotImplementedError(f"{platform}, {days}")
+
+
+def look_seasonally(platform: Platform, history: Sequence[date], days: Sequence[date]) -> None:
+    """Learn what is usual from the days of history, and score the others by it."""
+    begin, end = _midnight(days[0]), _midnight(days[-1]) + timedelta(days=1)
+    publish_status(platform.database, [*history, *days], DEFAULTS, end)
+    learn_baselines(platform.database, begin)
+    score_days(platform.database, (begin, end), DEFAULTS, now=end + timedelta(days=1))
+
+
+def _midnight(day: date) -> datetime:
+    return datetime(day.year, day.month, day.day, tzinfo=UTC)

@@ -30,6 +30,10 @@ START = date(2025, 3, 3)
 DAYS = 30
 INJECTIONS = 1000
 TRADES = 3_000
+SEASONAL_INSTRUMENTS = ("coinbase:BTCUSD", "coinbase:ETHUSD", "bybit:BTCUSDT", "bybit:ETHUSDT")
+SEASONAL_INJECTIONS = 90
+SEASONAL_DAYS = 7
+HISTORY = 28
 PICTURE = Path("build/reports/defects.png")
 _HARD_RECALL = 0.99
 _SHOWN = 12
@@ -68,6 +72,7 @@ def run(home: Home, days: int, injections: int, seed: int) -> Looked:
         )
         begun = time.perf_counter()
         injected.take_in(platform, simulation)
+        injected.expect(platform, simulation)
         seconds["take in"] = round(time.perf_counter() - begun, 1)
         begun = time.perf_counter()
         injected.look(platform, chosen)
@@ -83,6 +88,29 @@ def run(home: Home, days: int, injections: int, seed: int) -> Looked:
             healed = 1 - after.recall("page")
         rows = sum(file.rows for file in simulation.files)
     return Looked(simulation, verdict, healed, rows, seconds)
+
+
+def measure_seasonal(seed: int = SEED, injections: int = SEASONAL_INJECTIONS) -> list[Figure]:
+    """Weeks of history, then a week into which unusual hours are injected: what the seasonal baselines say of it."""
+    with ground.own_home() as home, tempfile.TemporaryDirectory() as folder:
+        platform = Platform(Database.current(), home)
+        chosen = [START + timedelta(days=number) for number in range(HISTORY + SEASONAL_DAYS)]
+        trades = TRADES * len(SEASONAL_INSTRUMENTS) * len(chosen)
+        simulation = simulate(
+            Path(folder), chosen, SEASONAL_INSTRUMENTS, trades, seed, quotes=True, seasonal=True, injections=injections, history=HISTORY
+        )
+        injected.take_in(platform, simulation)
+        injected.look_seasonally(platform, chosen[:HISTORY], chosen[HISTORY:])
+        found = [each for each in injected.reports(platform) if each.rule.startswith("seasonal_")]
+        verdict = score(simulation.injections, found, {})
+    show(verdict, score([], [], {}))
+    some = {"seed": seed, "history, days": HISTORY, "days": SEASONAL_DAYS, "injections": injections}
+    kinds = {each.kind: f"{each.found}/{each.injected}" for each in verdict.kinds}
+    rules = {each.rule: f"{each.reported - len(each.false)}/{each.reported}" for each in verdict.rules}
+    return [
+        Figure("seasonal anomalies, recall", round(verdict.recall("warn"), 4), "of 1", details=some | kinds),
+        Figure("seasonal anomalies, precision", round(verdict.precision(ANOMALIES), 4), "of 1", details=some | rules),
+    ]
 
 
 def show(verdict: Score, clean: Score) -> None:

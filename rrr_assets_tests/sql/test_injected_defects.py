@@ -34,6 +34,7 @@ def test_injected_defects_are_found_and_clean_days_are_quiet(platform: Platform,
     wrong = simulate(tmp_path / "wrong", DAYS, WRONG, trades * len(WRONG), SEED, quotes=True, injections=INJECTIONS)
     clean = simulate(tmp_path / "clean", DAYS, CLEAN, trades * len(CLEAN), SEED, quotes=True)
     injected.take_in(platform, wrong, clean)
+    injected.expect(platform, wrong, clean)
     injected.look(platform, DAYS)
 
     found = injected.reports(platform)
