@@ -30,6 +30,8 @@ _LEAD_MINUTES: Final = 60
 _TAIL_MINUTES: Final = 30
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _SECOND_US: Final = 1_000_000
+_ACTIVITY: Final = (2, 3, 5, 8)
+_SPREADS: Final = (2, 3, 5, 10)
 TRADES: Final = ("trades",)
 QUOTES: Final = ("quotes",)
 
@@ -280,13 +282,28 @@ def _spike_of_volume(moments: Moments, since_us: int, until_us: int, rng: np.ran
     return calm.swollen(moments, since_us, until_us, factor), factor
 
 
+def _burst(moments: Moments, since_us: int, until_us: int, rng: np.random.Generator) -> _Happened:
+    factor = int(rng.choice(_ACTIVITY))
+    return calm.multiplied(moments, since_us, until_us, factor, rng), factor
+
+
+def _drop(moments: Moments, since_us: int, until_us: int, rng: np.random.Generator) -> _Happened:
+    share = 1 / int(rng.choice(_ACTIVITY))
+    return calm.thinned(moments, since_us, until_us, share, rng), round(share, 6)
+
+
+def _wide(moments: Moments, since_us: int, until_us: int, rng: np.random.Generator) -> _Happened:
+    factor = int(rng.choice(_SPREADS))
+    return calm.widened(moments, since_us, until_us, factor), factor
+
+
 _HAPPENING: Final[Mapping[str, Callable[[Moments, int, int, np.random.Generator], _Happened]]] = {
     "outage": lambda moments, since_us, until_us, _: (calm.silenced(moments, since_us, until_us), None),
     "spike-price": _spike_of_price,
     "spike-volume": _spike_of_volume,
-    "activity-burst": lambda moments, since_us, until_us, rng: (calm.multiplied(moments, since_us, until_us, 8, rng), 8),
-    "activity-drop": lambda moments, since_us, until_us, rng: (calm.thinned(moments, since_us, until_us, 1 / 8, rng), 1 / 8),
-    "wide-spread": lambda moments, since_us, until_us, _: (calm.widened(moments, since_us, until_us, 10), 10),
+    "activity-burst": _burst,
+    "activity-drop": _drop,
+    "wide-spread": _wide,
 }
 
 

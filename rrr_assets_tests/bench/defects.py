@@ -107,6 +107,10 @@ def measure_seasonal(seed: int = SEED, injections: int = SEASONAL_INJECTIONS) ->
     some = {"seed": seed, "history, days": HISTORY, "days": SEASONAL_DAYS, "injections": injections}
     kinds = {each.kind: f"{each.found}/{each.injected}" for each in verdict.kinds}
     rules = {each.rule: f"{each.reported - len(each.false)}/{each.reported}" for each in verdict.rules}
+    missed = {one.number for each in verdict.kinds for one in each.missed}
+    sizes = Counter((one.kind, one.size) for one in simulation.injections)
+    right = Counter((one.kind, one.size) for one in simulation.injections if one.number not in missed)
+    kinds |= {f"{kind} of {size:.3g}": f"{right[kind, size]}/{sizes[kind, size]}" for kind, size in sorted(sizes)}
     return [
         Figure("seasonal anomalies, recall", round(verdict.recall("warn"), 4), "of 1", details=some | kinds),
         Figure("seasonal anomalies, precision", round(verdict.precision(ANOMALIES), 4), "of 1", details=some | rules),

@@ -115,7 +115,9 @@ def _defects(is_asked_for: bool) -> list[Figure]:
     from rrr_assets_tests.bench import defects
 
     # Two times thirty days are a quarter of an hour.
-    return defects.measure() if is_asked_for or IS_FULL else defects.measure(days=3, injections=100)
+    if is_asked_for or IS_FULL:
+        return [*defects.measure(), *defects.measure_seasonal()]
+    return defects.measure(days=3, injections=100)
 
 
 PARTS: dict[str, Callable[[bool], list[Figure]]] = {
