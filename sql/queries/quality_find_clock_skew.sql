@@ -5,7 +5,7 @@ with usual as (
     select
         b.relation,
         b.instrument,
-        percentile_cont(0.5) within group (order by b.mean_lag) as median_lag,
+        percentile_cont(0.5) within group (order by b.shortest_lag) as median_lag,
         sum(b.received) as received
     from quality_tick_buckets as b
     where b.received > 0
@@ -22,7 +22,7 @@ apart as (
         b.received,
         u.received as all_received,
         expected.lag_seconds as usual_lag,
-        b.mean_lag,
+        (b.shortest_lag + b.longest_lag) / 2 as middle_lag,
         case
             when b.shortest_lag - expected.lag_seconds > h.clock_skew_seconds then 1
             when b.longest_lag - expected.lag_seconds < -h.clock_skew_seconds then -1
@@ -61,7 +61,7 @@ select
     sum(n.received)::bigint as broken,
     max(n.all_received)::bigint as examined,
     max(n.usual_lag) as usual_lag_seconds,
-    sum(n.mean_lag * n.received) / sum(n.received) as mean_lag_seconds
+    sum(n.middle_lag * n.received) / sum(n.received) as lag_seconds
 from numbered as n
 group by n.relation, n.instrument, n.side, n.stretch
 order by n.relation, n.instrument, from_time;

@@ -1,18 +1,9 @@
 -- Gathers a day's quotes of some instruments in ten seconds each, in one pass: the envelope of bid and ask, what is crossed or locked, and
 -- as for trades. Two rows tell the same where both prices and both sizes are equal.
 insert into quality_tick_buckets (
-    relation, instrument, bucket, row_count, first_time, last_time, low, high, mean, received, shortest_lag, mean_lag, longest_lag, late,
-    steps_back,
-    longest_step_seconds,
-    crossed,
-    locked,
-    worst_crossing_bps,
-    bucket_before,
-    bucket_after,
-    low_before,
-    high_before,
-    mean_before,
-    mean_after, is_constant, continues, is_continued
+    relation, instrument, bucket, row_count, first_time, last_time, low, high, mean, received, shortest_lag, longest_lag, late, crossed,
+    locked, worst_crossing_bps, bucket_before, bucket_after, low_before, high_before, mean_before, mean_after, is_constant, continues,
+    is_continued
 )
 with gathered as (
     select
@@ -26,11 +17,8 @@ with gathered as (
         max(g.ask) as high,
         count(g.received_after) as received,
         min(g.received_after) as shortest_lag,
-        avg(g.received_after) as mean_lag,
         max(g.received_after) as longest_lag,
         count(*) filter (where g.received_after > h.late_after) as late,
-        count(*) filter (where g.event_time < g.time_before) as steps_back,
-        max(g.time_before - g.event_time) filter (where g.event_time < g.time_before) as longest_step,
         min(g.told) as least_told,
         max(g.told) as greatest_told,
         count(*) filter (where g.is_crossed) as crossed,
@@ -52,8 +40,7 @@ with gathered as (
                 )
             ) as told,
             q.received_at - q.event_time as received_after,
-            date_bin('10 seconds', q.event_time, timestamptz '2000-01-01 00:00:00+00') as bucket,
-            lag(q.event_time) over (partition by q.instrument, q.space order by q.sequence) as time_before
+            date_bin('10 seconds', q.event_time, timestamptz '2000-01-01 00:00:00+00') as bucket
         from raw_quotes as q
         where
             q.event_time >= %(from_time)s and q.event_time < %(to_time)s
@@ -77,11 +64,8 @@ select
     null,
     b.received,
     extract(epoch from b.shortest_lag),
-    extract(epoch from b.mean_lag),
     extract(epoch from b.longest_lag),
     b.late,
-    b.steps_back,
-    extract(epoch from b.longest_step),
     b.crossed,
     b.locked,
     b.worst_crossing_bps,

@@ -1,19 +1,9 @@
 -- Gathers a day's trades and aggregated trades of some instruments in ten seconds each, in one pass over each of the two tables.
--- Along ids a time should not step back; rows without ids stand in the order of time, and there is nothing to see. Two rows tell the same
--- where price, size and side are equal: a number of these three stands for them.
+-- Two rows tell the same where price, size and side are equal: a number of these three stands for them.
 insert into quality_tick_buckets (
-    relation, instrument, bucket, row_count, first_time, last_time, low, high, mean, received, shortest_lag, mean_lag, longest_lag, late,
-    steps_back,
-    longest_step_seconds,
-    crossed,
-    locked,
-    worst_crossing_bps,
-    bucket_before,
-    bucket_after,
-    low_before,
-    high_before,
-    mean_before,
-    mean_after, is_constant, continues, is_continued
+    relation, instrument, bucket, row_count, first_time, last_time, low, high, mean, received, shortest_lag, longest_lag, late, crossed,
+    locked, worst_crossing_bps, bucket_before, bucket_after, low_before, high_before, mean_before, mean_after, is_constant, continues,
+    is_continued
 )
 with gathered as (
     select
@@ -28,11 +18,8 @@ with gathered as (
         avg(g.price) as mean,
         count(g.received_after) as received,
         min(g.received_after) as shortest_lag,
-        avg(g.received_after) as mean_lag,
         max(g.received_after) as longest_lag,
         count(*) filter (where g.received_after > h.late_after) as late,
-        count(*) filter (where g.event_time < g.time_before) as steps_back,
-        max(g.time_before - g.event_time) filter (where g.event_time < g.time_before) as longest_step,
         min(g.told) as least_told,
         max(g.told) as greatest_told,
         0 as crossed,
@@ -46,8 +33,7 @@ with gathered as (
             t.price,
             hash_numeric_extended(t.price, hash_numeric_extended(t.size, coalesce((t.side = 'buy')::int, 2))) as told,
             t.received_at - t.event_time as received_after,
-            date_bin('10 seconds', t.event_time, timestamptz '2000-01-01 00:00:00+00') as bucket,
-            lag(t.event_time) over (partition by t.instrument, t.space order by t.sequence) as time_before
+            date_bin('10 seconds', t.event_time, timestamptz '2000-01-01 00:00:00+00') as bucket
         from raw_trades as t
         where
             t.event_time >= %(from_time)s and t.event_time < %(to_time)s
@@ -60,8 +46,7 @@ with gathered as (
             a.price,
             hash_numeric_extended(a.price, hash_numeric_extended(a.size, coalesce((a.side = 'buy')::int, 2))),
             a.received_at - a.event_time,
-            date_bin('10 seconds', a.event_time, timestamptz '2000-01-01 00:00:00+00'),
-            lag(a.event_time) over (partition by a.instrument, a.space order by a.sequence)
+            date_bin('10 seconds', a.event_time, timestamptz '2000-01-01 00:00:00+00')
         from raw_agg_trades as a
         where
             a.event_time >= %(from_time)s and a.event_time < %(to_time)s
@@ -85,11 +70,8 @@ select
     b.mean,
     b.received,
     extract(epoch from b.shortest_lag),
-    extract(epoch from b.mean_lag),
     extract(epoch from b.longest_lag),
     b.late,
-    b.steps_back,
-    extract(epoch from b.longest_step),
     b.crossed,
     b.locked,
     b.worst_crossing_bps,

@@ -1,0 +1,120 @@
+"""What is unlikely of 1-minute bars: a price that leaps, a return or a volume far from what was usual just before.
+
+Belongs here: the statistics, on arrays of floats: they say what is worth a look, and are no money. Does not: bars (warehouse/), thresholds
+(quality_config), what follows (quality/).
+
+Only changes are judged, never levels of a price: a trend is no outlier. The window is the bars before a bar, without itself, so that
+what is unlikely does not excuse itself; below `LEAST_ROWS` bars nothing is said. Median and MAD stand for mean and deviation, so that one
+leap in the window does not hide the next (Rousseeuw and Croux, 1993; 1.4826 makes the MAD of normal values their deviation).
+"""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from rrr_assets.calc.quality_config import Thresholds
+
+Floats = np.ndarray[tuple[int, ...], np.dtype[np.float64]]
+Integers = np.ndarray[tuple[int, ...], np.dtype[np.int64]]
+
+LEAST_ROWS: Final = 10
+"""Bars before a bar below which nothing is said of it: the legacy validator's number."""
+
+MAD_TO_DEVIATION: Final = 1.4826
+
+
+@dataclass(frozen=True, slots=True)
+class Unlikely:
+    """One bar and why: the rule, the bar's place in the arrays, and the numbers as `anomalies` has them."""
+
+    rule: str
+    place: int
+    value: float
+    expected: float
+    score: float
+    threshold: float
+
+
+def unlikely_bars(
+    minutes: Integers, high: Floats, low: Floats, close: Floats, volume: Floats, tick: float, thresholds: "Thresholds", first: int = 0
+) -> list[Unlikely]:
+    """Everything that is unlikely of one instrument's bars.
+
+    Args:
+        minutes: starts of the bars, in minutes since 1970 UTC, rising.
+        high, low, close: prices of each bar, positive.
+        volume: of each bar.
+        tick: the smallest step of the price.
+        thresholds: of the instrument; bars farther apart than its `gap_seconds` are not held against each other.
+        first: the place of the first bar that is judged; those before it are the look-back.
+    """
+    if len(close) == 0:
+        return []
+    is_next = np.concatenate([[False], np.diff(minutes) * 60 <= max(thresholds.gap_seconds, 60)])
+    found = _price_changes(high, low, close, is_next, thresholds.price_change)
+    found += _returns(close, is_next, tick, thresholds.window_minutes, thresholds.return_z)
+    found += _volumes(volume, thresholds.window_minutes, thresholds.volume_ratio)
+    return [each for each in found if each.place >= first]
+
+
+def _price_changes(high: Floats, low: Floats, close: Floats, is_next: np.ndarray, threshold: float) -> list[Unlikely]:  # type: ignore[type-arg]  # of bools
+    """Bars whose close, or else whose highest or lowest trade, is farther from the close before than `threshold`, as a share.
+
+    A trade at a price that nobody meant is gone again by the close. A bar without one before it is held against its own close.
+    """
+    before = np.where(is_next, np.concatenate([close[:1], close[:-1]]), close)
+    changes = np.stack([close / before - 1, high / before - 1, low / before - 1])
+    largest = np.take_along_axis(changes, np.argmax(np.abs(changes), axis=0)[np.newaxis], axis=0)[0]
+    return [
+        Unlikely("price_change", int(place), float(largest[place]), 0.0, float(abs(largest[place])), threshold)
+        for place in np.flatnonzero(np.abs(largest) > threshold)
+    ]
+
+
+def _returns(close: Floats, is_next: np.ndarray, tick: float, window: int, threshold: float) -> list[Unlikely]:  # type: ignore[type-arg]  # of bools
+    """Bars whose log return is more than `threshold` robust deviations from the median of those in the window before it.
+
+    A deviation is never less than one tick of the price: after a price that stood still, a step of one tick is no news.
+    """
+    returns = np.full(len(close), np.nan)
+    returns[1:] = np.where(is_next[1:], np.log(close[1:] / close[:-1]), np.nan)
+    places = np.flatnonzero(is_next)
+    medians, deviations = _rolling(returns[places], window)
+    floor = tick / close[places - 1] if len(places) else np.zeros(0)
+    scores = (returns[places] - medians) / np.maximum(deviations, np.maximum(floor, np.finfo(np.float64).tiny))
+    return [
+        Unlikely("return_z", int(places[at]), float(returns[places[at]]), float(medians[at]), float(abs(scores[at])), threshold)
+        for at in np.flatnonzero(np.abs(scores) > threshold)
+    ]
+
+
+def _rolling(values: Floats, window: int) -> tuple[Floats, Floats]:
+    """Median, and 1.4826 times the MAD, of the up to `window` values before each; not a number where there are fewer than `LEAST_ROWS`."""
+    medians, deviations = np.full(len(values), np.nan), np.full(len(values), np.nan)
+    for at in range(LEAST_ROWS, min(window, len(values))):
+        before = values[:at]
+        medians[at] = np.median(before)
+        deviations[at] = np.median(np.abs(before - medians[at]))
+    if len(values) > window:
+        windows = np.lib.stride_tricks.sliding_window_view(values[:-1], window)
+        found = np.median(windows, axis=1)
+        medians[window:] = found
+        deviations[window:] = np.median(np.abs(windows - found[:, np.newaxis]), axis=1)
+    return medians, deviations * MAD_TO_DEVIATION
+
+
+def _volumes(volume: Floats, window: int, threshold: float) -> list[Unlikely]:
+    """Bars with more than `threshold` times the mean volume of those in the window before it."""
+    sums = np.concatenate([[0.0], np.cumsum(volume)])
+    places = np.arange(LEAST_ROWS, len(volume))
+    starts = np.maximum(places - window, 0)
+    means = (sums[places] - sums[starts]) / (places - starts)
+    # A sum of differences may be a hair off zero.
+    known = means > 1e-12 * max(float(sums[-1]), 1.0)
+    ratios = np.divide(volume[places], means, out=np.zeros(len(places)), where=known)
+    return [
+        Unlikely("volume_spike", int(places[at]), float(volume[places[at]]), float(means[at]), float(ratios[at]), threshold)
+        for at in np.flatnonzero(ratios > threshold)
+    ]

@@ -1,0 +1,62 @@
+-- Notes rows that a delivery tells twice, in the transaction that takes it in: told again within a day they are one finding still.
+insert into findings (
+    rule, severity, relation, instrument, day, from_time, to_time, broken, examined, examples, detail, state, first_seen, last_seen, run_id
+)
+select
+    'duplicate',
+    'page',
+    'ingest_batches',
+    d.instrument,
+    %(day)s,
+    d.from_time,
+    d.to_time,
+    d.broken,
+    d.examined,
+    d.examples,
+    jsonb_build_object('batch_id', %(batch_id)s::bigint, 'file', %(file)s::text, 'stream', %(stream)s::text),
+    'open',
+    clock_timestamp(),
+    clock_timestamp(),
+    %(run_id)s
+from (
+    select
+        n.instrument,
+        min(n.event_time) as from_time,
+        max(n.event_time) + interval '1 microsecond' as to_time,
+        count(*) as broken,
+        max(n.examined) as examined,
+        (array_agg(format('line %%s: id %%s', n.line, n.sequence) order by n.line))[1:5] as examples
+    from (
+        select
+            b.*,
+            count(*) filter (where b.begins) over (partition by b.instrument order by b.event_time, b.line) as stretch
+        from (
+            select
+                c.*,
+                (c.event_time - lag(c.event_time) over (partition by c.instrument order by c.event_time, c.line) > interval '1 minute')
+                is not false as begins
+            from (
+                select
+                    i.instrument,
+                    i.line,
+                    i.sequence,
+                    i.event_time,
+                    row_number() over (partition by i.instrument, i.sequence order by i.line) as copy,
+                    count(*) over (partition by i.instrument) as examined
+                from incoming as i
+                where i.instrument = any(%(instruments)s)
+            ) as c
+            where c.copy > 1
+        ) as b
+    ) as n
+    group by n.instrument, n.stretch
+) as d
+on conflict (
+    rule, relation, coalesce(instrument, ''), coalesce(day, '-infinity'::date), coalesce(from_time, '-infinity'::timestamptz)
+) where state = 'open'
+do update
+    set
+        to_time = greatest(findings.to_time, excluded.to_time),
+        broken = greatest(findings.broken, excluded.broken),
+        detail = excluded.detail,
+        last_seen = excluded.last_seen;

@@ -1,0 +1,106 @@
+-- Stretches without ids in which every moment tells each of its rows an even number of times: what a block looks like that was delivered
+-- twice. Equal rows of one moment may be two trades: how often a moment of that day is such by chance says how improbable a stretch is.
+with told as (
+    select
+        'raw_trades' as relation,
+        t.instrument,
+        t.event_time,
+        hash_numeric_extended(t.price, hash_numeric_extended(t.size, coalesce((t.side = 'buy')::int, 2))) as told
+    from raw_trades as t
+    where
+        t.event_time >= %(from_time)s and t.event_time < %(to_time)s and t.space = 'ordinal'
+        and (%(instruments)s::text[] is null or t.instrument = any(%(instruments)s))
+    union all
+    select
+        'raw_quotes',
+        q.instrument,
+        q.event_time,
+        hash_numeric_extended(
+            coalesce(q.bid_price, 0),
+            hash_numeric_extended(
+                coalesce(q.bid_size, 0),
+                hash_numeric_extended(coalesce(q.ask_price, 0), hash_numeric_extended(coalesce(q.ask_size, 0), 0))
+            )
+        )
+    from raw_quotes as q
+    where
+        q.event_time >= %(from_time)s and q.event_time < %(to_time)s and q.space = 'ordinal'
+        and (%(instruments)s::text[] is null or q.instrument = any(%(instruments)s))
+),
+
+valued as (
+    select
+        t.relation,
+        t.instrument,
+        t.event_time,
+        count(*) as copies
+    from told as t
+    group by t.relation, t.instrument, t.event_time, t.told
+),
+
+moments as (
+    select
+        v.relation,
+        v.instrument,
+        v.event_time,
+        sum(v.copies) as row_count,
+        bool_and(mod(v.copies, 2) = 0) as is_even
+    from valued as v
+    group by v.relation, v.instrument, v.event_time
+),
+
+numbered as (
+    select
+        m.*,
+        count(*) filter (where not m.is_even) over (partition by m.relation, m.instrument order by m.event_time) as stretch
+    from moments as m
+),
+
+usual as (
+    select
+        m.relation,
+        m.instrument,
+        count(*) as moments,
+        count(*) filter (where m.is_even) as even,
+        sum(m.row_count) as row_count
+    from moments as m
+    group by m.relation, m.instrument
+),
+
+stretches as (
+    select
+        n.relation,
+        n.instrument,
+        min(n.event_time) as from_time,
+        max(n.event_time) as last_time,
+        count(*) as moments,
+        sum(n.row_count) as row_count
+    from numbered as n
+    where n.is_even
+    group by n.relation, n.instrument, n.stretch
+),
+
+measured as (
+    select
+        s.*,
+        u.row_count as all_rows,
+        u.moments as all_moments,
+        ((u.even - s.moments + 1)::double precision / (u.moments - s.moments + 2)) as usual_share
+    from stretches as s
+    inner join usual as u on s.relation = u.relation and s.instrument = u.instrument
+)
+
+select
+    m.relation,
+    m.instrument,
+    m.from_time,
+    m.last_time,
+    (m.row_count / 2)::bigint as broken,
+    m.all_rows::bigint as examined,
+    m.moments,
+    m.usual_share
+from measured as m
+where
+    m.row_count >= 10
+    and ln(m.all_moments::double precision) + m.moments * ln(m.usual_share) < ln(1e-6::double precision)
+order by m.relation, m.instrument, m.from_time;
