@@ -36,7 +36,7 @@ from rrr_assets.contracts.base import Table
 from rrr_assets.contracts.cost import COST_HISTORY
 from rrr_assets.contracts.information_bars import BAR_RULES, INFORMATION_BARS, KINDS
 from rrr_assets.contracts.ledgers import ARCHIVE_PROOFS, BAR_CONFORMANCE, COVERAGE, INGEST_BATCHES, INSTRUMENTS, QUARANTINE, STATUSES
-from rrr_assets.contracts.quality import QUALITY_DAYS, STREAM_FRESHNESS
+from rrr_assets.contracts.quality import GAP_ATTEMPTS, GAPS, QUALITY_DAYS, STREAM_FRESHNESS
 from rrr_assets.contracts.retention import HOLDS, PARTITION_TIERS, RETENTION_LOG
 from rrr_assets.contracts.ticks import RAW_DEPTH, RAW_QUOTES, RAW_TRADES, VENUE_BARS
 from rrr_assets.lake.planning import first_days
@@ -449,6 +449,43 @@ def coverage(
         UnknownInstrument, ReadRefused, ValueError: as `bars`.
     """
     return _of_window("read_coverage", COVERAGE, instrument, start, end, database)
+
+
+def gaps(
+    instrument: str | None = None,
+    start: datetime | None = None,
+    end: datetime | None = None,
+    *,
+    states: Sequence[str] | None = ("open", "healing", "accepted"),
+    gap_id: int | None = None,
+    database: Database | None = None,
+) -> pa.Table:
+    """What is missing and touches [start, end), as contracts.quality.GAPS has it; `evidence` is JSON.
+
+    Args:
+        instrument: Only of it.
+        start: Default: no bound, as for `end`.
+        end: See `start`.
+        states: Only gaps in these; None for all of them.
+        gap_id: Only this one.
+        database: Default: the database of this process' environment.
+
+    Raises:
+        UnknownInstrument, ReadRefused, ValueError: as `bars`.
+    """
+    chosen = None if states is None else ",".join(states)
+    number = None if gap_id is None else str(gap_id)
+    return _of_window("read_gaps", GAPS, instrument, start, end, database, state=chosen, gap_id=number)
+
+
+def gap_attempts(gap_id: int, *, database: Database | None = None) -> pa.Table:
+    """Every attempt to heal a gap, in order, as contracts.quality.GAP_ATTEMPTS has them.
+
+    Raises:
+        ReadRefused: as `bars`.
+    """
+    with _reading(database) as connection:
+        return _copy(connection, "read_gap_attempts", GAP_ATTEMPTS, {"gap_id": gap_id})
 
 
 def instruments(*, database: Database | None = None) -> pa.Table:

@@ -22,6 +22,7 @@ _MODULES: Final = (
     "reads",
     "history",
     "ledgers",
+    "gaps",
     "bar_rules",
     "archive",
     "upkeep",

@@ -64,6 +64,23 @@ class Warehouse(dg.ConfigurableResource):  # type: ignore[type-arg]  # it yields
         database = self.database()
         return brought_back(bringing_back(database, run_id), lambda: store(database, day, files, run_id, raw_text))
 
+    def find_silences(self, stream: str, day: date, run_id: str) -> int:
+        """Let the ledger of gaps say which silences of a day's rows without ids are missing rows; returns of how many instruments it did.
+
+        Raises:
+            QualityConfigRefused: RRR_QUALITY_CONFIG names no settings that can be used.
+            StoreUnreachable: the day is in the archive, whose store did not answer.
+        """
+        from rrr_assets.lake.store import Store, failures_told
+        from rrr_assets.lake.times import archived_times
+        from rrr_assets.resources.quality_settings import quality_settings
+        from rrr_assets.warehouse.gaps import find_silences
+
+        database = self.database()
+        with failures_told("silences were not looked for"):
+            times_of = archived_times(database, Store.current())
+            return find_silences(database, [day], quality_settings(), run_id, streams=[stream], times_of=times_of)
+
     def refresh_bars(
         self, interval: str, days: Sequence[date], *, whole_days: bool, instruments: Sequence[str] | None, engine: Engine = Engine.auto
     ) -> Iterator[DayRefreshed]:

@@ -106,6 +106,8 @@ def _take_in(
                 went, why_not = lake.take_in(warehouse.database(), stream, day, files[day], run_id, raw_lines, config.to)
                 loaded = warehouse.load_day(stream, day, files[day], run_id, raw_lines) if went is None else went.loaded
                 warehouse.forget_staged([day])
+                if any(file.space == "ordinal" for file in files[day]):
+                    warehouse.find_silences(stream, day, run_id)
             metadata = _metadata(warehouse, stream, day, loaded, files.get(day, ()))
             if went is not None and went.proof is not None:
                 metadata |= {"went": "straight to the archive", "stages": dg.MetadataValue.json(dict(went.stages))}

@@ -26,6 +26,7 @@ _ONE_DAY: Final = timedelta(days=1)
 COVERAGE: Final = "coverage"
 SILENCE: Final = "silence"
 """By what an interval was found to be missing: nobody saw it, or it is too silent to be true."""
+_NOT_EXPECTED: Final = "nothing is expected of it, or something waits"
 _WITHDRAWN: Final = "nothing that is held says any more that it is missing"
 
 Days = Mapping[date, "Held | None"]
@@ -108,6 +109,17 @@ def write_gaps(
         connection.execute(query("gaps_shrink"), values)
     if settled.new:
         _open(connection, stream, name, kind, by, settled.new, evidence or {}, cause)
+
+
+def write_files(connection: Connection, new: Sequence[tuple[Any, ...]], gone: Mapping[int, bool], run_id: str | None) -> None:
+    """Open gaps of days of which nothing is held, (instrument, stream, day, -, announced) each, and close others: whether each is there."""
+    for is_there in (True, False):
+        if gap_ids := [gap_id for gap_id, there in gone.items() if there == is_there]:
+            connection.execute(query("gaps_close"), {"gap_ids": gap_ids, "is_there": is_there, "why": _NOT_EXPECTED})
+    if new:
+        names, streams, days, _, announced = (list(column) for column in zip(*new, strict=True))
+        values = {"instruments": names, "streams": streams, "days": days, "announced": announced, "run_id": run_id}
+        connection.execute(query("gaps_open_files"), values)
 
 
 def lacking_ids(day: date, days: Days) -> list[Interval]:

@@ -9,36 +9,47 @@ Belongs here: keeping the ledger equal to coverage, accepting a gap, what healin
     claim_for_healing(connection, gap_ids, run_id, ...)     have gaps alone for a while: the state healing does not outlive it
     release(connection, gap_ids, run_id)                    give back what was not tried
     record_attempt(connection, gap_id, source=..., ...)     what came of an attempt
+    find_silences(database, days, settings, run_id)         silences that are missing rows, where ids do not tell
+    find_missing_files(database, days, run_id)              days of which nothing is held and that were expected
     accept(connection, gap_id, reason, by)                  a person says that it stays missing
     reopen(connection, gap_id)                              ... or that it does not
 
 A gap is closed by the load that brings what it misses, in the transaction of that load, and by nothing else.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from sys import maxsize
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from rrr_assets.calc.coverage import Interval, union
-from rrr_assets.calc.gaps import Lacking, settle
+from rrr_assets.calc.gaps import Lacking, Settled, settle
 from rrr_assets.calc.outcomes import PermanentFailure
 from rrr_assets.warehouse import tapes
-from rrr_assets.warehouse.books import Connection, day_interval, enter, lock_days, log_invalidations
+from rrr_assets.warehouse.books import Connection, day_interval, enter, from_us, lock_days, log_invalidations, to_us
 from rrr_assets.warehouse.connect import Database, Role
 from rrr_assets.warehouse.gap_ledger import (
     COVERAGE,
+    SILENCE,
     Listed,
     lacking_ids,
     live_gaps,
     midnight_holes,
     overlaps,
     unseen_of,
+    write_files,
     write_gaps,
 )
 from rrr_assets.warehouse.sqlfiles import query
-from rrr_assets.warehouse.tick_tables import CONSECUTIVE, TICK_TABLES
+from rrr_assets.warehouse.tick_tables import CONSECUTIVE, TICK_TABLES, TickTable
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from rrr_assets.calc.quality_config import QualitySettings
+    from rrr_assets.calc.quality_silence import Silence
 
 _ONE_DAY: Final = timedelta(days=1)
 _MOST_DAYS: Final = 31
@@ -291,3 +302,159 @@ def _range(first: date, last: date) -> list[date]:
 def _relation(stream: str) -> str:
     """The table whose days are locked when a stream changes."""
     return "venue_bars" if stream.startswith("venue_bars") else TICK_TABLES[stream].name
+
+
+TimesOf = Callable[[str, str, date], "NDArray[np.int64]"]
+"""The times of the rows of a stream, instrument and day, ascending, in microseconds since 1970 UTC."""
+
+
+def find_silences(
+    database: Database, days: Iterable[date], settings: "QualitySettings", run_id: str | None = None, *,
+    streams: Iterable[str] = TICK_TABLES, instruments: Collection[str] | None = None, times_of: TimesOf | None = None,
+) -> int:  # fmt: skip
+    """Make the ledger say which silences are missing rows: those of rows without ids, longer than is usual just before and after.
+
+    Args:
+        database: whose ledger.
+        days: UTC days.
+        settings: from what length on a silence is looked at, by instrument.
+        run_id: the Dagster run.
+        streams: of ticks.
+        instruments: only these; None for all.
+        times_of: reads times of days that are in the archive alone; without it those stay as they are.
+
+    Returns:
+        On how many days of an instrument the ledger changed.
+    """
+    changed = 0
+    for stream in streams:
+        kind = TICK_TABLES[stream]
+        asked = {"stream": stream, "days": list(days), "instruments": None if instruments is None else list(instruments)}
+        with database.kept(Role.WRITER) as connection:
+            rows = connection.execute(query("gaps_silent_days"), asked).fetchall()
+            by_day: dict[date, list[_Silent]] = {}
+            for row in rows:
+                silent = _Silent.of(row, settings)
+                by_day.setdefault(silent.day, []).append(silent)
+            differing = [
+                (day, silent)
+                for day, listed in sorted(by_day.items())
+                for silent, found in _silences(connection, kind, day, listed, times_of)
+                if _settled(connection, stream, silent, found)
+            ]
+        for day, silent in differing:
+            # Looked at again with the day's lock: a load may have been between.
+            with database.kept(Role.WRITER) as connection, connection.transaction():
+                enter(connection)
+                lock_days(connection, kind.name, [silent.name], [day])
+                again = connection.execute(query("gaps_silent_days"), {**asked, "days": [day], "instruments": [silent.name]}).fetchall()
+                listed = [_Silent.of(row, settings) for row in again]
+                for now, found in _silences(connection, kind, day, listed, times_of):
+                    settled = _settled(connection, stream, now, found)
+                    told = {each.start: _evidence(each, run_id) for each in found}
+                    write_gaps(connection, stream, now.name, "interval", SILENCE, settled, told)
+                    changed += bool(settled)
+    return changed
+
+
+@dataclass(frozen=True, slots=True)
+class _Silent:
+    """A day of an instrument's rows without ids; times in microseconds since 1970 UTC."""
+
+    name: str
+    day: date
+    least_us: int
+    has_rows: bool
+    ends: Interval
+    covered: tuple[Interval, ...]
+    is_dropped: bool
+
+    @classmethod
+    def of(cls, row: tuple[Any, ...], settings: "QualitySettings") -> "_Silent":
+        name, day, rows, first, last, covered, is_dropped = row
+        least_us = round(settings.thresholds_of(name).gap_seconds * 1_000_000)
+        ends = (0 if first is None else to_us(first), 0 if last is None else to_us(last))
+        return cls(name, day, least_us, rows > 0, ends, tuple((to_us(span.lower), to_us(span.upper)) for span in covered), is_dropped)
+
+
+def _silences(
+    connection: Connection, kind: TickTable, day: date, listed: Sequence[_Silent], times_of: TimesOf | None
+) -> Iterator[tuple[_Silent, "list[Silence]"]]:
+    """What is too silent of a day, of each instrument of which that can be told."""
+    import numpy as np
+
+    from rrr_assets.calc.quality_silence import NEAREST, judged, silences
+
+    span = day_interval(day)
+    here = [silent for silent in listed if silent.has_rows and not silent.is_dropped]
+    spacings: dict[str, list[Interval]] = {silent.name: [] for silent in here}
+    if here:
+        measures = [timedelta(microseconds=silent.least_us) for silent in here]
+        asked = {"instruments": list(spacings), "leasts": measures, "from_time": from_us(span[0]), "to_time": from_us(span[1])}
+        for name, before, after in connection.execute(kind.sql("gaps_silent_spacings"), asked).fetchall():
+            spacings[name].append((to_us(before), to_us(after)))
+    for silent in listed:
+        if not silent.has_rows:
+            yield silent, []
+        elif silent.is_dropped:
+            if times_of is not None:
+                yield silent, silences(times_of(kind.stream, silent.name, day), span, silent.covered, silent.least_us)
+        else:
+            edges = [(span[0], silent.ends[0]), (silent.ends[1], span[1])]
+            found = []
+            for start, end in sorted([*spacings[silent.name], *(edge for edge in edges if edge[1] - edge[0] > silent.least_us)]):
+                beside = {"instrument": silent.name, "silent_from": from_us(start), "silent_to": from_us(end), "nearest": NEAREST}
+                ((before, after),) = connection.execute(kind.sql("gaps_times_beside"), beside).fetchall()
+                sides = [np.array(times or [], np.int64) for times in (before, after)]
+                silence = judged(start, end, sides[0], sides[1], span, silent.covered)
+                if silence is not None:
+                    found.append(silence)
+            yield silent, found
+
+
+def _settled(connection: Connection, stream: str, silent: _Silent, found: "Sequence[Silence]") -> Settled:
+    """What becomes of the ledger's silences of a day. Two that share the row between them stay two."""
+    live = live_gaps(connection, stream, silent.name, "interval", SILENCE, silent.day, silent.day + _ONE_DAY)
+    wanted, end = [], 0
+    for silence in found:
+        wanted.append(Lacking.times((max(silence.start, end), silence.end)))
+        end = silence.end
+    return settle(live, wanted, silent.covered)
+
+
+def _evidence(silence: "Silence", run_id: str | None) -> dict[str, Any]:
+    told = {"seconds": (silence.end - silence.start) // 1_000_000, "probability": silence.probability, "typical_us": silence.typical_us}
+    return told if run_id is None else {**told, "run_id": run_id}
+
+
+def find_missing_files(
+    database: Database, days: Iterable[date], run_id: str | None = None, *, instruments: Collection[str] | None = None
+) -> int:
+    """Make the ledger say of which days nothing is held, though the instrument was expected and they are over.
+
+    Returns:
+        How many gaps were opened or closed.
+    """
+    asked: dict[str, Any] = {
+        "days": sorted(set(days)), "today": datetime.now(UTC).date(), "instruments": None if instruments is None else list(instruments)
+    }  # fmt: skip
+
+    def look(connection: Connection) -> tuple[list[tuple[Any, ...]], dict[int, bool]]:
+        missing = connection.execute(query("gaps_missing_files"), asked).fetchall()
+        told: dict[int, bool] = dict(connection.execute(query("gaps_files_told"), asked).fetchall())
+        wanted = {gap_id for _, _, _, gap_id, _ in missing}
+        return [row for row in missing if row[3] is None], {gap_id: there for gap_id, there in told.items() if gap_id not in wanted}
+
+    with database.kept(Role.WRITER) as connection:
+        new, gone = look(connection)
+    if not new and not gone:
+        return 0
+    with database.kept(Role.WRITER) as connection, connection.transaction():
+        enter(connection)
+        for stream in sorted({stream for _, stream, *_ in new}):
+            names = sorted({name for name, of, *_ in new if of == stream})
+            lock_days(connection, _relation(stream), names, sorted({day for _, of, day, *_ in new if of == stream}))
+        # Looked at again with the locks: a load may have been between.
+        new, gone = look(connection)
+        write_files(connection, new, gone, run_id)
+    return len(new) + len(gone)
