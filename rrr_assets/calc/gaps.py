@@ -8,8 +8,13 @@ All times are microseconds since 1970 UTC; intervals, of times and of ids, are h
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 from rrr_assets.calc.coverage import Hole, Interval, subtract, union
+
+
+LONGEST_EDGE: Final = 300_000_000
+"""So long, in microseconds, a day may begin or end without a row, where no source says how long it listened. As in `gaps_differing.sql`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +106,10 @@ def _piece(lacks: Lacking, start: int, end: int) -> Lacking:
 
 @dataclass(frozen=True, slots=True)
 class DayHeld:
-    """What is held of a day, as far as gaps go; `has_before` and `has_after`: rows of the same identity are held of the days beside it."""
+    """What is held of a day, as far as gaps go; `is_expected`: declared, that is claimed by a source, or listed.
+
+    `has_before` and `has_after`: rows of the same identity are held of the days beside it.
+    """
 
     day: Interval
     covered: Sequence[Interval]
@@ -110,6 +118,7 @@ class DayHeld:
     has_rows: bool
     is_consecutive: bool
     is_expected: bool
+    is_declared: bool = True
     has_before: bool = False
     has_after: bool = False
 

@@ -13,6 +13,7 @@ from rrr_assets.simulator import simulate
 from rrr_assets.simulator.truth import ANOMALIES, score
 from rrr_assets.warehouse.connect import Database
 from rrr_assets_tests import injected
+from rrr_assets_tests.bench import defects
 from rrr_assets_tests.loading import emptied
 from rrr_assets_tests.platform import Platform
 
@@ -39,6 +40,7 @@ def test_injected_defects_are_found_and_clean_days_are_quiet(platform: Platform,
 
     found = injected.reports(platform)
     verdict = score(wrong.injections, found, injected.absorbed(platform, wrong))
+    defects.show(verdict, score([], [each for each in found if each.instrument in CLEAN], {}))
     counts = Counter(one.kind for one in wrong.injections)
     assert counts.total() == INJECTIONS
     for each in verdict.kinds:
