@@ -28,6 +28,7 @@ from rrr_assets.contracts.archive import ARCHIVED_GROUPS
 from rrr_assets.contracts.bars import BARS
 from rrr_assets.contracts.information_bars import INFORMATION_BARS
 from rrr_assets.quality.assets import bar_conformance
+from rrr_assets.quality.check_assets import QUALITY_CHECK_ASSETS, QUALITY_CHECK_JOBS, QUALITY_CHECK_SCHEDULES
 from rrr_assets.quality.live import LIVE_BARS_CHECKS, LIVE_BARS_JOB, LIVE_BARS_SCHEDULE
 from rrr_assets.resources.lake import Lake
 from rrr_assets.resources.warehouse import Warehouse
@@ -73,6 +74,7 @@ def build_defs(overrides: Mapping[str, Any] | None = None) -> dg.Definitions:
             restore_drill,
             cost_report,
             *BACKUP_ASSETS,
+            *QUALITY_CHECK_ASSETS,
         ],
         asset_checks=LIVE_BARS_CHECKS,
         jobs=[
@@ -86,6 +88,7 @@ def build_defs(overrides: Mapping[str, Any] | None = None) -> dg.Definitions:
             DRILL_JOB,
             COST_JOB,
             *BACKUP_JOBS,
+            *QUALITY_CHECK_JOBS,
         ],
         schedules=[
             daily_close(main_job),
@@ -96,6 +99,7 @@ def build_defs(overrides: Mapping[str, Any] | None = None) -> dg.Definitions:
             DRILL_SCHEDULE,
             COST_SCHEDULE,
             *BACKUP_SCHEDULES,
+            *QUALITY_CHECK_SCHEDULES,
         ],
         sensors=[landing_sensor(main_job), invalidation_sensor(refresh_job), backup_log],
         resources={"warehouse": Warehouse(), "lake": Lake(), **(overrides or {})},

@@ -36,7 +36,7 @@ from rrr_assets.contracts.base import Table
 from rrr_assets.contracts.cost import COST_HISTORY
 from rrr_assets.contracts.information_bars import BAR_RULES, INFORMATION_BARS, KINDS
 from rrr_assets.contracts.ledgers import ARCHIVE_PROOFS, BAR_CONFORMANCE, COVERAGE, INGEST_BATCHES, INSTRUMENTS, QUARANTINE, STATUSES
-from rrr_assets.contracts.quality import GAP_ATTEMPTS, GAPS, QUALITY_DAYS, STREAM_FRESHNESS
+from rrr_assets.contracts.quality import ANOMALIES, FINDINGS, GAP_ATTEMPTS, GAPS, QUALITY_DAYS, STREAM_FRESHNESS
 from rrr_assets.contracts.retention import HOLDS, PARTITION_TIERS, RETENTION_LOG
 from rrr_assets.contracts.ticks import RAW_DEPTH, RAW_QUOTES, RAW_TRADES, VENUE_BARS
 from rrr_assets.lake.planning import first_days
@@ -413,6 +413,35 @@ def sla(from_day: date, until_day: date, *, database: Database | None = None) ->
     return pa.table(columns)
 
 
+def findings(
+    instrument: str | None = None,
+    start: datetime | None = None,
+    end: datetime | None = None,
+    *,
+    is_all: bool = False,
+    database: Database | None = None,
+) -> pa.Table:
+    """Rules that the data breaks on days that touch [start, end), or of no day, as contracts.quality.FINDINGS has them.
+
+    Those that are open, or with `is_all` all there ever were.
+
+    Raises:
+        UnknownInstrument, ReadRefused, ValueError: as `bars`.
+    """
+    return _of_window("read_findings", FINDINGS, instrument, start, end, database, is_all=is_all)
+
+
+def anomalies(
+    instrument: str | None = None, start: datetime | None = None, end: datetime | None = None, *, database: Database | None = None
+) -> pa.Table:
+    """What was unlikely in [start, end), as contracts.quality.ANOMALIES has it: worth a look, and no proof of a defect.
+
+    Raises:
+        UnknownInstrument, ReadRefused, ValueError: as `bars`.
+    """
+    return _of_window("read_anomalies", ANOMALIES, instrument, start, end, database)
+
+
 def venue_bars(
     instrument: str, interval: str, start: datetime, end: datetime, *, snapshot: int | None = None, database: Database | None = None
 ) -> pa.Table:
@@ -723,7 +752,7 @@ def _of_window(
     database: Database | None,
     *,
     also: tuple[str, ...] = (),
-    **parameters: str | None,
+    **parameters: str | bool | None,
 ) -> pa.Table:
     known_as = None if instrument is None else _instrument_name(instrument)
     since = None if start is None else _with_zone(start, "start")

@@ -10,21 +10,13 @@ from pathlib import Path
 from typing import Final
 
 from rrr_assets.calc.quality_config import DEFAULTS
+from rrr_assets.quality.checks_run import Look, run_parts
 from rrr_assets.simulator import Simulation
 from rrr_assets.simulator.truth import GAP, Absorbed, Reported
-from rrr_assets.warehouse.connect import Role
 from rrr_assets.warehouse.declare import Declared, declare
 from rrr_assets.warehouse.gaps import find_missing_files, find_silences, sync_all
 from rrr_assets.warehouse.quality_baselines import learn_baselines
 from rrr_assets.warehouse.quality_baselines import score as score_days
-from rrr_assets.warehouse.quality_detectors import OF_BOOKS, OF_TICKS, DayLook, gather, held_instruments, lone_prints, unlikely_minutes
-from rrr_assets.warehouse.quality_findings import (
-    ANOMALY_RULES,
-    AnomalyScope,
-    FindingScope,
-    settle_anomalies,
-    settle_findings,
-)
 from rrr_assets.warehouse.quality_status import publish_status
 from rrr_assets_tests.platform import Platform
 
@@ -94,20 +86,8 @@ def absorbed(platform: Platform, simulation: Simulation) -> dict[int, Absorbed]:
 
 def look(platform: Platform, days: Sequence[date]) -> None:
     """Look at the days as the daily run does."""
-    rules = tuple(rule for _, mine in (*OF_TICKS.values(), *OF_BOOKS.values()) for rule in mine)
-    with platform.database.kept(Role.WRITER) as connection:
-        for day in days:
-            with connection.transaction():
-                at = DayLook(day)
-                at = DayLook(day, held_instruments(connection, at))
-                gather(connection, at, DEFAULTS)
-                found = [each for detect, _ in (*OF_TICKS.values(), *OF_BOOKS.values()) for each in detect(connection, at)]
-                for relation in ("raw_trades", "raw_agg_trades", "raw_quotes", "bars_1m", "bar_conformance"):
-                    settle_findings(connection, FindingScope(rules, relation, day), [each for each in found if each.relation == relation])
-                unlikely = [*lone_prints(connection, at), *unlikely_minutes(connection, at, DEFAULTS)]
-                for relation in ("raw_trades", "bars_1m"):
-                    mine = [each for each in unlikely if each.relation == relation]
-                    settle_anomalies(connection, AnomalyScope(ANOMALY_RULES, relation, None, at.since, at.until), mine)
+    report = run_parts(platform.database, Look(dict.fromkeys(days)), DEFAULTS)
+    assert not report.errors, report.errors
     sync_all(platform.database)
     find_silences(platform.database, days, DEFAULTS)
     find_missing_files(platform.database, days)

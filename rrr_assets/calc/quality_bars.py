@@ -38,18 +38,19 @@ class Unlikely:
 
 
 def unlikely_bars(
-    minutes: Integers, high: Floats, low: Floats, close: Floats, volume: Floats, tick: float, thresholds: "Thresholds", first: int = 0
+    minutes: Integers, prices: tuple[Floats, Floats, Floats], volume: Floats, tick: float, thresholds: "Thresholds", first: int = 0
 ) -> list[Unlikely]:
     """Everything that is unlikely of one instrument's bars.
 
     Args:
         minutes: starts of the bars, in minutes since 1970 UTC, rising.
-        high, low, close: prices of each bar, positive.
+        prices: highs, lows and closes of the bars, positive.
         volume: of each bar.
         tick: the smallest step of the price.
         thresholds: of the instrument; bars farther apart than its `gap_seconds` are not held against each other.
         first: the place of the first bar that is judged; those before it are the look-back.
     """
+    high, low, close = prices
     if len(close) == 0:
         return []
     is_next = np.concatenate([[False], np.diff(minutes) * 60 <= max(thresholds.gap_seconds, 60)])
@@ -59,7 +60,7 @@ def unlikely_bars(
     return [each for each in found if each.place >= first]
 
 
-def _price_changes(high: Floats, low: Floats, close: Floats, is_next: np.ndarray, threshold: float) -> list[Unlikely]:  # type: ignore[type-arg]  # of bools
+def _price_changes(high: Floats, low: Floats, close: Floats, is_next: np.ndarray, threshold: float) -> list[Unlikely]:
     """Bars whose close, or else whose highest or lowest trade, is farther from the close before than `threshold`, as a share.
 
     A trade at a price that nobody meant is gone again by the close. A bar without one before it is held against its own close.
@@ -73,7 +74,7 @@ def _price_changes(high: Floats, low: Floats, close: Floats, is_next: np.ndarray
     ]
 
 
-def _returns(close: Floats, is_next: np.ndarray, tick: float, window: int, threshold: float) -> list[Unlikely]:  # type: ignore[type-arg]  # of bools
+def _returns(close: Floats, is_next: np.ndarray, tick: float, window: int, threshold: float) -> list[Unlikely]:
     """Bars whose log return is more than `threshold` robust deviations from the median of those in the window before it.
 
     A deviation is never less than one tick of the price: after a price that stood still, a step of one tick is no news.

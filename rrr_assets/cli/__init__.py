@@ -31,6 +31,7 @@ _MODULES: Final = (
     "backup",
     "quality",
     "quality_status",
+    "quality_check",
 )
 
 app = typer.Typer(

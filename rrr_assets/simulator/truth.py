@@ -72,6 +72,8 @@ FOLLOWS: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
         "late-rows": frozenset({"clock_skew"}),
         "spike-price": frozenset({"outside_quote"}) | ANOMALIES,
         "spike-volume": frozenset({"seasonal_volume"}),
+        # That a file told them twice is said for a day.
+        "duplicate": frozenset({"duplicate"}),
         # Where nobody numbers trades, who refuses a line cannot know that nothing else was in it: there may be a gap.
         "bad-rows": frozenset({"quarantine", "incomplete_bars", GAP}),
         "outage": ANOMALIES,

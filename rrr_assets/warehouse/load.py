@@ -360,6 +360,7 @@ class DayLoad:
         kept = (self._within_scale(file, batch, held_to, refusals) for batch in found)
         told = copy_batches(connection, "incoming", ("line", *self._kind.stored), kept)
         connection.execute("analyze incoming")
+        self._tell_repeats(file, batch_id, judged)
         # The day's partition has no statistics yet: taken for empty, it is joined row by row, for minutes. A hash is always right here.
         connection.execute("set local enable_nestloop = off")
         connection.execute("set local enable_mergejoin = off")
@@ -395,6 +396,14 @@ class DayLoad:
         if verdicts.get("conflict") or verdicts.get("group_conflict"):
             refusals.append(self._conflicts(file))
         return pa.concat_tables(refusals) if refusals else REFUSED_STAGED.empty_table()
+
+    def _tell_repeats(self, file: StagedFile, batch_id: int, judged: list[DaySummary]) -> None:
+        """Note the ids that one file tells twice: each row is stored once all the same, but its source is not well."""
+        suspects = [summary.instrument for summary in judged if not summary.is_increasing]
+        if not suspects or file.space == "ordinal" or self._is_replay:
+            return
+        values = {"instruments": suspects, "day": self._day, "batch_id": batch_id, "file": file.name, "stream": self._kind.stream}
+        self._connection.execute(query("quality_add_delivery"), {**values, "run_id": self._run_id})
 
     def _within_scale(
         self, file: StagedFile, batch: pa.RecordBatch, held_to: Mapping[str, tuple[int, int]], refusals: list[pa.Table]

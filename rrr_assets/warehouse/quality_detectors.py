@@ -6,12 +6,10 @@ What the detectors of ticks need is gathered in one pass over each table, ten se
 detector then is a query of its own over these (`quality_find_*`). A day of which nothing is held gives nothing.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from itertools import groupby
-from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final
 
 from psycopg.types.json import Jsonb
@@ -35,7 +33,6 @@ MOST_EPISODES: Final = 50
 _TICK: Final = timedelta(microseconds=1)
 _ONE_DAY: Final = timedelta(days=1)
 _LOOK_BACK: Final = timedelta(days=7)
-_WORK_MEMORY: Final = "128MB"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,15 +57,6 @@ class DayLook:
         """As the queries take it."""
         names = None if self.instruments is None else list(self.instruments)
         return {"day": self.day, "from_time": self.since, "to_time": self.until, "instruments": names}
-
-
-@dataclass(slots=True)
-class Looked:
-    """What the detectors found on a day, and how many seconds each took."""
-
-    found: list[Found] = field(default_factory=list)
-    anomalies: list[Anomaly] = field(default_factory=list)
-    seconds: dict[str, float] = field(default_factory=dict)
 
 
 Detector = Callable[[Connection, DayLook], list[Found]]
@@ -177,9 +165,10 @@ def unlikely_minutes(connection: Connection, look: DayLook, settings: "QualitySe
     for name, rows in groupby(connection.execute(query("quality_bars"), values).fetchall(), key=lambda row: str(row[0])):
         _, minutes, high, low, close, volume, decimals = zip(*rows, strict=True)
         at = np.array(minutes, np.int64)
-        prices = [np.array(each, np.float64) for each in (high, low, close, volume)]
+        prices = (np.array(high, np.float64), np.array(low, np.float64), np.array(close, np.float64))
+        volumes = np.array(volume, np.float64)
         first = int(np.searchsorted(at, first_minute))
-        for each in unlikely_bars(at, *prices, 10.0 ** -max(decimals), settings.thresholds_of(name), first):
+        for each in unlikely_bars(at, prices, volumes, 10.0 ** -max(decimals), settings.thresholds_of(name), first):
             start = datetime.fromtimestamp(int(at[each.place]) * 60, UTC)
             found.append(
                 Anomaly(
@@ -215,25 +204,25 @@ def held_instruments(connection: Connection, look: DayLook) -> tuple[str, ...]:
     return tuple(name for name in names if look.instruments is None or name in look.instruments)
 
 
-def gather(connection: Connection, look: DayLook, settings: "QualitySettings") -> None:
-    """Gather what the detectors of ticks need, in temporary tables that go with the transaction. `look` names its instruments."""
+def prepare(connection: Connection, look: DayLook, settings: "QualitySettings") -> None:
+    """Make the temporary tables of a look, which go with the transaction, and note its thresholds. `look` names its instruments."""
     thresholds = [{"instrument": name, **settings.thresholds_of(name).model_dump()} for name in look.instruments or ()]
     connection.execute(query("quality_make_buckets"))
     connection.execute(query("quality_gather_thresholds"), {"thresholds": Jsonb(thresholds)})
     # Tables without statistics are taken for small, and joined row by row, for minutes.
     connection.execute("set local enable_nestloop = off")
-    connection.execute(f"set local work_mem = '{_WORK_MEMORY}'")
+    connection.execute("set local work_mem = '128MB'")
+
+
+def gather_trades(connection: Connection, look: DayLook) -> None:
+    """Gather the trades and aggregated trades of a look."""
     connection.execute(query("quality_gather_trades"), look.values)
+
+
+def gather_quotes(connection: Connection, look: DayLook) -> None:
+    """Gather the quotes of a look."""
     connection.execute(query("quality_gather_quotes"), look.values)
     connection.execute("analyze quality_tick_buckets")
-
-
-@contextmanager
-def timed(seconds: dict[str, float], name: str) -> Iterator[None]:
-    """Note how long something took."""
-    begun = perf_counter()
-    yield
-    seconds[name] = seconds.get(name, 0.0) + perf_counter() - begun
 
 
 def _rows(connection: Connection, name: str, look: DayLook) -> Sequence[tuple[Any, ...]]:
@@ -241,15 +230,15 @@ def _rows(connection: Connection, name: str, look: DayLook) -> Sequence[tuple[An
 
 
 def _found(
-    rule: str, relation: str, instrument: str | None, look: DayLook, since: datetime | None, last: datetime | None, broken: int, examined: int,
-    examples: tuple[str, ...] = (), detail: dict[str, Any] | None = None, severity: str | None = None,
+    rule: str, relation: str, instrument: str | None, look: DayLook, since: datetime | None, last: datetime | None, broken: int,
+    examined: int, examples: tuple[str, ...] = (), detail: dict[str, Any] | None = None, severity: str | None = None,
 ) -> Found:  # fmt: skip
     until = None if last is None else last + _TICK
     return Found(rule, severity or severity_of(rule), relation, instrument, look.day, since, until, broken, examined, examples, detail)
 
 
 def folded(found: Sequence[Found]) -> list[Found]:
-    """The same, with more than `MOST_EPISODES` stretches of one rule and instrument told as one: nobody reads a thousand lines of one fault."""
+    """The same, with more than `MOST_EPISODES` stretches of one rule and instrument told as one."""
     kept: list[Found] = []
     for _, same in groupby(sorted(found, key=_place), key=lambda each: _place(each)[:3]):
         stretches = list(same)
@@ -257,17 +246,16 @@ def folded(found: Sequence[Found]) -> list[Found]:
             kept += stretches
             continue
         first = stretches[0]
-        ends = [each.to_time for each in stretches if each.to_time is not None]
-        detail = {**(first.detail or {}), "stretches": len(stretches)}
         broken = sum(each.broken for each in stretches)
-        examined = max(broken, *(each.examined for each in stretches))
-        severity = PAGE if any(each.severity == PAGE for each in stretches) else WARN
-        kept.append(
-            Found(
-                first.rule, severity, first.relation, first.instrument, first.day, first.from_time, max(ends, default=None), broken, examined,
-                first.examples, detail,
-            )
-        )  # fmt: skip
+        whole = replace(
+            first,
+            severity=PAGE if any(each.severity == PAGE for each in stretches) else WARN,
+            to_time=max((each.to_time for each in stretches if each.to_time is not None), default=None),
+            broken=broken,
+            examined=max(broken, *(each.examined for each in stretches)),
+            detail={**(first.detail or {}), "stretches": len(stretches)},
+        )
+        kept.append(whole)
     return kept
 
 

@@ -1,0 +1,338 @@
+"""Running the checks: what is looked at, by which parts, in which order, and what is kept of it.
+
+Belongs here: the parts of a run and their order, settling what they find, the run's row. Does not: how anything is found (warehouse/), when
+it runs (check_assets.py).
+A part that breaks down is an error of the run and a finding `broken_check`, and says nothing about the data: what it found before stays as
+it was, and the other parts still run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from time import perf_counter
+from typing import TYPE_CHECKING, Any, Final
+
+import psycopg
+
+from rrr_assets.calc.outcomes import PermanentFailure, RuleResult
+from rrr_assets.lake.shadowing import shadow
+from rrr_assets.warehouse import inspection
+from rrr_assets.warehouse import quality_detectors as detectors_of
+from rrr_assets.warehouse.connect import Database, Role
+from rrr_assets.warehouse.quality_detectors import DayLook
+from rrr_assets.warehouse.quality_findings import (
+    AnomalyScope,
+    FindingScope,
+    Found,
+    settle_anomalies,
+    settle_findings,
+    severity_of,
+)
+from rrr_assets.warehouse.refresh import VERDICTS, days_behind
+from rrr_assets.warehouse.sqlfiles import query
+
+if TYPE_CHECKING:
+    from rrr_assets.calc.quality_config import QualitySettings
+    from rrr_assets.warehouse.books import Connection
+
+RECENT: Final = "recent"
+DAILY: Final = "daily"
+
+CONSUMER: Final = "quality"
+"""Of the invalidation log: how far the checks have looked."""
+
+FOLLOWED: Final = ("raw_trades", "raw_agg_trades", "raw_quotes", "raw_depth", "venue_bars", "bars_1m", "bars_5m", "bars_1h", "bars_1d")
+MOST_DAYS: Final = 31
+"""Days of one run, the newest first: the others wait for the next one."""
+
+DELIVERY_TOLD_FOR: Final = timedelta(days=1)
+"""How long a delivery that told rows twice stays a finding: each row is held once, and nothing is to be mended here."""
+
+_LONGEST_BATCH: Final = timedelta(hours=1)
+_ONE_DAY: Final = timedelta(days=1)
+_BROKEN: Final = "broken_check"
+
+RULE_WORDS: Final[Mapping[str, str | None]] = {
+    "each trade once": "key",
+    "each row once": "key",
+    "one identity space per instrument": "key",
+    "price and size positive": "range",
+    "price positive, volume not negative": "range",
+    "available no earlier than traded": "range",
+    "available no earlier than its time": "range",
+    "high and low bound open and close": "range",
+    "taker volume within volume": "range",
+    "bars start on their grid": "key",
+    "vwap is quote volume over volume, within high and low": "rollup",
+    "sums equal what they are made from": "rollup",
+    "rows equal the coverage ledger": "ledger",
+    "every venue bar of our intervals has a verdict": "ledger",
+    "every expected instrument is there": "missing_instrument",
+    # Told per instrument and place by a detector, or kept in the ledger of gaps.
+    "time never steps back along the ids": None,
+    "no id missing between the first and the last": None,
+    "changes follow each other without a jump": None,
+    "no row waits in quarantine": None,
+    "the bid is below the ask": None,
+    "no bar is unexplained": None,
+    "bars are complete": None,
+    "bars are closed": None,
+}
+"""The word that a table's rule goes by in the ledger of findings; None where something else speaks for it."""
+
+_OF_BARS: Final = ("bars_1m", "bars_5m", "bars_1h", "bars_1d", "bar_conformance")
+_TABLES: Final = ("raw_trades", "raw_agg_trades", "raw_quotes", "raw_depth", "venue_bars", *_OF_BARS)
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What a run looks at: days, each with its instruments (None: all), and how far the log was read for each of them.
+
+    `marks` are (day, relation, instrument, entry of the log), noted when the look was whole. `is_full`: also what is not about what
+    changed, and days of which the ticks lie in the archive alone.
+    """
+
+    days: Mapping[date, tuple[str, ...] | None]
+    marks: tuple[tuple[date, str, str, int], ...] = ()
+    is_full: bool = True
+
+    @property
+    def looks(self) -> list[DayLook]:
+        """Day by day, the newest first."""
+        return [DayLook(day, names) for day, names in sorted(self.days.items(), reverse=True)]
+
+
+@dataclass(slots=True)
+class Report:
+    """What one part of a run did: rules with the number of rows or values that break them, errors by check, seconds by check."""
+
+    rules: dict[str, int] = field(default_factory=dict)
+    errors: dict[str, str] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    def count(self, rules: Sequence[str], found: Sequence[Any]) -> None:
+        """Note that rules were asked, and what broke them."""
+        for rule in rules:
+            self.rules.setdefault(rule, 0)
+        for each in found:
+            self.rules[each.rule] = self.rules.get(each.rule, 0) + getattr(each, "broken", 1)
+
+    def add(self, other: Report) -> None:
+        """Take in another part's."""
+        for rule, broken in other.rules.items():
+            self.rules[rule] = self.rules.get(rule, 0) + broken
+        self.errors |= other.errors
+        for name, seconds in other.seconds.items():
+            self.seconds[name] = self.seconds.get(name, 0.0) + seconds
+
+    @contextmanager
+    def check(self, name: str) -> Iterator[None]:
+        """Ask one check: how long it took is noted, and that it broke down, where it did.
+
+        A server that cannot be reached is no broken check: that is raised, and tried again by who runs this.
+        """
+        begun = perf_counter()
+        try:
+            yield
+        except (psycopg.OperationalError, psycopg.InterfaceError):
+            raise
+        except (psycopg.Error, PermanentFailure) as error:
+            self.errors[name] = str(error).strip().partition("\n")[0]
+        finally:
+            self.seconds[name] = self.seconds.get(name, 0.0) + perf_counter() - begun
+
+
+Part = Callable[[Database, Look, "QualitySettings", str | None], Report]
+
+
+def table_rules(database: Database, look: Look, settings: QualitySettings, run_id: str | None) -> Report:  # noqa: ARG001  # as every part
+    """The rules of each table's day, those that its asset is checked by too. Bars that lag behind their trades are left out."""
+    report = Report()
+    behind = days_behind(database, 10_000, timedelta(0)) if look.days else {}
+    tables = _TABLES if look.is_full else tuple(table for table in _TABLES if not table.startswith("bars_") or table == "bars_1m")
+    changed = {relation for _, relation, _, _ in look.marks}
+    for each in look.looks:
+        for table in tables:
+            if table in _OF_BARS and each.day in behind:
+                continue
+            if not look.is_full and table in FOLLOWED and table not in changed:
+                continue
+            with report.check(f"rules of {table}"):
+                found = [
+                    Found(
+                        word, severity_of(word), table, None, each.day, None, None, result.broken, result.looked_at,
+                        (result.rule, *result.examples),
+                    )
+                    for word, result in _worded(inspection.check(database, table, each.day))
+                    if result.broken
+                ]  # fmt: skip
+                rules = tuple(sorted({word for word in RULE_WORDS.values() if word}))
+                with database.kept(Role.WRITER) as connection:
+                    settle_findings(connection, FindingScope(rules, table, each.day), found, run_id)
+                report.count(rules, found)
+    return report
+
+
+def detectors(database: Database, look: Look, settings: QualitySettings, run_id: str | None) -> Report:
+    """What no single row shows: order, books, frozen feeds, duplicates, lags, trades and quotes held together, unlikely minutes."""
+    report = Report()
+    for each in look.looks:
+        with database.connect(Role.WRITER) as connection:
+            _look_at_day(connection, each, settings, run_id, report)
+    return report
+
+
+def deliveries(database: Database, look: Look, settings: QualitySettings, run_id: str | None) -> Report:  # noqa: ARG001  # as every part
+    """Rows that a file told twice: the load finds them, they are over after a day."""
+    report = Report()
+    with report.check("deliveries"), database.kept(Role.WRITER) as connection:
+        connection.execute(query("quality_settle_deliveries"), {"told_for": DELIVERY_TOLD_FOR})
+        report.count(("duplicate",), ())
+    return report
+
+
+PARTS: Final[tuple[Part, ...]] = (table_rules, detectors, deliveries)
+"""In this order."""
+
+
+def run_parts(
+    database: Database, look: Look, settings: QualitySettings, run_id: str | None = None, parts: Sequence[Part] | None = None
+) -> Report:
+    """Ask all parts about a look, settle what they find, and what of them broke down."""
+    report = Report()
+    for part in PARTS if parts is None else parts:
+        report.add(part(database, look, settings, run_id))
+    with database.kept(Role.WRITER) as connection:
+        _settle_broken(connection, report, run_id)
+        if not report.errors:
+            _note(connection, look)
+    return report
+
+
+def changed(database: Database, kind: str) -> Look:
+    """What changed since the last look: lately, for the run of every five minutes; all of it and yesterday for the daily one."""
+    with database.kept(Role.WRITER) as connection:
+        ((last,),) = connection.execute(query("quality_run_last")).fetchall()
+        since = None if last is None or kind == DAILY else last - _LONGEST_BATCH
+        values = {
+            "consumer": CONSUMER, "verdicts": VERDICTS, "relations": list(FOLLOWED), "since": since, "with_cold": kind == DAILY,
+        }  # fmt: skip
+        rows = connection.execute(query("quality_changed"), values).fetchall()
+        refused = [] if last is None else connection.execute(query("quality_refused_since"), {"since": last}).fetchall()
+    names: dict[date, set[str] | None] = {}
+    for day, instrument, _, _ in rows:
+        if day in names or len(names) < MOST_DAYS:
+            names.setdefault(day, set()).add(instrument)  # type: ignore[union-attr]  # only sets so far
+    for (day,) in refused:
+        names[day] = None
+    if kind == DAILY:
+        today = datetime.now(UTC).date()
+        names |= {today - _ONE_DAY: None, today: None}
+    days = {day: None if found is None else tuple(sorted(found)) for day, found in names.items()}
+    marks = tuple((day, relation, instrument, last_id) for day, instrument, relation, last_id in rows if day in days)
+    return Look(days, marks, is_full=kind == DAILY)
+
+
+def begin(database: Database, kind: str, run_id: str | None) -> int:
+    """Write down that a run begins, committed at once; returns its number."""
+    with database.kept(Role.WRITER) as connection:
+        ((number,),) = connection.execute(query("quality_run_begin"), {"kind": kind, "run_id": run_id}).fetchall()
+    return int(number)
+
+
+def end(database: Database, number: int, look: Look, report: Report) -> None:
+    """Write down how a run ended."""
+    values = {
+        "quality_run_id": number, "days": len(look.days), "checks": len(report.rules),
+        "broken": sum(1 for broken in report.rules.values() if broken),
+        "errors": [f"{name}: {why}" for name, why in sorted(report.errors.items())],
+    }  # fmt: skip
+    with database.kept(Role.WRITER) as connection:
+        connection.execute(query("quality_run_end"), values)
+
+
+def open_findings(database: Database, days: Sequence[date]) -> dict[str, int]:
+    """How many findings are open of some days, and of none, by severity."""
+    with database.kept(Role.WRITER) as connection:
+        return dict(connection.execute(query("quality_findings_open"), {"days": list(days)}).fetchall())
+
+
+def _look_at_day(connection: Connection, asked: DayLook, settings: QualitySettings, run_id: str | None, report: Report) -> None:
+    with connection.transaction():
+        names = detectors_of.held_instruments(connection, asked)
+        look = DayLook(asked.day, names)
+        ready = set()
+        with report.check("archived ticks"), connection.transaction():
+            shadow(connection, look.since, look.until, names)
+            ready.add("ticks")
+        detectors_of.prepare(connection, look, settings)
+        for name, gather in (("trades", detectors_of.gather_trades), ("quotes", detectors_of.gather_quotes)):
+            with report.check(f"gathering {name}"), connection.transaction():
+                gather(connection, look)
+                ready.add(name)
+        found: list[Found] = []
+        spoken: list[str] = []
+        chosen = dict(detectors_of.OF_BOOKS) | (detectors_of.OF_TICKS if len(ready) == 3 else {})  # all of the three above
+        for name, (detect, rules) in chosen.items():
+            with report.check(name), connection.transaction():
+                found += detect(connection, look)
+                spoken += rules
+        report.count(spoken, found)
+        _settle_day(connection, asked, detectors_of.folded(found), spoken, run_id)
+        if len(ready) == 3:  # as above
+            with report.check("lone prints"), connection.transaction():
+                _settle_unlikely(connection, asked, report, "raw_trades", ("return_z",), detectors_of.lone_prints(connection, look))
+        with report.check("unlikely minutes"), connection.transaction():
+            unlikely = detectors_of.unlikely_minutes(connection, look, settings)
+            _settle_unlikely(connection, asked, report, "bars_1m", ("price_change", "return_z", "volume_spike"), unlikely)
+
+
+def _settle_day(connection: Connection, asked: DayLook, found: Sequence[Found], spoken: Sequence[str], run_id: str | None) -> None:
+    """Settle what was found of a day, table by table: also where nothing was found, for what was before is over then."""
+    rules = tuple(sorted(set(spoken)))
+    relations = {*detectors_of.TICK_RELATIONS, "raw_depth", "venue_bars", "bars_1m", "bar_conformance", *(each.relation for each in found)}
+    # A row that was not even understood is of no instrument: only who looks at the whole day speaks of it.
+    mine = [each for each in found if asked.instruments is None or each.instrument in asked.instruments]
+    for relation in sorted(relations):
+        scope = FindingScope(rules, relation, asked.day, asked.instruments)
+        settle_findings(connection, scope, [each for each in mine if each.relation == relation], run_id)
+
+
+def _settle_unlikely(
+    connection: Connection, look: DayLook, report: Report, relation: str, rules: tuple[str, ...], found: Sequence[Any]
+) -> None:
+    for each in sorted({relation, *(one.relation for one in found)}):
+        mine = [one for one in found if one.relation == each]
+        settle_anomalies(connection, AnomalyScope(rules, each, look.instruments, look.since, look.until), mine)
+    report.count(rules, found)
+
+
+def _settle_broken(connection: Connection, report: Report, run_id: str | None) -> None:
+    """A check that broke down is a finding of no day, until it is asked and answers again."""
+    before = {relation for (relation,) in connection.execute(query("quality_broken_checks")).fetchall()}
+    for name in sorted({*report.errors, *(before & report.seconds.keys())}):
+        why = report.errors.get(name)
+        found = [] if why is None else [Found(_BROKEN, severity_of(_BROKEN), name, None, None, None, None, 1, 1, (why,))]
+        settle_findings(connection, FindingScope((_BROKEN,), name), found, run_id)
+    if report.errors:
+        report.rules[_BROKEN] = len(report.errors)
+
+
+def _note(connection: Connection, look: Look) -> None:
+    for day in look.days:
+        mine = [(relation, instrument, last_id) for of_day, relation, instrument, last_id in look.marks if of_day == day]
+        if mine:
+            relations, instruments, last_ids = (list(column) for column in zip(*mine, strict=True))
+            values = {"consumer": CONSUMER, "day": day, "relations": relations, "instruments": instruments, "last_ids": last_ids}
+            connection.execute(query("refresh_applied"), values)
+
+
+def _worded(results: Sequence[RuleResult]) -> Iterator[tuple[str, RuleResult]]:
+    """The results that go into the ledger, each with its word. A rule that nobody gave a word is told by the strictest."""
+    for result in results:
+        word = RULE_WORDS.get(result.rule, "range" if result.is_blocking else None)
+        if word is not None:
+            yield word, result
