@@ -74,11 +74,11 @@ def reports(platform: Platform) -> list[Reported]:
 
 
 def absorbed(platform: Platform, simulation: Simulation) -> dict[int, Absorbed]:
-    """What is held of the injections that ought to leave no trace."""
+    """What is held of the injections after which as many rows are held as without them."""
     refused = {(instrument, day): count for instrument, day, count in platform.rows(_QUARANTINED)}
     held = {}
     for one in simulation.injections:
-        if one.severity == "absorb":
+        if one.kind in {"duplicate", "bad-rows"}:
             [(stored,)] = platform.rows(_STORED, one.instrument, one.since, one.until)
             held[one.number] = Absorbed(stored, refused.get((one.instrument, one.day), 0))
     return held

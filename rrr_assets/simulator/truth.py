@@ -38,6 +38,7 @@ FOUND_BY: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
         "gap": frozenset({GAP}),
         "late": frozenset({GAP}),
         "dead": frozenset({GAP}),
+        "duplicate": frozenset({"duplicate"}),
         "block-duplicate": frozenset({"duplicate"}),
         "frozen": frozenset({"frozen_feed"}),
         "crossed": frozenset({"crossed_book"}),
@@ -72,8 +73,6 @@ FOLLOWS: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
         "late-rows": frozenset({"clock_skew"}),
         "spike-price": frozenset({"outside_quote"}) | ANOMALIES,
         "spike-volume": frozenset({"seasonal_volume"}),
-        # That a file told them twice is said for a day.
-        "duplicate": frozenset({"duplicate"}),
         # Where nobody numbers trades, who refuses a line cannot know that nothing else was in it: there may be a gap.
         "bad-rows": frozenset({"quarantine", "incomplete_bars", GAP}),
         "outage": ANOMALIES,
@@ -205,7 +204,7 @@ def score(injections: Sequence[Injection], reports: Iterable[Reported], absorbed
     Args:
         injections: All of them.
         reports: All rows of the ledgers.
-        absorbed: By an injection's number, for those of severity `absorb`.
+        absorbed: By an injection's number, for those after which as many rows are held as without them.
     """
     reports = list(reports)
     by_instrument: dict[str, list[Injection]] = {}
@@ -247,9 +246,11 @@ def _is_right(
     unexplained: Sequence[Reported],
 ) -> bool:
     """Whether what came of an injection is what must come of it."""
+    held = absorbed.get(one.number)
+    if held is not None and held.stored != one.rows:
+        return False
     if one.severity == "absorb":
-        held = absorbed[one.number]
-        return held.stored == one.rows and (one.kind != "bad-rows" or held.quarantined == garbage[one.instrument, one.day])
+        return held is not None and held.quarantined == garbage[one.instrument, one.day]
     if one.severity == "leave":
         return not any(each.instrument in {None, one.instrument} and _overlap(each, one, timedelta()) for each in unexplained)
     if one.ids:

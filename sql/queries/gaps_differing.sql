@@ -88,8 +88,7 @@ unseen as (
                                 tstzmultirange(
                                     case
                                         when h.last_day = h.day - 1 and h.last_space = h.space then 'empty'
-                                        when not h.is_declared and h.first_time + interval '1 microsecond' - lower(h.span) < interval '5 minutes'
-                                            then 'empty'
+                                        when not h.is_declared and h.first_time < lower(h.span) + interval '299.999999 seconds' then 'empty'
                                         else tstzrange(lower(h.span), h.first_time + interval '1 microsecond')
                                     end,
                                     case
