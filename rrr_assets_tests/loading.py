@@ -28,6 +28,25 @@ NAME = f"binance:{SYMBOL}"
 DAY_US = 86_400_000_000
 CONSERVED = "select count(*) from ingest_batches where rows_read <> rows_stored + rows_revised + duplicates + quarantined"
 
+GAPS_DIFFER = """
+    with wanted as (
+        select instrument, stream, unnest(missing_ids) as ids from coverage where row_count > 0
+        union all
+        select b.instrument, b.stream, int8range(a.last_sequence + 1, b.first_sequence)
+        from coverage as a
+        inner join coverage as b on a.instrument = b.instrument and a.stream = b.stream and a.day + 1 = b.day and a.space = b.space
+        where a.space <> 'ordinal' and a.row_count > 0 and b.row_count > 0 and b.first_sequence > a.last_sequence + 1
+    ), listed as (
+        select instrument, stream, int8range(first_missing, last_missing, '[]') as ids from gaps where kind = 'ids' and state <> 'healed'
+    )
+    select coalesce(w.instrument, l.instrument), w.ids, l.ids
+    from (select instrument, stream, range_agg(ids) as ids, sum(upper(ids) - lower(ids)) as n from wanted group by 1, 2) as w
+    full join (select instrument, stream, range_agg(ids) as ids, sum(upper(ids) - lower(ids)) as n from listed group by 1, 2) as l
+        using (instrument, stream)
+    where w.ids is distinct from l.ids or w.n is distinct from l.n
+"""
+"""Where the ledger of gaps says other ids than coverage, or says one twice: nowhere, ever."""
+
 
 @dataclass(frozen=True, slots=True)
 class Told:

@@ -138,11 +138,13 @@ def unseen(held: DayHeld) -> list[Interval]:
         return subtract([(held.covered[0][0], held.covered[-1][1])], held.covered) if held.covered else []
     if not held.is_expected:
         return []
+    # Ids may be missing beside the first row, and at its very time: that is no edge.
+    start, end = held.day
     edges = []
-    if not held.has_before:
-        edges.append((held.day[0], held.first_time + 1))
-    if not held.has_after:
-        edges.append((held.last_time, held.day[1]))
+    if not held.has_before and held.first_time > start and subtract([(start, start + 1)], held.covered):
+        edges.append((start, held.first_time + 1))
+    if not held.has_after and subtract([(end - 1, end)], held.covered):
+        edges.append((held.last_time, end))
     return subtract(edges, held.covered)
 
 

@@ -50,25 +50,12 @@ def gaps(
     as_json: JsonFlag = False,
     out: Out = None,
 ) -> None:
-    if context.invoked_subcommand is None:
-        list_gaps(instrument, start, end, state, is_all, chosen, as_json, out)
-
-
-@gaps_app.command(name="list")
-def list_gaps(
-    instrument: OnlyInstrument = None,
-    start: MaybeStart = None,
-    end: MaybeEnd = None,
-    state: States = None,
-    is_all: IsAll = False,
-    chosen: FormatOption = None,
-    as_json: JsonFlag = False,
-    out: Out = None,
-) -> None:
     """Print what is missing and touches the window, and is not healed.
 
     It may have been traded from `start` until `end`, excluded; `first_missing` and `last_missing` are both missing.
     """
+    if context.invoked_subcommand is not None:
+        return
     from rrr_assets import read
     from rrr_assets.cli.output import emit
 

@@ -214,6 +214,7 @@ def _open(
         "stream": stream,
         "base_stream": "venue_bars" if stream.startswith("venue_bars") else stream,
         "kind": kind,
+        "by": by,
         "cause": cause,
         "days": [first + timedelta(days=number) for number in range((last - first).days + 1)],
         "parents": [parent for _, parent in new],

@@ -354,6 +354,9 @@ def find_silences(
                     told = {each.start: _evidence(each, run_id) for each in found}
                     write_gaps(connection, stream, now.name, "interval", SILENCE, settled, told)
                     changed += bool(settled)
+        if differing:
+            with database.kept(Role.WRITER) as connection:
+                connection.execute(query("gaps_blame_venue"), {"stream": stream, "days": sorted({day for day, _ in differing})})
     return changed
 
 

@@ -13,7 +13,7 @@ from rrr_assets.calc.outcomes import DayLoaded
 from rrr_assets.ticks import landing
 from rrr_assets.warehouse.connect import Database, Role
 from rrr_assets.warehouse.load import load_day
-from rrr_assets_tests.loading import CONSERVED, DAY, DAY_US, capture, emptied, held, midnight, rest, take, tape, vision
+from rrr_assets_tests.loading import CONSERVED, DAY, DAY_US, GAPS_DIFFER, capture, emptied, held, midnight, rest, take, tape, vision
 from rrr_assets_tests.platform import Platform
 
 WRITERS = 8
@@ -48,6 +48,7 @@ def alone(platform: Platform, folder: Path, files: Sequence[Path]) -> str:
 
 def assert_whole(platform: Platform) -> None:
     assert platform.rows(CONSERVED) == [(0,)]
+    assert platform.rows(GAPS_DIFFER) == []
     assert platform.rows("select sum(rows_stored) from ingest_batches") == platform.rows("select count(*) from raw_trades")
     assert platform.rows("select count(*) from (select from raw_trades group by instrument, sequence having count(*) > 1) x") == [(0,)]
     counted = platform.rows("select instrument, day, row_count from coverage order by 1, 2")

@@ -25,7 +25,7 @@ from rrr_assets.warehouse import server
 from rrr_assets.warehouse.connect import Database, Role
 from rrr_assets.warehouse.home import Home
 from rrr_assets.warehouse.migrate import migrate
-from rrr_assets_tests.loading import CONSERVED, DAY, DAY_US, NAME, NEXT, OLD_DAY, Told, capture, emptied, ingest, tape, vision
+from rrr_assets_tests.loading import CONSERVED, DAY, DAY_US, GAPS_DIFFER, NAME, NEXT, OLD_DAY, Told, capture, emptied, ingest, tape, vision
 from rrr_assets_tests.platform import TIMESCALE_URL, Platform, made_database, timescale_server
 
 pytestmark = pytest.mark.crash
@@ -98,6 +98,7 @@ def take_all(platform: Platform, files: Sequence[Path]) -> None:
 def assert_whole(platform: Platform, notes: Path | None = None) -> None:
     """No row twice, none lost that was acknowledged, the books agree, nothing lies about."""
     assert platform.rows(CONSERVED) == [(0,)]
+    assert platform.rows(GAPS_DIFFER) == []
     assert platform.rows("select coalesce(sum(rows_stored), 0) from ingest_batches") == platform.rows("select count(*) from raw_trades")
     assert platform.rows("select count(*) from (select from raw_trades group by instrument, sequence having count(*) > 1) x") == [(0,)]
     if notes is not None and notes.exists():

@@ -2,15 +2,30 @@
 
 import random
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from rrr_assets.calc.quality_config import DEFAULTS
+from rrr_assets.warehouse.books import to_us
 from rrr_assets.warehouse.connect import Database, Role
-from rrr_assets.warehouse.gaps import GapRefused, accept, claim_for_healing, due, record_attempt, release, reopen, sync_all
+from rrr_assets.warehouse.declare import Declared, declare
+from rrr_assets.warehouse.gaps import (
+    GapRefused,
+    accept,
+    claim_for_healing,
+    due,
+    find_missing_files,
+    find_silences,
+    record_attempt,
+    release,
+    reopen,
+    sync_all,
+)
 from rrr_assets.warehouse.undo import undo_batch
-from rrr_assets_tests.loading import DAY, DAY_US, NEXT, Told, capture, ccapi, emptied, midnight, take, tape, vision
+from rrr_assets_tests.loading import DAY, DAY_US, GAPS_DIFFER, NAME, NEXT, Told, capture, ccapi, emptied, midnight, take, tape, vision
 from rrr_assets_tests.platform import Platform
 
 LIVE = "select first_missing, last_missing from gaps where kind = 'ids' and state <> 'healed' order by 1"
@@ -18,23 +33,6 @@ WHOLE = (
     "select instrument, stream, kind, from_time, to_time, first_missing, last_missing, cause, state from gaps where state <> 'healed'"
     " order by instrument, stream, from_time"
 )
-DIFFERS = """
-    with wanted as (
-        select instrument, stream, unnest(missing_ids) as ids from coverage where row_count > 0
-        union all
-        select b.instrument, b.stream, int8range(a.last_sequence + 1, b.first_sequence)
-        from coverage as a
-        inner join coverage as b on a.instrument = b.instrument and a.stream = b.stream and a.day + 1 = b.day and a.space = b.space
-        where a.space <> 'ordinal' and a.row_count > 0 and b.row_count > 0 and b.first_sequence > a.last_sequence + 1
-    ), listed as (
-        select instrument, stream, int8range(first_missing, last_missing, '[]') as ids from gaps where kind = 'ids' and state <> 'healed'
-    )
-    select coalesce(w.instrument, l.instrument), w.ids, l.ids
-    from (select instrument, stream, range_agg(ids) as ids, sum(upper(ids) - lower(ids)) as n from wanted group by 1, 2) as w
-    full join (select instrument, stream, range_agg(ids) as ids, sum(upper(ids) - lower(ids)) as n from listed group by 1, 2) as l
-        using (instrument, stream)
-    where w.ids is distinct from l.ids or w.n is distinct from l.n
-"""
 
 
 @pytest.fixture
@@ -48,7 +46,7 @@ def without(trades: Iterable[Told], *ranges: tuple[int, int]) -> list[Told]:
 
 
 def live(platform: Platform) -> list[tuple]:
-    assert platform.rows(DIFFERS) == []
+    assert platform.rows(GAPS_DIFFER) == []
     return platform.rows(LIVE)
 
 
@@ -213,3 +211,133 @@ def test_what_was_taken_back_is_withdrawn_and_not_healed(platform: Platform, tmp
     assert platform.rows("select state, healed_at, evidence ? 'withdrawn' from gaps") == [("healed", None, True)]
     take(platform, capture(tmp_path, without(trades, (1010, 1019)), "a.txt"))
     assert live(platform) == [(1010, 1019)]
+
+
+def test_two_loads_of_neighbouring_days_at_once(platform: Platform, tmp_path: Path) -> None:
+    one, two, three = spread(DAY, 60), spread(NEXT, 60, 1060), spread(NEXT + timedelta(days=1), 60, 1120)
+    files = [
+        vision(tmp_path, one[:-5], DAY),
+        vision(tmp_path, without(two[5:-5], (1080, 1082)), NEXT),
+        vision(tmp_path, three[5:], NEXT + timedelta(days=1)),
+    ]
+    with ThreadPoolExecutor(3) as pool:
+        list(pool.map(lambda path: take(platform, path), files))
+    assert live(platform) == [(1055, 1064), (1080, 1082), (1115, 1124)]
+
+
+def test_refused_rows_are_the_cause_of_what_they_leave(platform: Platform, tmp_path: Path) -> None:
+    trades = spread(DAY)
+    lines: list[Told | str] = [*without(trades, (1150, 1150))]
+    lines[20] = f"1020,no-price,0.5,21000,{trades[20].us},True,True"
+    take(platform, vision(tmp_path, lines, DAY))
+    assert platform.rows("select first_missing, last_missing, cause from gaps order by 1") == [
+        (1020, 1020, "quarantined"),
+        (1150, 1150, "feed"),
+    ]
+    lines = [*trades]
+    lines[20] = "no row at all"
+    take(platform, ccapi(tmp_path, lines, f"gemini__eth-usd__{DAY}__trade.csv"))
+    found = platform.rows("select kind, cause, from_time, to_time from gaps where instrument = 'gemini:ETHUSD'")
+    assert [row[:2] for row in found] == [("interval", "quarantined")]
+
+
+def test_twenty_thousand_holes_are_as_many_gaps(platform: Platform, tmp_path: Path) -> None:
+    trades = tape(DAY, 40_000, start_us=0, step_us=1_000_000)
+    path = vision(tmp_path, trades[::2], DAY)
+    take(platform, path)
+    assert len(live(platform)) == 19_999
+    take(platform, vision(tmp_path, trades, DAY, "-whole"))
+    assert live(platform) == []
+    assert platform.rows("select count(*), count(healed_at) from gaps") == [(19_999, 19_999)]
+
+
+def test_a_silence_is_a_gap_until_rows_come(platform: Platform, tmp_path: Path) -> None:
+    trades = tape(DAY, 6171, start_us=0, step_us=14_000_000)
+    trades = [told.at(told.us + told.id * 7919 % 13_000_000) for told in trades]
+    cut = [told for told in trades if not (9000 <= (told.us - midnight(DAY)) // 1_000_000 < 9900)]
+    name = f"gemini__eth-usd__{DAY}__trade.csv"
+    take(platform, ccapi(tmp_path / "cut", cut, name))
+    assert find_silences(platform.database, [DAY], DEFAULTS) == 1
+    assert find_silences(platform.database, [DAY], DEFAULTS) == 0
+    [(start, end, cause, state, evidence)] = platform.rows("select from_time, to_time, cause, state, evidence from gaps")
+    before, after = max(told.us for told in cut[:700] if told.us < midnight(DAY) + 9_000_000_000), cut[cut.index(trades[0]) :]
+    assert to_us(start) == before
+    assert to_us(end) == min(told.us for told in after if told.us >= midnight(DAY) + 9_900_000_000) + 1
+    assert (cause, state, evidence["by"]) == ("feed", "open", "silence")
+    assert evidence["probability"] < 1e-9
+    # A few rows in its midst leave two silences; all of them leave none.
+    missing = [told for told in trades if told not in cut]
+    take(platform, ccapi(tmp_path, missing[28:31], "some.csv"))
+    assert find_silences(platform.database, [DAY], DEFAULTS) == 1
+    assert platform.rows("select count(*) from gaps where state = 'open'") == [(2,)]
+    take(platform, ccapi(tmp_path, [*missing[:28], *missing[31:]], "rest.csv"))
+    assert find_silences(platform.database, [DAY], DEFAULTS) == 1
+    assert platform.rows("select state, count(healed_at) from gaps group by state") == [("healed", 2)]
+
+
+def test_where_all_of_a_venue_are_silent_it_is_the_venue(platform: Platform, tmp_path: Path) -> None:
+    trades = tape(DAY, 6171, start_us=0, step_us=14_000_000)
+    cut = [told for told in trades if not (9000 <= (told.us - midnight(DAY)) // 1_000_000 < 9900)]
+    also = [told for told in cut if not (50_000 <= (told.us - midnight(DAY)) // 1_000_000 < 51_000)]
+    take(platform, ccapi(tmp_path, cut, f"gemini__eth-usd__{DAY}__trade.csv"))
+    take(platform, ccapi(tmp_path, also, f"gemini__btc-usd__{DAY}__trade.csv"))
+    find_silences(platform.database, [DAY], DEFAULTS)
+    found = platform.rows("select instrument, from_time, cause, evidence -> 'silent_too' from gaps order by 1, 2")
+    assert [(name, cause, others) for name, _, cause, others in found] == [
+        ("gemini:BTCUSD", "venue_outage", ["gemini:ETHUSD"]),
+        ("gemini:BTCUSD", "feed", None),
+        ("gemini:ETHUSD", "venue_outage", ["gemini:BTCUSD"]),
+    ]
+
+
+def test_a_day_that_was_expected_and_never_came(platform: Platform, tmp_path: Path) -> None:
+    days = [DAY - timedelta(days=1), DAY, NEXT, datetime.now(UTC).date()]
+    take(platform, vision(tmp_path, spread(DAY), DAY))
+    declare(platform.database, NAME, Declared(listed_on=DAY, delisted_on=NEXT + timedelta(days=2)))
+    assert find_missing_files(platform.database, days) == 1
+    assert find_missing_files(platform.database, days) == 0
+    told = "select kind, from_time::date, cause, state from gaps order by gap_id"
+    assert platform.rows(told) == [("file", NEXT, "file_missing", "open")]
+    with platform.database.connect(Role.WRITER) as connection:
+        accept(connection, 1, "there is no file", "desk")
+    assert find_missing_files(platform.database, days) == 0
+    later = NEXT + timedelta(days=1)
+    with platform.database.connect(Role.WRITER) as connection:
+        connection.execute(
+            "insert into alert_mutes (scope, from_time, to_time, reason, placed_at, placed_by)"
+            " values ('binance', %s, %s, 'works', now(), 'us')",
+            (later, later + timedelta(days=1)),
+        )
+    assert find_missing_files(platform.database, [later]) == 1
+    assert platform.rows(told)[1] == ("file", later, "venue_outage", "open")
+    take(platform, vision(tmp_path, spread(NEXT, 10, 1200), NEXT))
+    assert platform.rows("select state, healed_at is not null from gaps where gap_id = 1") == [("healed", True)]
+
+
+def test_the_hours_beside_a_capture_are_missing_of_an_instrument_that_is_expected(platform: Platform, tmp_path: Path) -> None:
+    trades = tape(DAY, 100)
+    take(platform, capture(tmp_path, trades, "a.txt"))
+    assert platform.rows("select count(*) from gaps") == [(0,)]
+    declare(platform.database, NAME, Declared(listed_on=DAY - timedelta(days=9)))
+    assert sync_all(platform.database) == 1
+    assert sync_all(platform.database) == 0
+    found = platform.rows("select kind, from_time, to_time from gaps order by from_time")
+    assert [row[0] for row in found] == ["interval", "interval"]
+    assert (to_us(found[0][1]), to_us(found[1][2])) == (midnight(DAY), midnight(NEXT))
+    # The next day is held: now ids tell of what lies between.
+    take(platform, capture(tmp_path, tape(NEXT, 10, 1200), "b.txt"))
+    assert live(platform) == [(1100, 1199)]
+    kinds = platform.rows("select kind, state, count(*) from gaps where from_time < %s group by 1, 2 order by 1, 2", NEXT)
+    assert kinds == [("ids", "open", 1), ("interval", "healed", 1), ("interval", "open", 1)]
+
+
+def test_retention_closes_no_gap_and_opens_none(platform: Platform, tmp_path: Path) -> None:
+    take(platform, vision(tmp_path, without(spread(DAY), (1010, 1019)), DAY))
+    take(platform, ccapi(tmp_path, spread(DAY), "a.csv"))
+    with platform.database.connect(Role.OWNER) as connection:
+        connection.execute("update coverage set is_dropped = true")
+        connection.execute("delete from raw_trades")
+    before = platform.rows(WHOLE)
+    assert sync_all(platform.database) == 0
+    assert find_silences(platform.database, [DAY], DEFAULTS) == 0
+    assert platform.rows(WHOLE) == before

@@ -1,5 +1,6 @@
 -- Where the ledger of gaps differs from coverage: (stream, instrument, days). Of ids it is the sets that are compared, per instrument, and
--- the days that lack some in either; of intervals the days of which nobody saw a part, or that the ledger says so of, and not both.
+-- the days that lack some in either; of intervals of a second or more the days of which nobody saw a part, or that the ledger says so of,
+-- and not both.
 with held as (
     select
         c.instrument,
@@ -128,7 +129,9 @@ unseen_listed as (
         (g.from_time at time zone 'UTC')::date as day,
         range_agg(tstzrange(g.from_time, g.to_time)) as spans
     from gaps as g
-    where g.kind = 'interval' and g.evidence ->> 'by' = 'coverage' and g.state <> 'healed'
+    where
+        g.kind = 'interval' and g.evidence ->> 'by' = 'coverage' and g.state <> 'healed'
+        and g.to_time - g.from_time >= interval '1 second'
     group by g.instrument, g.stream, (g.from_time at time zone 'UTC')::date
 ),
 
@@ -153,7 +156,17 @@ found as (
         coalesce(u.stream, l.stream) as stream,
         coalesce(u.instrument, l.instrument) as instrument,
         coalesce(u.day, l.day) as day
-    from (select * from unseen where not isempty(spans)) as u
+    from (
+        select
+            s.instrument,
+            s.stream,
+            s.day,
+            range_agg(p.span) as spans
+        from unseen as s
+        cross join unnest(s.spans) as p (span)
+        where upper(p.span) - lower(p.span) >= interval '1 second'
+        group by s.instrument, s.stream, s.day
+    ) as u
     full join unseen_listed as l on u.instrument = l.instrument and u.stream = l.stream and u.day = l.day
     where u.spans is distinct from l.spans
 )

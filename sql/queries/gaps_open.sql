@@ -1,6 +1,6 @@
 -- Opens gaps of an instrument and stream. What is split from another gap has its history, and its state unless that is being healed.
 -- The cause is what is given, unless refused rows lie in the gap, or an outage that was announced covers it. What lies within what was
--- accepted is accepted.
+-- accepted is accepted. Less than a second that nobody claims is the seam between two captures, and no gap, unless rows of it were refused.
 with refused as materialized (
     select
         range_agg(int8range(q.sequence, q.sequence, '[]')) filter (where q.sequence is not null) as ids,
@@ -86,4 +86,7 @@ left join lateral (
     order by w.accepted_at desc
     limit 1
 ) as before on true
+where
+    %(by)s::text is distinct from 'coverage' or p.gap_id is not null or n.to_time - n.from_time >= interval '1 second'
+    or refused.spans && tstzrange(n.from_time, n.to_time)
 order by n.place;
