@@ -12,7 +12,6 @@ from typing import Final
 
 from rrr_assets.calc.coverage import Hole, Interval, subtract, union
 
-
 LONGEST_EDGE: Final = 300_000_000
 """So long, in microseconds, a day may begin or end without a row, where no source says how long it listened. As in `gaps_differing.sql`."""
 
@@ -118,9 +117,9 @@ class DayHeld:
     has_rows: bool
     is_consecutive: bool
     is_expected: bool
-    is_declared: bool = True
     has_before: bool = False
     has_after: bool = False
+    is_declared: bool = True
 
 
 def unseen(held: DayHeld) -> list[Interval]:
@@ -128,10 +127,16 @@ def unseen(held: DayHeld) -> list[Interval]:
 
     Of a day that is expected, or that a source claims to hold, all of it should be covered; of another one what lies between the first and
     the last moment that is. Where ids are consecutive the inside of the day and its edges towards a day that is held are told by ids: what
-    is left are the edges towards days of which nothing is held.
+    is left are the edges towards days of which nothing is held. Of a day that is expected and that no source claims, what lies before its
+    first row or after its last is no gap below `LONGEST_EDGE`: nobody may have traded at midnight.
     """
-    if not held.has_rows:
-        return []
+    found = _unseen(held) if held.has_rows else []
+    if held.is_declared:
+        return found
+    return [(start, end) for start, end in found if end - start >= LONGEST_EDGE or (start != held.day[0] and end != held.day[1])]
+
+
+def _unseen(held: DayHeld) -> list[Interval]:
     if not held.is_consecutive:
         if held.is_expected:
             return subtract([held.day], held.covered)

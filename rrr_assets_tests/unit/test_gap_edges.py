@@ -10,7 +10,7 @@ SECOND = 1_000_000
 
 def held(first: int, last: int, *, is_consecutive: bool, is_declared: bool = False, is_expected: bool = True) -> DayHeld:
     covered = [DAY] if is_declared else [(first + 1, last)]
-    return DayHeld(DAY, covered, first, last, True, is_consecutive, is_expected or is_declared, is_declared)
+    return DayHeld(DAY, covered, first, last, True, is_consecutive, is_expected or is_declared, is_declared=is_declared)
 
 
 @pytest.mark.parametrize("is_consecutive", [True, False])
@@ -28,7 +28,9 @@ def test_who_began_to_listen_late_has_a_gap(is_consecutive: bool) -> None:
 
 
 def test_inside_the_day_and_of_what_a_source_claims_every_moment_counts() -> None:
-    inside = DayHeld(DAY, [(SECOND, 10 * SECOND), (11 * SECOND, DAY[1] - SECOND)], SECOND, DAY[1] - SECOND, True, False, True, False)
+    inside = DayHeld(
+        DAY, [(SECOND, 10 * SECOND), (11 * SECOND, DAY[1] - SECOND)], SECOND, DAY[1] - SECOND, True, False, True, is_declared=False
+    )
     assert unseen(inside) == [(10 * SECOND, 11 * SECOND)]
-    refused_at_midnight = DayHeld(DAY, [(2 * SECOND, DAY[1])], SECOND, DAY[1] - SECOND, True, False, True, True)
+    refused_at_midnight = DayHeld(DAY, [(2 * SECOND, DAY[1])], SECOND, DAY[1] - SECOND, True, False, True, is_declared=True)
     assert unseen(refused_at_midnight) == [(0, 2 * SECOND)]
