@@ -8,6 +8,7 @@ what is unlikely does not excuse itself; below `LEAST_ROWS` bars nothing is said
 leap in the window does not hide the next (Rousseeuw and Croux, 1993; 1.4826 makes the MAD of normal values their deviation).
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -74,36 +75,38 @@ def _price_changes(high: Floats, low: Floats, close: Floats, is_next: np.ndarray
     ]
 
 
-def _returns(close: Floats, is_next: np.ndarray, tick: float, window: int, threshold: float) -> list[Unlikely]:
+def _returns(close: Floats, is_next: np.ndarray, tick: float, window: int, threshold: float) -> list[Unlikely]:  # type: ignore[type-arg]
     """Bars whose log return is more than `threshold` robust deviations from the median of those in the window before it.
 
     A deviation is never less than one tick of the price: after a price that stood still, a step of one tick is no news.
     """
-    returns = np.full(len(close), np.nan)
-    returns[1:] = np.where(is_next[1:], np.log(close[1:] / close[:-1]), np.nan)
     places = np.flatnonzero(is_next)
-    medians, deviations = _rolling(returns[places], window)
-    floor = tick / close[places - 1] if len(places) else np.zeros(0)
-    scores = (returns[places] - medians) / np.maximum(deviations, np.maximum(floor, np.finfo(np.float64).tiny))
-    return [
-        Unlikely("return_z", int(places[at]), float(returns[places[at]]), float(medians[at]), float(abs(scores[at])), threshold)
-        for at in np.flatnonzero(np.abs(scores) > threshold)
-    ]
+    returns = np.log(close[places] / close[places - 1])
+    found = []
+    for at, before in _candidates(returns, window, threshold):
+        median = float(np.median(before))
+        deviation = MAD_TO_DEVIATION * float(np.median(np.abs(before - median)))
+        score = abs(float(returns[at]) - median) / max(deviation, tick / float(close[places[at] - 1]))
+        if score > threshold:
+            found.append(Unlikely("return_z", int(places[at]), float(returns[at]), median, score, threshold))
+    return found
 
 
-def _rolling(values: Floats, window: int) -> tuple[Floats, Floats]:
-    """Median, and 1.4826 times the MAD, of the up to `window` values before each; not a number where there are fewer than `LEAST_ROWS`."""
-    medians, deviations = np.full(len(values), np.nan), np.full(len(values), np.nan)
+def _candidates(values: Floats, window: int, threshold: float) -> Iterator[tuple[int, Floats]]:
+    """The places of values that may lie so far out, each with the up to `window` values before it.
+
+    Half of the values lie within a MAD of the median, and half between the quartiles: so a MAD is no less than the way from the median to
+    the nearer quartile, which a sort tells of all windows at once.
+    """
     for at in range(LEAST_ROWS, min(window, len(values))):
-        before = values[:at]
-        medians[at] = np.median(before)
-        deviations[at] = np.median(np.abs(before - medians[at]))
-    if len(values) > window:
-        windows = np.lib.stride_tricks.sliding_window_view(values[:-1], window)
-        found = np.median(windows, axis=1)
-        medians[window:] = found
-        deviations[window:] = np.median(np.abs(windows - found[:, np.newaxis]), axis=1)
-    return medians, deviations * MAD_TO_DEVIATION
+        yield at, values[:at]
+    if len(values) <= window:
+        return
+    ordered = np.sort(np.lib.stride_tricks.sliding_window_view(values[:-1], window), axis=1)
+    median = (ordered[:, (window - 1) // 2] + ordered[:, window // 2]) / 2
+    nearer = np.minimum(median - ordered[:, window // 4], ordered[:, window - 1 - window // 4] - median)
+    for offset in np.flatnonzero(np.abs(values[window:] - median) > threshold * MAD_TO_DEVIATION * np.maximum(nearer, 0)):
+        yield int(offset) + window, values[offset : offset + window]
 
 
 def _volumes(volume: Floats, window: int, threshold: float) -> list[Unlikely]:

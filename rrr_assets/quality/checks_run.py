@@ -149,16 +149,18 @@ Part = Callable[[Database, Look, "QualitySettings", str | None], Report]
 
 
 def table_rules(database: Database, look: Look, settings: QualitySettings, run_id: str | None) -> Report:  # noqa: ARG001  # as every part
-    """The rules of each table's day, those that its asset is checked by too. Bars that lag behind their trades are left out."""
+    """The rules of each table's day, where a look is full: as a day is loaded its assets are checked by them at once.
+
+    Bars that lag behind their trades are left out: they are not wrong, but late.
+    """
     report = Report()
+    if not look.is_full:
+        return report
     behind = days_behind(database, 10_000, timedelta(0)) if look.days else {}
-    tables = _TABLES if look.is_full else tuple(table for table in _TABLES if not table.startswith("bars_") or table == "bars_1m")
-    changed = {relation for _, relation, _, _ in look.marks}
+    rules = tuple(sorted({word for word in RULE_WORDS.values() if word}))
     for each in look.looks:
-        for table in tables:
+        for table in _TABLES:
             if table in _OF_BARS and each.day in behind:
-                continue
-            if not look.is_full and table in FOLLOWED and table not in changed:
                 continue
             with report.check(f"rules of {table}"):
                 found = [
@@ -169,7 +171,6 @@ def table_rules(database: Database, look: Look, settings: QualitySettings, run_i
                     for word, result in _worded(inspection.check(database, table, each.day))
                     if result.broken
                 ]  # fmt: skip
-                rules = tuple(sorted({word for word in RULE_WORDS.values() if word}))
                 with database.kept(Role.WRITER) as connection:
                     settle_findings(connection, FindingScope(rules, table, each.day), found, run_id)
                 report.count(rules, found)

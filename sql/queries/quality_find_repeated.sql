@@ -1,6 +1,31 @@
 -- Stretches without ids in which every moment tells each of its rows an even number of times: what a block looks like that was delivered
--- twice. Equal rows of one moment may be two trades: how often a moment of that day is such by chance says how improbable a stretch is.
-with told as (
+-- twice. Only instruments of which anything is told twice at one moment are looked at closely. Equal rows of one moment may be two trades: how often a moment of that day is such by chance says how improbable a stretch is.
+with suspected as (
+    select distinct e.instrument
+    from (
+        select min(t.instrument) as instrument
+        from raw_trades as t
+        where
+            t.event_time >= %(from_time)s and t.event_time < %(to_time)s and t.space = 'ordinal'
+            and (%(instruments)s::text[] is null or t.instrument = any(%(instruments)s))
+        group by hash_numeric_extended(t.price, hash_numeric_extended(t.size, hashtextextended(t.instrument, 0))), t.event_time
+        having count(*) > 1
+        union all
+        select min(q.instrument)
+        from raw_quotes as q
+        where
+            q.event_time >= %(from_time)s and q.event_time < %(to_time)s and q.space = 'ordinal'
+            and (%(instruments)s::text[] is null or q.instrument = any(%(instruments)s))
+        group by
+            hash_numeric_extended(
+                coalesce(q.bid_price, 0), hash_numeric_extended(coalesce(q.ask_price, 0), hashtextextended(q.instrument, 0))
+            ),
+            q.event_time
+        having count(*) > 1
+    ) as e
+),
+
+told as (
     select
         'raw_trades' as relation,
         t.instrument,
@@ -9,7 +34,7 @@ with told as (
     from raw_trades as t
     where
         t.event_time >= %(from_time)s and t.event_time < %(to_time)s and t.space = 'ordinal'
-        and (%(instruments)s::text[] is null or t.instrument = any(%(instruments)s))
+        and t.instrument in (select s.instrument from suspected as s)
     union all
     select
         'raw_quotes',
@@ -25,7 +50,7 @@ with told as (
     from raw_quotes as q
     where
         q.event_time >= %(from_time)s and q.event_time < %(to_time)s and q.space = 'ordinal'
-        and (%(instruments)s::text[] is null or q.instrument = any(%(instruments)s))
+        and q.instrument in (select s.instrument from suspected as s)
 ),
 
 valued as (
@@ -33,6 +58,7 @@ valued as (
         t.relation,
         t.instrument,
         t.event_time,
+        t.told,
         count(*) as copies
     from told as t
     group by t.relation, t.instrument, t.event_time, t.told
@@ -44,7 +70,9 @@ moments as (
         v.instrument,
         v.event_time,
         sum(v.copies) as row_count,
-        bool_and(mod(v.copies, 2) = 0) as is_even
+        bool_and(mod(v.copies, 2) = 0) as is_even,
+        min(v.told) as least_told,
+        max(v.told) as greatest_told
     from valued as v
     group by v.relation, v.instrument, v.event_time
 ),
@@ -78,6 +106,8 @@ stretches as (
     from numbered as n
     where n.is_even
     group by n.relation, n.instrument, n.stretch
+    -- Where all say the same the feed is frozen.
+    having min(n.least_told) < max(n.greatest_told)
 ),
 
 measured as (

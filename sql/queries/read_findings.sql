@@ -10,7 +10,7 @@ select
     f.to_time,
     f.broken,
     f.examined,
-    f.examples,
+    to_json(f.examples) as examples,
     f.detail,
     f.state,
     f.first_seen,
