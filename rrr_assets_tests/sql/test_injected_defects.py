@@ -52,7 +52,6 @@ def test_injected_defects_are_found_and_clean_days_are_quiet(platform: Platform,
     assert [each for each in found if each.instrument in CLEAN and each.is_page] == []
 
     injected.take_in(platform, wrong, is_held_back=True)
-    injected.look(platform, DAYS)
     late = [one for one in wrong.injections if one.kind == "late"]
     after = score(late, [each for each in injected.reports(platform) if each.ids], {})
     assert late
