@@ -83,18 +83,21 @@ def covered_by_claim(day: Interval, first_time: int, last_time: int, is_declared
 
 def subtract(intervals: Iterable[Interval], holes: Iterable[Interval]) -> list[Interval]:
     """What is left of intervals without the holes; empty intervals vanish. Both in any order; the result is disjoint and in order."""
-    left = union(intervals)
-    for hole_start, hole_end in union(holes):
-        pieces: list[Interval] = []
-        for start, end in left:
-            if hole_end <= start or hole_start >= end:
-                pieces.append((start, end))
-                continue
-            if start < hole_start:
-                pieces.append((start, hole_start))
-            if hole_end < end:
-                pieces.append((hole_end, end))
-        left = pieces
+    left: list[Interval] = []
+    gone = union(holes)
+    at = 0
+    for start, end in union(intervals):
+        # Holes come in order, as intervals do: one that ended before this interval matters to none after it.
+        while at < len(gone) and gone[at][1] <= start:
+            at += 1
+        inside, since = at, start
+        while inside < len(gone) and gone[inside][0] < end:
+            if since < gone[inside][0]:
+                left.append((since, gone[inside][0]))
+            since = max(since, gone[inside][1])
+            inside += 1
+        if since < end:
+            left.append((since, end))
     return left
 
 

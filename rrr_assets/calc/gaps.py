@@ -74,7 +74,7 @@ def settle(live: Iterable[Live], wanted: Iterable[Lacking], there: Iterable[Inte
     settled = Settled()
     wanted = sorted(wanted, key=lambda lacks: lacks.start)
     starts, ends = [lacks.start for lacks in wanted], [lacks.end for lacks in wanted]
-    is_there = list(union(there))
+    is_there = union(there)
     taken: dict[int, list[Interval]] = {}
     for row in sorted(live, key=lambda row: (row.lacks.start, row.gap_id)):
         pieces = []
@@ -85,7 +85,7 @@ def settle(live: Iterable[Live], wanted: Iterable[Lacking], there: Iterable[Inte
                 pieces.append(_piece(wanted[at], start, end))
                 taken.setdefault(at, []).append((start, end))
         if not pieces:
-            gone = settled.healed if not subtract([(row.lacks.start, row.lacks.end)], is_there) else settled.withdrawn
+            gone = settled.healed if _is_within(is_there, row.lacks) else settled.withdrawn
             gone.append(row.gap_id)
             continue
         if pieces[0] != row.lacks:
@@ -94,6 +94,12 @@ def settle(live: Iterable[Live], wanted: Iterable[Lacking], there: Iterable[Inte
     for at, lacks in enumerate(wanted):
         settled.new.extend((_piece(lacks, start, end), None) for start, end in subtract([(lacks.start, lacks.end)], taken.get(at, ())))
     return settled
+
+
+def _is_within(spans: Sequence[Interval], lacks: Lacking) -> bool:
+    """Whether one of disjoint spans in order holds all of it."""
+    at = bisect_right(spans, lacks.start, key=lambda span: span[0]) - 1
+    return at >= 0 and lacks.end <= spans[at][1]
 
 
 def _piece(lacks: Lacking, start: int, end: int) -> Lacking:

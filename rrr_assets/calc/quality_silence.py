@@ -28,6 +28,8 @@ IMPROBABLE: Final = 1e-7
 """From what probability on a silence is missing rows: some thousand spacings of a day make that once in years."""
 NEAREST: Final = 2000
 """So many rows on each side are looked at."""
+REACH_US: Final = 6 * 3_600_000_000
+"""And no further from it than this."""
 FEWEST: Final = 30
 """With fewer on a side it says nothing."""
 
@@ -90,7 +92,7 @@ def judged(
     """The silence between two times, if it is missing rows: no longer than it is covered, and improbable."""
     if subtract([(start + 1, end)], covered):
         return None
-    told = judge(end - start, before, after)
+    told = judge(end - start, before[before > start - REACH_US], after[after < end + REACH_US])
     if told is None or told[0] >= IMPROBABLE:
         return None
     return Silence(start, end if end == day[1] else end + 1, *told)

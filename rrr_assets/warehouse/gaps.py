@@ -391,9 +391,11 @@ def _silences(
     span = day_interval(day)
     here = [silent for silent in listed if silent.has_rows and not silent.is_dropped]
     spacings: dict[str, list[Interval]] = {silent.name: [] for silent in here}
-    if here:
-        measures = [timedelta(microseconds=silent.least_us) for silent in here]
-        asked = {"instruments": list(spacings), "leasts": measures, "from_time": from_us(span[0]), "to_time": from_us(span[1])}
+    for least_us in sorted({silent.least_us for silent in here}):
+        names = [silent.name for silent in here if silent.least_us == least_us]
+        asked = {
+            "instruments": names, "least": timedelta(microseconds=least_us), "from_time": from_us(span[0]), "to_time": from_us(span[1])
+        }  # fmt: skip
         for name, before, after in connection.execute(kind.sql("gaps_silent_spacings"), asked).fetchall():
             spacings[name].append((to_us(before), to_us(after)))
     for silent in listed:

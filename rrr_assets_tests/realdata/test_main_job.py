@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from rrr_assets.calc.quality_config import DEFAULTS
 from rrr_assets.contracts.bars import INTERVALS
+from rrr_assets.warehouse.gaps import find_silences, sync_all
 from rrr_assets.warehouse.home import Home
 from rrr_assets_tests.platform import Platform, fresh_database
 
@@ -60,6 +62,12 @@ def test_every_row_is_stored_and_none_refused(taken_in: Platform) -> None:
     assert taken_in.rows("select count(*) from raw_trades") == [(trades,)]
     for interval in INTERVALS:
         assert taken_in.rows(f"select sum(trade_count)::int from bars_{interval}") == [(trades,)]  # noqa: S608  # names of ours
+
+
+def test_nothing_is_missing_of_what_was_recorded(taken_in: Platform) -> None:
+    assert find_silences(taken_in.database, sorted(taken_in.days), DEFAULTS) == 0
+    assert sync_all(taken_in.database) == 0
+    assert taken_in.rows("select * from gaps where stream not like 'venue_bars%'") == []
 
 
 def test_equal_rows_are_trades(taken_in: Platform) -> None:

@@ -6,7 +6,7 @@ select
             select t.event_time from {table} as t
             where
                 t.instrument = %(instrument)s and t.event_time <= %(silent_from)s
-                and t.event_time > %(silent_from)s::timestamptz - interval '1 day'
+                and t.event_time > %(silent_from)s::timestamptz - interval '6 hours'
             order by t.event_time desc
             limit %(nearest)s
         ) as b
@@ -17,7 +17,7 @@ select
             select t.event_time from {table} as t
             where
                 t.instrument = %(instrument)s and t.event_time >= %(silent_to)s
-                and t.event_time < %(silent_to)s::timestamptz + interval '1 day'
+                and t.event_time < %(silent_to)s::timestamptz + interval '6 hours'
             order by t.event_time
             limit %(nearest)s
         ) as a
