@@ -75,7 +75,7 @@ def _price_changes(high: Floats, low: Floats, close: Floats, is_next: np.ndarray
     ]
 
 
-def _returns(close: Floats, is_next: np.ndarray, tick: float, window: int, threshold: float) -> list[Unlikely]:  # type: ignore[type-arg]
+def _returns(close: Floats, is_next: np.ndarray, tick: float, window: int, threshold: float) -> list[Unlikely]:
     """Bars whose log return is more than `threshold` robust deviations from the median of those in the window before it.
 
     A deviation is never less than one tick of the price: after a price that stood still, a step of one tick is no news.

@@ -1,7 +1,8 @@
 -- Stretches without ids in which every moment tells each of its rows an even number of times: what a block looks like that was delivered
--- twice. Only instruments of which anything is told twice at one moment are looked at closely. Equal rows of one moment may be two trades: how often a moment of that day is such by chance says how improbable a stretch is.
+-- twice. Equal rows of one moment may be two trades: how often a moment of that day is such by chance says how improbable a stretch is.
+-- Only instruments of which several rows are told twice at one moment are looked at closely.
 with suspected as (
-    select distinct e.instrument
+    select e.instrument
     from (
         select min(t.instrument) as instrument
         from raw_trades as t
@@ -23,6 +24,8 @@ with suspected as (
             q.event_time
         having count(*) > 1
     ) as e
+    group by e.instrument
+    having count(*) >= 3
 ),
 
 told as (
