@@ -28,6 +28,7 @@ from rrr_assets.contracts.archive import ARCHIVED_GROUPS
 from rrr_assets.contracts.bars import BARS
 from rrr_assets.contracts.information_bars import INFORMATION_BARS
 from rrr_assets.quality.assets import bar_conformance
+from rrr_assets.quality.baselines import BASELINE_ASSETS, BASELINE_JOBS, BASELINE_SCHEDULES
 from rrr_assets.quality.check_assets import QUALITY_CHECK_ASSETS, QUALITY_CHECK_JOBS, QUALITY_CHECK_SCHEDULES
 from rrr_assets.quality.live import LIVE_BARS_CHECKS, LIVE_BARS_JOB, LIVE_BARS_SCHEDULE
 from rrr_assets.resources.lake import Lake
@@ -75,6 +76,7 @@ def build_defs(overrides: Mapping[str, Any] | None = None) -> dg.Definitions:
             cost_report,
             *BACKUP_ASSETS,
             *QUALITY_CHECK_ASSETS,
+            *BASELINE_ASSETS,
         ],
         asset_checks=LIVE_BARS_CHECKS,
         jobs=[
@@ -89,6 +91,7 @@ def build_defs(overrides: Mapping[str, Any] | None = None) -> dg.Definitions:
             COST_JOB,
             *BACKUP_JOBS,
             *QUALITY_CHECK_JOBS,
+            *BASELINE_JOBS,
         ],
         schedules=[
             daily_close(main_job),
@@ -100,6 +103,7 @@ def build_defs(overrides: Mapping[str, Any] | None = None) -> dg.Definitions:
             COST_SCHEDULE,
             *BACKUP_SCHEDULES,
             *QUALITY_CHECK_SCHEDULES,
+            *BASELINE_SCHEDULES,
         ],
         sensors=[landing_sensor(main_job), invalidation_sensor(refresh_job), backup_log],
         resources={"warehouse": Warehouse(), "lake": Lake(), **(overrides or {})},

@@ -5,7 +5,7 @@ Belongs here: what the benchmark and the test of it share. Does not: the verdict
 
 from collections import defaultdict
 from collections.abc import Sequence
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Final
 
@@ -15,9 +15,6 @@ from rrr_assets.simulator import Simulation
 from rrr_assets.simulator.truth import GAP, Absorbed, Reported
 from rrr_assets.warehouse.declare import Declared, declare
 from rrr_assets.warehouse.gaps import find_missing_files, find_silences, sync_all
-from rrr_assets.warehouse.quality_baselines import learn_baselines
-from rrr_assets.warehouse.quality_baselines import score as score_days
-from rrr_assets.warehouse.quality_status import publish_status
 from rrr_assets_tests.platform import Platform
 
 INSTRUMENTS: Final = (
@@ -91,15 +88,3 @@ def look(platform: Platform, days: Sequence[date]) -> None:
     sync_all(platform.database)
     find_silences(platform.database, days, DEFAULTS)
     find_missing_files(platform.database, days)
-
-
-def look_seasonally(platform: Platform, history: Sequence[date], days: Sequence[date]) -> None:
-    """Learn what is usual from the days of history, and score the others by it."""
-    begin, end = _midnight(days[0]), _midnight(days[-1]) + timedelta(days=1)
-    publish_status(platform.database, [*history, *days], DEFAULTS, end)
-    learn_baselines(platform.database, begin)
-    score_days(platform.database, (begin, end), DEFAULTS, now=end + timedelta(days=1))
-
-
-def _midnight(day: date) -> datetime:
-    return datetime(day.year, day.month, day.day, tzinfo=UTC)

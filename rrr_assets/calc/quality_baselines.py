@@ -26,6 +26,7 @@ Integers = NDArray[np.int64]
 WINDOW_SECONDS: Final = 300
 HOURS: Final = 168
 _HOUR_SECONDS: Final = 3600
+_DAY_SECONDS: Final = 86_400
 _HOURS_A_DAY: Final = 24
 # 1970-01-01 was a Thursday: the Monday of its week lies three days before.
 _MONDAY_SECONDS: Final = 3 * 86_400
@@ -40,7 +41,9 @@ LEAST_OVERALL: Final = 288
 """Windows from which an instrument has a baseline at all: a day of them."""
 
 SUSTAINED: Final = 2
-"""So many windows beyond the threshold make an anomaly, or one that is as many times beyond it: of five minutes alone too many are odd."""
+"""So many windows beyond the threshold make an anomaly, or as much in one or in several: of five minutes alone too many are odd."""
+
+_BEYOND: Final = 2 / 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +65,15 @@ class Usual:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """Consecutive windows that are unusual in one direction: positions [first, last], and that of the one farthest off."""
+    """Consecutive windows that are unusual in one direction: positions [first, last], and that of the one farthest off.
+
+    `score` is that of all of them together, the sum over the root of their number (Stouffer et al., The American Soldier, 1949).
+    """
 
     first: int
     last: int
     peak: int
+    score: float
 
 
 def hours_of_week(starts: Integers) -> Integers:
@@ -153,24 +160,27 @@ def scored(starts: Integers, values: Floats, usual: list[Usual]) -> Floats:
 def runs(starts: Integers, scores: Floats, threshold: float) -> Iterator[Run]:
     """The anomalies among windows in order of time.
 
-    Windows that follow each other and lie beyond half the threshold on one side are one run. It is an anomaly where `SUSTAINED` of its
-    windows are beyond the threshold, or one is beyond it as many times.
+    Windows that follow each other and lie beyond two thirds of the threshold on one side are one run. It is an anomaly where its scores add
+    up to `SUSTAINED` thresholds: two windows beyond the threshold, three beyond two thirds of it, or one twice as far. Its score as a whole
+    is then no less than the threshold. Midnight ends a run, so that a day has the same ones whatever is looked at with it.
 
     Args:
         starts: of the windows, in seconds since 1970 UTC, each once, rising.
         scores: see `scored`; one that is not known ends a run.
         threshold: robust standard deviations.
     """
-    side = np.where(np.isfinite(scores) & (np.abs(scores) >= threshold / 2), np.sign(scores), 0.0)
+    side = np.where(np.isfinite(scores) & (np.abs(scores) >= threshold * _BEYOND), np.sign(scores), 0.0)
     begins = np.flatnonzero(np.diff(side, prepend=0.0) != 0)
     after_hole = np.flatnonzero(np.diff(starts, prepend=starts[:1]) > WINDOW_SECONDS)
-    edges = np.unique(np.concatenate([begins, after_hole, [len(side)]]))
+    midnights = np.flatnonzero(starts % _DAY_SECONDS == 0)
+    edges = np.unique(np.concatenate([begins, after_hole, midnights, [len(side)]]))
     for first, end in pairwise(edges):
         if side[first] == 0:
             continue
         sizes = np.abs(scores[first:end])
-        if np.count_nonzero(sizes >= threshold) >= SUSTAINED or np.max(sizes) >= SUSTAINED * threshold:
-            yield Run(int(first), int(end) - 1, int(first) + int(np.argmax(sizes)))
+        total = float(np.sum(sizes))
+        if total >= SUSTAINED * threshold:
+            yield Run(int(first), int(end) - 1, int(first) + int(np.argmax(sizes)), total / float(np.sqrt(len(sizes))))
 
 
 def _usual(metric: str, x: Floats) -> tuple[float, float]:

@@ -45,7 +45,7 @@ class Thresholds(_Part):
     clock_skew_seconds: Seconds = Field(5, description="How far the receive time may be from the event time, beyond the usual lag.")
     frozen_seconds: Seconds = Field(600, description="How long a feed may repeat the same values while messages go on.")
     late_seconds: Seconds = Field(60, description="From what lag between event and receive time on a row is late.")
-    seasonal_z: Ratio = Field(6, description="Robust z-score against the hour of the week from which on it is an anomaly.")
+    seasonal_z: Ratio = Field(6, description="Robust z-score against the hour of the week that two windows must reach, or as much.")
 
 
 class Sla(_Part):

@@ -42,6 +42,7 @@ RELATIONS: Final = {"volume": "bars_5m", "trade_rate": "bars_5m", "spread": "raw
 """The table that each metric's anomalies name."""
 
 _ONE_DAY: Final = timedelta(days=1)
+_DAY_SECONDS: Final = 86_400
 _WINDOW: Final = timedelta(seconds=WINDOW_SECONDS)
 # A feed that is this much behind may be late, and is not silent yet.
 _SETTLED_AFTER: Final = timedelta(minutes=15)
@@ -171,20 +172,25 @@ def score(
         if version is None or until <= since:
             return Scored(version, 0, 0, 0, 0)
         found: list[Anomaly] = []
+        looked_at: set[date] = set()
         count = 0
         for windows in _read(connection, since, until, now, only_available=False, instruments=sorted({name for name, _ in usual})):
             threshold = settings.thresholds_of(windows.instrument).seasonal_z
             count += len(windows.starts)
+            looked_at |= {_at(start).date() for start in np.unique(windows.starts // _DAY_SECONDS) * _DAY_SECONDS}
             for metric in METRICS:
                 baseline = usual.get((windows.instrument, metric))
                 if baseline is not None:
                     found += _anomalies(metric, windows, baseline, version, threshold)
         inserted = removed = 0
-        for relation in sorted(set(RELATIONS.values())):
-            rules = tuple(f"seasonal_{metric}" for metric in METRICS if RELATIONS[metric] == relation)
-            mine = [each for each in found if each.relation == relation]
-            more, fewer = settle_anomalies(connection, AnomalyScope(rules, relation, None, since, until), mine)
-            inserted, removed = inserted + more, removed + fewer
+        # A day that could not be looked at, because its bars are in the archive, keeps what was found of it.
+        for day in sorted(looked_at):
+            for relation in sorted(set(RELATIONS.values())):
+                rules = tuple(f"seasonal_{metric}" for metric in METRICS if RELATIONS[metric] == relation)
+                mine = [each for each in found if each.relation == relation and each.from_time.date() == day]
+                scope = AnomalyScope(rules, relation, None, _midnight(day), _midnight(day) + _ONE_DAY)
+                more, fewer = settle_anomalies(connection, scope, mine)
+                inserted, removed = inserted + more, removed + fewer
     return Scored(version, count, len(found), inserted, removed)
 
 
@@ -196,6 +202,20 @@ def read_windows(
         usual, _ = _current(connection, [instrument])
         found = next(_read(connection, since, until, now, only_available=False, instruments=[instrument]), None)
     return found, {metric: baseline for (_, metric), baseline in usual.items()}
+
+
+def busiest(database: Database) -> str | None:
+    """The instrument with the highest usual rate of trades; None where there is no baseline."""
+    with database.kept(Role.WRITER) as connection:
+        row = connection.execute(query("quality_busiest")).fetchone()
+    return None if row is None else str(row[0])
+
+
+def read_anomalies(database: Database, instrument: str, since: datetime, until: datetime) -> list[tuple[str, datetime, datetime]]:
+    """When which metric of an instrument was unusual by its baseline, as (metric, from, to)."""
+    with database.kept(Role.WRITER) as connection:
+        values = {"instrument": instrument, "since": since, "until": until}
+        return connection.execute(query("quality_seasonal_anomalies"), values).fetchall()
 
 
 def _learned(metric: str, windows: Windows) -> list[Usual]:
@@ -221,12 +241,13 @@ def _anomalies(metric: str, windows: Windows, usual: list[Usual], version: int, 
             to_time=_at(windows.starts[run.last]) + _WINDOW,
             value=float(values[run.peak]),
             expected=expected.expected,
-            score=abs(peak),
+            score=run.score,
             threshold=threshold,
             baseline_version=version,
             detail={
                 "direction": "above" if peak > 0 else "below",
                 "windows": run.last - run.first + 1,
+                "peak_score": abs(peak),
                 "peak_at": _at(windows.starts[run.peak]).isoformat(),
                 "hour_of_week": expected.hour_of_week,
                 "basis": expected.basis,

@@ -30,10 +30,6 @@ START = date(2025, 3, 3)
 DAYS = 30
 INJECTIONS = 1000
 TRADES = 2_000
-SEASONAL_INSTRUMENTS = ("coinbase:BTCUSD", "coinbase:ETHUSD", "bybit:BTCUSDT", "bybit:ETHUSDT")
-SEASONAL_INJECTIONS = 90
-SEASONAL_DAYS = 7
-HISTORY = 28
 PICTURE = Path("build/reports/defects.png")
 _HARD_RECALL = 0.99
 _SHOWN = 12
@@ -87,33 +83,6 @@ def run(home: Home, days: int, injections: int, seed: int) -> Looked:
             healed = 1 - after.recall("page")
         rows = sum(file.rows for file in simulation.files)
     return Looked(simulation, verdict, healed, rows, seconds)
-
-
-def measure_seasonal(seed: int = SEED, injections: int = SEASONAL_INJECTIONS) -> list[Figure]:
-    """Weeks of history, then a week into which unusual hours are injected: what the seasonal baselines say of it."""
-    with ground.own_home() as home, tempfile.TemporaryDirectory() as folder:
-        platform = Platform(Database.current(), home)
-        chosen = [START + timedelta(days=number) for number in range(HISTORY + SEASONAL_DAYS)]
-        trades = TRADES * len(SEASONAL_INSTRUMENTS) * len(chosen)
-        simulation = simulate(
-            Path(folder), chosen, SEASONAL_INSTRUMENTS, trades, seed, quotes=True, seasonal=True, injections=injections, history=HISTORY
-        )
-        injected.take_in(platform, simulation)
-        injected.look_seasonally(platform, chosen[:HISTORY], chosen[HISTORY:])
-        found = [each for each in injected.reports(platform) if each.rule.startswith("seasonal_")]
-        verdict = score(simulation.injections, found, {})
-    show(verdict, score([], [], {}))
-    some = {"seed": seed, "history, days": HISTORY, "days": SEASONAL_DAYS, "injections": injections}
-    kinds = {each.kind: f"{each.found}/{each.injected}" for each in verdict.kinds}
-    rules = {each.rule: f"{each.reported - len(each.false)}/{each.reported}" for each in verdict.rules}
-    missed = {one.number for each in verdict.kinds for one in each.missed}
-    sizes = Counter((one.kind, one.size) for one in simulation.injections)
-    right = Counter((one.kind, one.size) for one in simulation.injections if one.number not in missed)
-    kinds |= {f"{kind} of {size:.3g}": f"{right[kind, size]}/{sizes[kind, size]}" for kind, size in sorted(sizes)}
-    return [
-        Figure("seasonal anomalies, recall", round(verdict.recall("warn"), 4), "of 1", details=some | kinds),
-        Figure("seasonal anomalies, precision", round(verdict.precision(ANOMALIES), 4), "of 1", details=some | rules),
-    ]
 
 
 def show(verdict: Score, clean: Score) -> None:

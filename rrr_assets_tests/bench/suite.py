@@ -111,13 +111,17 @@ def _scale(is_asked_for: bool) -> list[Figure]:
     return scale.measure(*scale.SIZE) if is_asked_for or IS_FULL else []
 
 
+def _seasons(is_asked_for: bool) -> list[Figure]:
+    from rrr_assets_tests.bench import seasons
+
+    return seasons.measure() if is_asked_for or IS_FULL else seasons.measure(seasons.SEEDS[:1])
+
+
 def _defects(is_asked_for: bool) -> list[Figure]:
     from rrr_assets_tests.bench import defects
 
     # Two times thirty days are a quarter of an hour.
-    if is_asked_for or IS_FULL:
-        return [*defects.measure(), *defects.measure_seasonal()]
-    return defects.measure(days=3, injections=100)
+    return defects.measure() if is_asked_for or IS_FULL else defects.measure(days=3, injections=100)
 
 
 PARTS: dict[str, Callable[[bool], list[Figure]]] = {
@@ -132,5 +136,6 @@ PARTS: dict[str, Callable[[bool], list[Figure]]] = {
     "loading": _loading,
     "scale": _scale,
     "defects": _defects,
+    "seasons": _seasons,
 }
 """Each part by its name; told whether it was asked for by name."""

@@ -127,7 +127,7 @@ def test_jobs_schedule_and_sensors() -> None:
     kept_up = {f"{does}_archive" for does in ("compact", "expire", "clean", "scrub")}
     assert jobs == {
         "venues_to_bars", "refresh_bars", "accept_landing_files", "check_live_bars", "archive_days", "archive_months", "retire_partitions",
-        "drill_restore", "report_cost", "back_up_database", "drill_backup", *kept_up,
+        "drill_restore", "report_cost", "back_up_database", "drill_backup", "learn_baselines", *kept_up,
     }  # fmt: skip
     keys = {name: {key.to_user_string() for key in defs.resolve_job_def(name).asset_layer.selected_asset_keys} for name in jobs}
     assert keys["venues_to_bars"] == set(ASSETS)
@@ -150,6 +150,7 @@ def test_jobs_schedule_and_sensors() -> None:
         "retention": "RUNNING",
         "restore_drill": "RUNNING",
         "daily_cost": "RUNNING",
+        "baselines": "RUNNING",
     }
 
 

@@ -4,14 +4,28 @@ from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
+import dagster as dg
 import numpy as np
 import pytest
 from psycopg import sql
 
 from rrr_assets.calc.quality_baselines import hours_of_week
 from rrr_assets.calc.quality_config import QualitySettings
+from rrr_assets.quality.baseline_chart import baseline_png
+from rrr_assets.quality.baselines import baselines
+from rrr_assets.resources.warehouse import Warehouse
 from rrr_assets.warehouse.connect import Database, Role
-from rrr_assets.warehouse.quality_baselines import HISTORY_DAYS, LearnedVersion, Scored, learn_baselines, make_quote_windows, score
+from rrr_assets.warehouse.quality_baselines import (
+    HISTORY_DAYS,
+    LearnedVersion,
+    Scored,
+    busiest,
+    learn_baselines,
+    make_quote_windows,
+    read_anomalies,
+    read_windows,
+    score,
+)
 from rrr_assets_tests.loading import NAME, Told, emptied, midnight, take, vision
 from rrr_assets_tests.platform import Platform
 
@@ -162,6 +176,39 @@ def test_days_that_are_not_available_and_windows_that_nobody_saw_whole_are_not_l
         change(history, "update coverage set covered = tstzmultirange(tstzrange(day, day + 1)) where day = %s", FIRST + timedelta(days=7))
 
 
+class OfTest(Warehouse):
+    """The database of a test."""
+
+    def database(self) -> Database:
+        return _DATABASES[-1]
+
+
+_DATABASES: list[Database] = []
+
+
+def test_the_asset_tells_the_version_and_shows_what_is_usual(history: Platform, learned: LearnedVersion) -> None:
+    change(history, "update bars_5m set volume = volume * 8 where instrument = %s and bar_start between %s and %s", NAME, at(360), at(385))
+    look(history)
+    _DATABASES.append(history.database)
+    done = [dg.materialize([baselines], resources={"warehouse": OfTest()}) for _ in range(2)]
+    told, again = (each.asset_materializations_for_node("baselines")[0] for each in done)
+    assert told.metadata["dagster/row_count"].value == 0, "by today's clock that history is long ago"
+    assert (told.metadata["is_new"].value, again.metadata["is_new"].value) == (True, False)
+    assert told.tags["dagster/data_version"] == again.tags["dagster/data_version"]
+    assert "picture" not in told.metadata
+    change(history, "update baseline_versions set is_current = false")
+    change(history, "update baseline_versions set is_current = true where version = %s", learned.version)
+    windows, usual = read_windows(history.database, NAME, at(0) - timedelta(days=2), NOW, NOW)
+    assert windows is not None
+    assert sorted(usual) == ["message_rate", "spread", "trade_rate", "volume"]
+    odd = read_anomalies(history.database, NAME, at(0), NOW)
+    assert odd == [("volume", at(360), at(390))]
+    assert busiest(history.database) == NAME
+    picture, plain = baseline_png(windows, usual, odd, small=True), baseline_png(windows, {}, [], small=True)
+    assert picture[:8] == plain[:8] == b"\x89PNG\r\n\x1a\n"
+    assert picture != plain
+
+
 # --- scoring ----------------------------------------------------------------------------------------------------
 
 
@@ -266,6 +313,8 @@ def test_a_wide_spread_is_unusual(history: Platform) -> None:
 
 
 def test_bars_in_the_archive_alone_are_neither_learned_from_nor_scored(history: Platform, learned: LearnedVersion) -> None:
+    change(history, "update bars_5m set volume = volume * 8 where instrument = %s and bar_start between %s and %s", NAME, at(360), at(385))
+    assert look(history).found == 1
     change(
         history,
         "insert into partition_tiers (relation, partition_start, tier, row_count, size_bytes, changed_at)"
@@ -273,6 +322,7 @@ def test_bars_in_the_archive_alone_are_neither_learned_from_nor_scored(history: 
     )
     change(history, "delete from bars_5m where bar_start >= '2025-03-01'")
     assert (look(history).windows, look(history).version) == (0, learned.version)
+    assert anomalies(history) == [("seasonal_volume", NAME, 360, 390, "above")], "what was found before stays"
     change(history, "truncate partition_tiers")
 
 

@@ -1,12 +1,16 @@
 """The published status of instruments and days, and how fresh streams are, on either engine."""
 
+import json
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from rrr_assets import read
 from rrr_assets.calc.quality_config import QualitySettings
+from rrr_assets.cli import app
+from rrr_assets.warehouse import gaps
 from rrr_assets.warehouse.connect import Database, Role
 from rrr_assets.warehouse.quality_status import Looked, look_at_freshness, publish_status
 from rrr_assets.warehouse.undo import undo_batch
@@ -68,10 +72,12 @@ def test_missing_ids_count_one_by_one(platform: Platform, tmp_path: Path) -> Non
     publish(platform)
     found = status(platform)
     assert found[:2] == ("degraded", 0.99)
-    assert found[4] == ["completeness is 0.990000, promised is 0.999: 10 ids are missing"]
+    assert found[4] == ["completeness is 0.990000, promised is 0.999: 10 ids are missing", "gaps are open: 1"]
     lenient = QualitySettings.model_validate({"sla": {NAME: {"objective": 0.99}}})
     publish_status(platform.database, [DAY], lenient, LATER)
-    assert status(platform)[0] == "available", "the promise is the instrument's own"
+    assert status(platform)[::4] == ("degraded", ["gaps are open: 1"]), (
+        "the promise is the instrument's own, and kept; the gap is still open"
+    )
 
 
 def test_the_ends_of_a_day_that_nobody_saw_count_by_time(platform: Platform, tmp_path: Path) -> None:
@@ -89,16 +95,10 @@ def test_accepted_ids_are_not_missing(platform: Platform, tmp_path: Path) -> Non
     take(platform, vision(tmp_path, trades[:500] + trades[510:], DAY))
     platform.refresh()
     publish(platform)
-    since, until = datetime(2025, 3, 3, tzinfo=UTC), DAY_END
-    execute(
-        platform,
-        "insert into gaps (instrument, stream, kind, from_time, to_time, first_missing, last_missing, cause, state, first_seen,"
-        " changed_at, evidence) values (%s, 'trades', 'ids', %s, %s, 1500, 1509, 'feed', 'open', now(), now(), '{}')",
-        NAME, since, until,
-    )  # fmt: skip
-    publish(platform)
     assert status(platform)[4][-1] == "gaps are open: 1"
-    execute(platform, "update gaps set state = 'accepted', changed_at = now()")
+    with platform.database.connect(Role.WRITER) as connection:
+        gaps.accept(connection, platform.rows("select gap_id from gaps")[0][0], "the venue says so", "a test")
+    platform.refresh()
     publish(platform)
     assert status(platform) == ("available", 1.0, 1.0, None, [])
 
@@ -338,3 +338,10 @@ def test_status_and_budgets_are_read(platform: Platform, tmp_path: Path, monkeyp
     assert found["*", "availability"]["budget_used"] == pytest.approx(1000)
     assert (NAME, "conformance") not in found, "a share that no day has is no promise broken"
     assert read.freshness(database=platform.database)["stream"].to_pylist() == ["trades"]
+    monkeypatch.setenv("RRR_DATABASE_URL", platform.database.admin_url)
+    printed = CliRunner().invoke(app, ["quality", "status", "--instrument", NAME, "--json"])
+    first = json.loads(printed.stdout)[0]
+    assert (first["day"], first["status"]) == (DAY.isoformat(), "degraded")
+    assert "completeness is 0.990000" in CliRunner().invoke(app, ["quality", "status"]).stdout
+    assert json.loads(CliRunner().invoke(app, ["quality", "fresh", "--json"]).stdout)[0]["is_fresh"] is False
+    assert CliRunner().invoke(app, ["quality", "sla", "--days", "1", "--json"]).stdout == "[]\n", "of the last day nothing is held"

@@ -116,10 +116,11 @@ def test_runs_are_apart_of_one_side_and_hold_all_that_is_sustained(scores: list[
     for run in found:
         some = known[run.first : run.last + 1]
         inside[run.first : run.last + 1] = True
-        assert np.all(np.abs(some) >= threshold / 2)
+        assert np.all(np.abs(some) >= threshold * 2 / 3)
         assert len(set(np.sign(some))) == 1
         assert run.first <= run.peak <= run.last
-        assert np.abs(known[run.peak]) == np.max(np.abs(some)) >= threshold
+        assert np.abs(known[run.peak]) == np.max(np.abs(some))
+        assert run.score >= threshold * (1 - 1e-12)
     for place in range(len(known) - 1):
         pair = known[place : place + 2]
         if np.all(np.isfinite(pair)) and (np.all(pair >= threshold) or np.all(pair <= -threshold)):
@@ -133,3 +134,14 @@ def test_what_is_not_known_and_what_is_not_there_end_a_run() -> None:
     assert list(calc.runs(starts(0), np.array([]), 6)) == []
     assert list(calc.runs(starts(3), np.array([0.0, 11.9, 0.0]), 6)) == [], "one window alone, and not twice as far"
     assert len(list(calc.runs(starts(3), np.array([0.0, -12.1, 0.0]), 6))) == 1
+    assert len(list(calc.runs(starts(3), np.array([4.1, 4.1, 4.1]), 6))) == 1
+    assert list(calc.runs(starts(3), np.array([5.9, 3.9, 5.9]), 6)) == []
+
+
+def test_midnight_ends_a_run_so_that_a_day_is_judged_alone() -> None:
+    scores = np.zeros(2 * 288)
+    scores[284:292] = 7.0
+    both = [(run.first, run.last) for run in calc.runs(starts(2 * 288), scores, 6)]
+    assert both == [(284, 287), (288, 291)]
+    alone = [(run.first + 288, run.last + 288) for run in calc.runs(starts(288, MONDAY + 86_400), scores[288:], 6)]
+    assert alone == both[1:]
