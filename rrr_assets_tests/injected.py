@@ -5,12 +5,16 @@ Belongs here: what the benchmark and the test of it share. Does not: the verdict
 
 from collections import defaultdict
 from collections.abc import Sequence
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Final
 
+from rrr_assets.calc.quality_config import DEFAULTS
+from rrr_assets.quality.checks_run import Look, run_parts
 from rrr_assets.simulator import Simulation
 from rrr_assets.simulator.truth import GAP, Absorbed, Reported
+from rrr_assets.warehouse.declare import Declared, declare
+from rrr_assets.warehouse.gaps import find_missing_files, find_silences, sync_all
 from rrr_assets_tests.platform import Platform
 
 INSTRUMENTS: Final = (
@@ -45,6 +49,13 @@ def take_in(platform: Platform, *simulations: Simulation, is_held_back: bool = F
     platform.refresh()
 
 
+def expect(platform: Platform, *simulations: Simulation) -> None:
+    """Declare that the instruments are listed on these days: that a file never came is known of what is expected."""
+    for simulation in simulations:
+        for instrument, days in simulation.trades.items():
+            declare(platform.database, instrument, Declared(listed_on=min(days), delisted_on=max(days) + timedelta(days=1)))
+
+
 def reports(platform: Platform) -> list[Reported]:
     """What the ledgers say is wrong now."""
     found = [
@@ -60,11 +71,11 @@ def reports(platform: Platform) -> list[Reported]:
 
 
 def absorbed(platform: Platform, simulation: Simulation) -> dict[int, Absorbed]:
-    """What is held of the injections that ought to leave no trace."""
+    """What is held of the injections after which as many rows are held as without them."""
     refused = {(instrument, day): count for instrument, day, count in platform.rows(_QUARANTINED)}
     held = {}
     for one in simulation.injections:
-        if one.severity == "absorb":
+        if one.kind in {"duplicate", "bad-rows"}:
             [(stored,)] = platform.rows(_STORED, one.instrument, one.since, one.until)
             held[one.number] = Absorbed(stored, refused.get((one.instrument, one.day), 0))
     return held
@@ -72,4 +83,8 @@ def absorbed(platform: Platform, simulation: Simulation) -> dict[int, Absorbed]:
 
 def look(platform: Platform, days: Sequence[date]) -> None:
     """Look at the days as the daily run does."""
-    raise NotImplementedError(f"{platform}, {days}")
+    report = run_parts(platform.database, Look(dict.fromkeys(days)), DEFAULTS)
+    assert not report.errors, report.errors
+    sync_all(platform.database)
+    find_silences(platform.database, days, DEFAULTS)
+    find_missing_files(platform.database, days)

@@ -8,8 +8,12 @@ All times are microseconds since 1970 UTC; intervals, of times and of ids, are h
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 from rrr_assets.calc.coverage import Hole, Interval, subtract, union
+
+LONGEST_EDGE: Final = 300_000_000
+"""So long, in microseconds, a day may begin or end without a row, where no source says how long it listened. As in `gaps_differing.sql`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +111,10 @@ def _piece(lacks: Lacking, start: int, end: int) -> Lacking:
 
 @dataclass(frozen=True, slots=True)
 class DayHeld:
-    """What is held of a day, as far as gaps go; `has_before` and `has_after`: rows of the same identity are held of the days beside it."""
+    """What is held of a day, as far as gaps go; `is_expected`: declared, that is claimed by a source, or listed.
+
+    `has_before` and `has_after`: rows of the same identity are held of the days beside it.
+    """
 
     day: Interval
     covered: Sequence[Interval]
@@ -118,6 +125,7 @@ class DayHeld:
     is_expected: bool
     has_before: bool = False
     has_after: bool = False
+    is_declared: bool = True
 
 
 def unseen(held: DayHeld) -> list[Interval]:
@@ -125,10 +133,16 @@ def unseen(held: DayHeld) -> list[Interval]:
 
     Of a day that is expected, or that a source claims to hold, all of it should be covered; of another one what lies between the first and
     the last moment that is. Where ids are consecutive the inside of the day and its edges towards a day that is held are told by ids: what
-    is left are the edges towards days of which nothing is held.
+    is left are the edges towards days of which nothing is held. Of a day that is expected and that no source claims, what lies before its
+    first row or after its last is no gap below `LONGEST_EDGE`: nobody may have traded at midnight.
     """
-    if not held.has_rows:
-        return []
+    found = _unseen(held) if held.has_rows else []
+    if held.is_declared:
+        return found
+    return [(start, end) for start, end in found if end - start >= LONGEST_EDGE or (start != held.day[0] and end != held.day[1])]
+
+
+def _unseen(held: DayHeld) -> list[Interval]:
     if not held.is_consecutive:
         if held.is_expected:
             return subtract([held.day], held.covered)

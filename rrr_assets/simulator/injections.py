@@ -30,6 +30,8 @@ _LEAD_MINUTES: Final = 60
 _TAIL_MINUTES: Final = 30
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _SECOND_US: Final = 1_000_000
+_ACTIVITY: Final = (2, 3, 5, 8)
+_SPREADS: Final = (2, 3, 5, 10)
 TRADES: Final = ("trades",)
 QUOTES: Final = ("quotes",)
 
@@ -61,7 +63,7 @@ INJECTED: Final = MappingProxyType(
         "late-rows": InjectedKind("warn", "late rows: received minutes after they happened", rows=(1, 20)),
         "spike-price": InjectedKind("warn", "an anomaly: prices of one minute far from those around it", minutes=(1, 1)),
         "spike-volume": InjectedKind("warn", "an anomaly: the volume of one minute many times the usual", minutes=(1, 1)),
-        "duplicate": InjectedKind("absorb", "every trade once: the repeated lines are counted as known", rows=(5, 40)),
+        "duplicate": InjectedKind("page", "the repeated lines are found as duplicates, and every trade is held once", rows=(5, 40)),
         "bad-rows": InjectedKind("absorb", "garbage lines in quarantine; no trade missing", rows=(3, 9)),
         "outage": InjectedKind("leave", "no gap, for no id is missing: nobody traded", minutes=(20, 60)),
         "activity-burst": InjectedKind(
@@ -187,7 +189,9 @@ def place_injections(
     rng = generator(seed, "injections")
     free = {(each.instrument, day): set(range(SLOTS)) for each in markets for day in days}
     placed: list[Placed] = []
-    for kind in _wanted(kinds, number, max(len(markets) * (len(days) - 2) // 10, 1) if len(days) > 2 else 0):
+    wanted = _wanted(kinds, number, max(len(markets) * (len(days) - 2) // 10, 1) if len(days) > 2 else 0)
+    # What few instruments can carry is placed while there is room on them.
+    for kind in sorted(wanted, key=lambda one: (one != "file-missing", len(able[one]))):
         is_whole = kind == "file-missing"
         cells = [
             (market, options, day, slot)
@@ -248,7 +252,7 @@ def deliver_wrongly(feeds: Mapping[str, Feed], placed: Placed, first_id: int) ->
             since_us, until_us = int(feed.time_us[rows[0]]), int(feed.time_us[rows[-1]]) + 1
         else:
             rows = feed.between(since_us, until_us)
-            if len(rows) < 3:
+            if len(rows) < (1 if placed.kind == "clock-skew" else 3):
                 raise ValueError(f"{placed.instrument} has too few {stream} on {placed.day} for {placed.kind}: name more trades")
         details["rows"] += len(rows)
         details |= _do(feed, placed, rows, first_id, rng)
@@ -278,13 +282,28 @@ def _spike_of_volume(moments: Moments, since_us: int, until_us: int, rng: np.ran
     return calm.swollen(moments, since_us, until_us, factor), factor
 
 
+def _burst(moments: Moments, since_us: int, until_us: int, rng: np.random.Generator) -> _Happened:
+    factor = int(rng.choice(_ACTIVITY))
+    return calm.multiplied(moments, since_us, until_us, factor, rng), factor
+
+
+def _drop(moments: Moments, since_us: int, until_us: int, rng: np.random.Generator) -> _Happened:
+    share = 1 / int(rng.choice(_ACTIVITY))
+    return calm.thinned(moments, since_us, until_us, share, rng), round(share, 6)
+
+
+def _wide(moments: Moments, since_us: int, until_us: int, rng: np.random.Generator) -> _Happened:
+    factor = int(rng.choice(_SPREADS))
+    return calm.widened(moments, since_us, until_us, factor), factor
+
+
 _HAPPENING: Final[Mapping[str, Callable[[Moments, int, int, np.random.Generator], _Happened]]] = {
     "outage": lambda moments, since_us, until_us, _: (calm.silenced(moments, since_us, until_us), None),
     "spike-price": _spike_of_price,
     "spike-volume": _spike_of_volume,
-    "activity-burst": lambda moments, since_us, until_us, rng: (calm.multiplied(moments, since_us, until_us, 8, rng), 8),
-    "activity-drop": lambda moments, since_us, until_us, rng: (calm.thinned(moments, since_us, until_us, 1 / 8, rng), 1 / 8),
-    "wide-spread": lambda moments, since_us, until_us, _: (calm.widened(moments, since_us, until_us, 10), 10),
+    "activity-burst": _burst,
+    "activity-drop": _drop,
+    "wide-spread": _wide,
 }
 
 
@@ -338,8 +357,8 @@ def _placed(
     minutes = int(rng.integers(shape.minutes[0], shape.minutes[1] + 1)) if shape.minutes else 0
     rows = int(rng.integers(shape.rows[0], shape.rows[1] + 1)) if shape.rows else 0
     last = SLOT_MINUTES - _TAIL_MINUTES
-    # What counts rows may need an hour for them.
-    begin = int(rng.integers(_LEAD_MINUTES, last - (minutes or 90)))
+    # What counts rows may need an hour for them, and a minute that is traded may be some way off.
+    begin = int(rng.integers(_LEAD_MINUTES, last - (minutes if minutes > 1 else 90)))
     since_us = start_us + (slot * SLOT_MINUTES + begin) * MINUTE_US
     until_us = start_us + (slot * SLOT_MINUTES + last) * MINUTE_US
     return Placed(number, kind, market.instrument, streams, day, since_us, until_us, minutes, rows, seed)
@@ -351,21 +370,18 @@ def _minutes(placed: Placed) -> tuple[int, int]:
 
 
 def _rows_from(feed: Feed, placed: Placed) -> Integers:
-    """As many rows as it takes, from its beginning on, and those of the same time as the last."""
-    first = int(np.searchsorted(feed.time_us, placed.since_us))
-    last = first + placed.rows - 1
-    if last < len(feed):
-        last = int(np.searchsorted(feed.time_us, feed.time_us[last], side="right")) - 1
-    rows = np.arange(first, last + 1)
-    if last >= len(feed) or feed.time_us[last] >= placed.until_us:
+    """As many rows as it takes, from its beginning on, and those of the same time as the last; fewer where the slot has no more."""
+    first, end = (int(np.searchsorted(feed.time_us, each)) for each in (placed.since_us, placed.until_us))
+    last = min(first + placed.rows, end) - 1
+    if last - first + 1 < min(placed.rows, (INJECTED[placed.kind].rows or (1, 1))[0]):
         raise ValueError(f"{placed.instrument} has too few rows on {placed.day} for {placed.kind}: name more trades")
-    return rows
+    return np.arange(first, int(np.searchsorted(feed.time_us, feed.time_us[last], side="right")))
 
 
 def _traded_minute(moments: Moments, placed: Placed) -> int:
-    """The first minute from its beginning on that has two trades."""
+    """The first minute from its beginning on that has two trades, or one, where none has two."""
     times = moments.time_us[moments.is_trade]
     minutes, counts = np.unique(times[(times >= placed.since_us) & (times < placed.until_us)] // MINUTE_US, return_counts=True)
-    if not np.any(counts > 1):
+    if not len(counts):
         raise ValueError(f"{placed.instrument} has too few trades on {placed.day} for {placed.kind}: name more trades")
-    return int(minutes[np.argmax(counts > 1)]) * MINUTE_US
+    return int(minutes[np.argmax(counts > min(1, counts.max() - 1))]) * MINUTE_US

@@ -38,6 +38,7 @@ FOUND_BY: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
         "gap": frozenset({GAP}),
         "late": frozenset({GAP}),
         "dead": frozenset({GAP}),
+        "duplicate": frozenset({"duplicate"}),
         "block-duplicate": frozenset({"duplicate"}),
         "frozen": frozenset({"frozen_feed"}),
         "crossed": frozenset({"crossed_book"}),
@@ -203,7 +204,7 @@ def score(injections: Sequence[Injection], reports: Iterable[Reported], absorbed
     Args:
         injections: All of them.
         reports: All rows of the ledgers.
-        absorbed: By an injection's number, for those of severity `absorb`.
+        absorbed: By an injection's number, for those after which as many rows are held as without them.
     """
     reports = list(reports)
     by_instrument: dict[str, list[Injection]] = {}
@@ -224,17 +225,17 @@ def score(injections: Sequence[Injection], reports: Iterable[Reported], absorbed
             following[report.rule] += 1
         else:
             false.setdefault(report.rule, []).append(report)
+    unexplained = [report for each in false.values() for report in each if report.is_page]
     garbage = Counter((one.instrument, one.day) for one in injections if one.kind == "bad-rows" for _ in range(one.rows))
     kinds = []
     for kind in dict.fromkeys(one.kind for one in injections):
         chosen = [one for one in injections if one.kind == kind]
-        missed = tuple(one for one in chosen if not _is_right(one, told[one.number], absorbed, garbage, reports))
+        missed = tuple(one for one in chosen if not _is_right(one, told[one.number], absorbed, garbage, unexplained))
         told_by = Counter(rule for one in chosen for rule in {report.rule for report in told[one.number]})
         kinds.append(KindScore(kind, chosen[0].severity, len(chosen), len(chosen) - len(missed), missed, told_by))
     counts = Counter(report.rule for report in reports)
     rules = [RuleScore(rule, counts[rule], telling[rule], following[rule], tuple(false.get(rule, ()))) for rule in sorted(counts)]
-    false_pages = tuple(report for each in false.values() for report in each if report.is_page)
-    return Score(tuple(kinds), tuple(rules), false_pages)
+    return Score(tuple(kinds), tuple(rules), tuple(unexplained))
 
 
 def _is_right(
@@ -242,14 +243,16 @@ def _is_right(
     told: Sequence[Reported],
     absorbed: Mapping[int, Absorbed],
     garbage: Mapping[tuple[str, date], int],
-    reports: Sequence[Reported],
+    unexplained: Sequence[Reported],
 ) -> bool:
     """Whether what came of an injection is what must come of it."""
+    held = absorbed.get(one.number)
+    if held is not None and held.stored != one.rows:
+        return False
     if one.severity == "absorb":
-        held = absorbed[one.number]
-        return held.stored == one.rows and (one.kind != "bad-rows" or held.quarantined == garbage[one.instrument, one.day])
+        return held is not None and held.quarantined == garbage[one.instrument, one.day]
     if one.severity == "leave":
-        return not any(each.is_page and each.instrument == one.instrument and _overlap(each, one, timedelta()) for each in reports)
+        return not any(each.instrument in {None, one.instrument} and _overlap(each, one, timedelta()) for each in unexplained)
     if one.ids:
         return _ids(each.ids for each in told if each.ids is not None) == set(one.ids)
     return bool(told)

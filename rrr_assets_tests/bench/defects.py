@@ -29,7 +29,7 @@ SEED = 7
 START = date(2025, 3, 3)
 DAYS = 30
 INJECTIONS = 1000
-TRADES = 3_000
+TRADES = 2_000
 PICTURE = Path("build/reports/defects.png")
 _HARD_RECALL = 0.99
 _SHOWN = 12
@@ -68,6 +68,7 @@ def run(home: Home, days: int, injections: int, seed: int) -> Looked:
         )
         begun = time.perf_counter()
         injected.take_in(platform, simulation)
+        injected.expect(platform, simulation)
         seconds["take in"] = round(time.perf_counter() - begun, 1)
         begun = time.perf_counter()
         injected.look(platform, chosen)
@@ -78,8 +79,7 @@ def run(home: Home, days: int, injections: int, seed: int) -> Looked:
         healed = 1.0
         if late := [one for one in simulation.injections if one.kind == "late"]:
             injected.take_in(platform, simulation, is_held_back=True)
-            injected.look(platform, chosen)
-            after = score(late, injected.reports(platform), {})
+            after = score(late, injected.reports(platform), {})  # the load that brings the rows heals their gap
             healed = 1 - after.recall("page")
         rows = sum(file.rows for file in simulation.files)
     return Looked(simulation, verdict, healed, rows, seconds)

@@ -216,7 +216,8 @@ def test_seasonal_injections_come_after_history(tmp_path: Path) -> None:
         found, usual = (inside(rows(each, COINBASE, "quotes", one.day), one) for each in (made, plain))
         if one.kind == "wide-spread":
             spreads = [sum(float(row["ask_price"]) - float(row["bid_price"]) for row in each) / len(each) for each in (found, usual)]
-            assert spreads[0] == pytest.approx(10 * spreads[1], rel=0.1)
+            assert one.size is not None
+            assert spreads[0] == pytest.approx(one.size * spreads[1], rel=0.1)
         else:
             assert one.size is not None
             assert len(found) == pytest.approx(one.size * len(usual), rel=0.5)

@@ -66,8 +66,10 @@ def test_an_outage_may_not_page_and_what_is_absorbed_may_leave_no_trace() -> Non
     paged = score([injection("outage")], [report("gap", "trades")], {})
     assert (paged.recall("leave"), len(paged.false_pages)) == (0, 1)
     one = injection("duplicate", rows=12)
-    assert score([one], [], {0: Absorbed(12, 0)}).recall("absorb") == 1
-    assert score([one], [], {0: Absorbed(24, 0)}).recall("absorb") == 0
+    told = [report("duplicate", "ingest_batches")]
+    assert score([one], told, {0: Absorbed(12, 0)}).recall("page") == 1
+    assert score([one], told, {0: Absorbed(24, 0)}).recall("page") == 0
+    assert score([one], [], {0: Absorbed(12, 0)}).recall("page") == 0
     garbage = [injection("bad-rows", rows=3), injection("bad-rows", 1, rows=4)]
     assert score(garbage, [], {0: Absorbed(3, 7), 1: Absorbed(4, 7)}).recall("absorb") == 1
     assert score(garbage, [], {0: Absorbed(3, 7), 1: Absorbed(4, 6)}).recall("absorb") == 0.5

@@ -89,16 +89,30 @@ unseen as (
                                 tstzmultirange(
                                     case
                                         when h.last_day = h.day - 1 and h.last_space = h.space then 'empty'
+                                        when not h.is_declared and h.first_time < lower(h.span) + interval '299.999999 seconds' then 'empty'
                                         else tstzrange(lower(h.span), h.first_time + interval '1 microsecond')
                                     end,
                                     case
                                         when h.next_day = h.day + 1 and h.next_space = h.space then 'empty'
+                                        when not h.is_declared and upper(h.span) - h.last_time < interval '5 minutes' then 'empty'
                                         else tstzrange(h.last_time, upper(h.span))
                                     end
                                 ) - h.covered
                         else tstzmultirange()
                     end
-            when h.is_declared or i.instrument is not null then tstzmultirange(h.span) - h.covered
+            when h.is_declared then tstzmultirange(h.span) - h.covered
+            when i.instrument is not null
+                then
+                    tstzmultirange(
+                        tstzrange(
+                            case
+                                when lower(h.covered) - lower(h.span) < interval '5 minutes' then lower(h.covered) else lower(h.span)
+                            end,
+                            case
+                                when upper(h.span) - upper(h.covered) < interval '5 minutes' then upper(h.covered) else upper(h.span)
+                            end
+                        )
+                    ) - h.covered
             else tstzmultirange(range_merge(h.covered)) - h.covered
         end as spans
     from held as h

@@ -38,6 +38,8 @@ where
         select 1 from landing_files as f
         where
             f.stream = i.bars_stream and f.given_instrument = i.instrument and f.declared @> d.day
+            -- What claims no day is stored as a range without ends.
+            and not lower_inf(f.declared)
             and not exists (select 1 from landing_days as l where l.file_id = f.file_id and l.day = d.day)
     )
 order by i.instrument, d.day;

@@ -1,4 +1,5 @@
 -- Notes rows that a delivery tells twice, in the transaction that takes it in: told again within a day they are one finding still.
+-- Repeated rows less than a minute apart are one, and those without a row between them that is told once.
 insert into findings (
     rule, severity, relation, instrument, day, from_time, to_time, broken, examined, examples, detail, state, first_seen, last_seen, run_id
 )
@@ -33,20 +34,27 @@ from (
         from (
             select
                 c.*,
-                (c.event_time - lag(c.event_time) over (partition by c.instrument order by c.event_time, c.line) > interval '1 minute')
+                (c.event_time - lag(c.event_time) over by_time > interval '1 minute' and c.once_before > lag(c.once_before) over by_time)
                 is not false as begins
             from (
                 select
-                    i.instrument,
-                    i.line,
-                    i.sequence,
-                    i.event_time,
-                    row_number() over (partition by i.instrument, i.sequence order by i.line) as copy,
-                    count(*) over (partition by i.instrument) as examined
-                from incoming as i
-                where i.instrument = any(%(instruments)s)
+                    t.*,
+                    count(*) filter (where t.copies = 1) over (partition by t.instrument order by t.event_time, t.line) as once_before
+                from (
+                    select
+                        i.instrument,
+                        i.line,
+                        i.sequence,
+                        i.event_time,
+                        row_number() over (partition by i.instrument, i.sequence order by i.line) as copy,
+                        count(*) over (partition by i.instrument, i.sequence) as copies,
+                        count(*) over (partition by i.instrument) as examined
+                    from incoming as i
+                    where i.instrument = any(%(instruments)s)
+                ) as t
             ) as c
             where c.copy > 1
+            window by_time as (partition by c.instrument order by c.event_time, c.line)
         ) as b
     ) as n
     group by n.instrument, n.stretch

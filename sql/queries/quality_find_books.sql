@@ -1,5 +1,6 @@
--- Stretches of quotes with a bid above the ask, or equal to it: those less than a minute apart are one.
-with bad as (
+-- Stretches of quotes with a bid above the ask, or equal to it: those less than a minute apart are one, and those without a sound ten
+-- seconds between them.
+with told as (
     select
         b.instrument,
         b.first_time,
@@ -8,17 +9,20 @@ with bad as (
         kinds.rule,
         kinds.broken,
         b.row_count,
-        b.worst_crossing_bps
+        b.worst_crossing_bps,
+        count(*) filter (where kinds.broken = 0) over (partition by kinds.rule, b.instrument order by b.bucket) as sound_before
     from quality_tick_buckets as b
     cross join lateral (values ('crossed_book', b.crossed), ('locked_book', b.locked)) as kinds (rule, broken)
-    where kinds.broken > 0
+    where b.relation = 'raw_quotes'
 ),
 
 begun as (
     select
         b.*,
-        (b.bucket - lag(b.bucket) over stretch > interval '1 minute') is not false as begins
-    from bad as b
+        (b.bucket - lag(b.bucket) over stretch > interval '1 minute' and b.sound_before > lag(b.sound_before) over stretch)
+        is not false as begins
+    from told as b
+    where b.broken > 0
     window stretch as (partition by b.rule, b.instrument order by b.bucket)
 ),
 

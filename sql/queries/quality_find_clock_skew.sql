@@ -1,6 +1,6 @@
 -- Stretches in which every row was received at another lag than usual that day, by more than is allowed: ten seconds of which even the
--- nearest row is too far away. Usual is the median over the day, or nothing, where the day lies before its events as a whole. Stretches
--- less than a minute apart are one.
+-- nearest row is too far away. Usual is the median over the day, or nothing, where the day lies before its events as a whole. What no
+-- row of the usual lag parts is one stretch, however far apart its rows are.
 with usual as (
     select
         b.relation,
@@ -40,16 +40,15 @@ apart as (
 begun as (
     select
         a.*,
-        (a.bucket - lag(a.bucket) over stretch > interval '1 minute') is not false as begins
+        (a.side is distinct from lag(a.side) over by_time) as begins
     from apart as a
-    where a.side is not null
-    window stretch as (partition by a.relation, a.instrument, a.side order by a.bucket)
+    window by_time as (partition by a.relation, a.instrument order by a.bucket)
 ),
 
 numbered as (
     select
         b.*,
-        count(*) filter (where b.begins) over (partition by b.relation, b.instrument, b.side order by b.bucket) as stretch
+        count(*) filter (where b.begins) over (partition by b.relation, b.instrument order by b.bucket) as stretch
     from begun as b
 )
 
@@ -63,5 +62,6 @@ select
     max(n.usual_lag) as usual_lag_seconds,
     sum(n.middle_lag * n.received) / sum(n.received) as lag_seconds
 from numbered as n
-group by n.relation, n.instrument, n.side, n.stretch
+where n.side is not null
+group by n.relation, n.instrument, n.stretch
 order by n.relation, n.instrument, from_time;
