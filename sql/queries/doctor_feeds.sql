@@ -6,4 +6,4 @@ select
     s.is_fresh
 from stream_freshness as s
 where s.limit_seconds is not null
-order by s.is_fresh, age_seconds desc nulls first;
+order by s.is_fresh asc, age_seconds desc nulls first;
