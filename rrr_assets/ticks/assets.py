@@ -133,11 +133,12 @@ def _store(
 ) -> "tuple[DayLoaded, WentStraight | None, str | None]":
     """Store the files of a day: what was loaded, how it went where it went straight to the archive, and why it did not."""
     from rrr_assets.ticks.landing import raw_lines
+    from rrr_assets.warehouse.tick_tables import CONSECUTIVE
 
     went, why_not = lake.take_in(warehouse.database(), stream, day, files, run_id, raw_lines, to)
     loaded = warehouse.load_day(stream, day, files, run_id, raw_lines) if went is None else went.loaded
     warehouse.forget_staged([day])
-    if any(file.space == "ordinal" for file in files):
+    if any(file.space is not None and file.space not in CONSECUTIVE for file in files):
         warehouse.find_silences(stream, day, run_id)
     return loaded, went, why_not
 
