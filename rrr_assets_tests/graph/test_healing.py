@@ -66,7 +66,7 @@ def served_with_a_gap(instance: dg.DagsterInstance, venue: VenueServer, folder: 
     damaged.write_bytes(without(range(first, first + 10))(venue.files[path]))
     with Database.current().connect(Role.WRITER, autocommit=True) as connection:
         landing.accept(Home.current(), connection, damaged, "binance-vision-trades", None, None)
-    assert run_job(instance, [day], selection=FED_BY_TRADES).success
+    assert run_job(instance, [day]).success
     for run in instance.get_runs():
         instance.delete_run(run.run_id)
     return first, first + 9
@@ -120,10 +120,11 @@ def test_a_gap_is_healed_by_one_run_that_makes_the_bars_too(instance: dg.Dagster
     (request,) = requests
     assert (request.tags[RANGE_START], request.tags[RANGE_END]) == (day.isoformat(), day.isoformat())
     assert request.run_config["ops"]["gap_healing"]["config"]["gap_ids"] == [gap_id]
+    assert {key.to_user_string() for key in request.asset_selection or ()} == {"gap_healing", *FED_BY_TRADES}
     assert [again.run_key for again in tick(instance)[0]] == [request.run_key]
 
     result = run_job(
-        instance, [day], job="heal_gaps", selection=[key.to_user_string() for key in request.asset_selection or ()],
+        instance, [day], job="heal_gaps",
         ops={name: values["config"] for name, values in request.run_config["ops"].items()},
     )  # fmt: skip
     assert result.success
@@ -147,7 +148,7 @@ def test_what_cannot_be_healed_rests_and_is_asked_for_again_under_another_key(
     content = venue.files.pop(trades_path(day))
     (before,), _ = tick(instance)
     ((gap_id, *_),) = gaps_of(day)
-    result = run_job(instance, [day], job="heal_gaps", ops={"gap_healing": {"gap_ids": [gap_id]}}, selection=["gap_healing"])
+    result = run_job(instance, [day], job="heal_gaps", ops={"gap_healing": {"gap_ids": [gap_id]}})
     assert result.success
     told = materializations(result)["gap_healing", day.isoformat()][0].metadata
     assert "no such file (404)" in told["reasons"].value[0]
