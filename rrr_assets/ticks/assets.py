@@ -94,6 +94,7 @@ def _take_in(
 ) -> dg.MaterializeResult:  # type: ignore[type-arg]  # Dagster takes no parameter here
     from rrr_assets.ticks.landing import raw_lines
     from rrr_assets.ticks.waiting import waiting_files
+    from rrr_assets.warehouse.tick_tables import CONSECUTIVE
 
     days = days_of(context)
     reports = DayReports(context)
@@ -106,7 +107,7 @@ def _take_in(
                 went, why_not = lake.take_in(warehouse.database(), stream, day, files[day], run_id, raw_lines, config.to)
                 loaded = warehouse.load_day(stream, day, files[day], run_id, raw_lines) if went is None else went.loaded
                 warehouse.forget_staged([day])
-                if any(file.space == "ordinal" for file in files[day]):
+                if any(file.space is not None and file.space not in CONSECUTIVE for file in files[day]):
                     warehouse.find_silences(stream, day, run_id)
             metadata = _metadata(warehouse, stream, day, loaded, files.get(day, ()))
             if went is not None and went.proof is not None:

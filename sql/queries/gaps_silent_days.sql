@@ -9,7 +9,7 @@ select
     c.is_dropped
 from coverage as c
 where
-    c.stream = %(stream)s and c.day = any(%(days)s) and c.space = 'ordinal' and c.row_count > 0
+    c.stream = %(stream)s and c.day = any(%(days)s) and c.space not in ('trade_id', 'aggregate_id') and c.row_count > 0
     and (%(instruments)s::text[] is null or c.instrument = any(%(instruments)s))
 union all
 select distinct
@@ -29,5 +29,5 @@ where
         select 1 from coverage as c
         where
             c.instrument = g.instrument and c.stream = g.stream and c.day = (g.from_time at time zone 'UTC')::date
-            and c.space = 'ordinal' and c.row_count > 0
+            and c.space not in ('trade_id', 'aggregate_id') and c.row_count > 0
     );
