@@ -1,10 +1,15 @@
 -- Stretches without ids in which every moment tells each of its rows an even number of times: what a block looks like that was delivered
 -- twice. Equal rows of one moment may be two trades: how often a moment of that day is such by chance says how improbable a stretch is.
--- Only instruments of which several rows are told twice at one moment are looked at closely.
-with suspected as (
-    select e.instrument
+-- Only where several rows of ten minutes are told twice at one moment it is looked at closely.
+with pairs as (
+    select
+        e.instrument,
+        date_bin('10 minutes', e.event_time, timestamptz '2000-01-01 00:00:00+00') as since,
+        count(*) as pairs
     from (
-        select min(t.instrument) as instrument
+        select
+            min(t.instrument) as instrument,
+            t.event_time
         from raw_trades as t
         where
             t.event_time >= %(from_time)s and t.event_time < %(to_time)s and t.space = 'ordinal'
@@ -12,20 +17,37 @@ with suspected as (
         group by hash_numeric_extended(t.price, hash_numeric_extended(t.size, hashtextextended(t.instrument, 0))), t.event_time
         having count(*) > 1
         union all
-        select min(q.instrument)
+        select
+            min(q.instrument),
+            q.event_time
         from raw_quotes as q
         where
             q.event_time >= %(from_time)s and q.event_time < %(to_time)s and q.space = 'ordinal'
             and (%(instruments)s::text[] is null or q.instrument = any(%(instruments)s))
         group by
             hash_numeric_extended(
-                coalesce(q.bid_price, 0), hash_numeric_extended(coalesce(q.ask_price, 0), hashtextextended(q.instrument, 0))
+                coalesce(q.bid_size, 0),
+                hash_numeric_extended(
+                    coalesce(q.ask_size, 0),
+                    hash_numeric_extended(
+                        coalesce(q.bid_price, 0), hash_numeric_extended(coalesce(q.ask_price, 0), hashtextextended(q.instrument, 0))
+                    )
+                )
             ),
             q.event_time
         having count(*) > 1
     ) as e
-    group by e.instrument
-    having count(*) >= 3
+    group by e.instrument, since
+),
+
+-- With the ten minutes on both sides: a block may begin or end there.
+suspected as (
+    select distinct
+        p.instrument,
+        p.since + beside.minutes as since
+    from pairs as p
+    cross join (values (interval '-10 minutes'), (interval '0'), (interval '10 minutes')) as beside (minutes)
+    where p.pairs >= 3
 ),
 
 told as (
@@ -37,7 +59,9 @@ told as (
     from raw_trades as t
     where
         t.event_time >= %(from_time)s and t.event_time < %(to_time)s and t.space = 'ordinal'
-        and t.instrument in (select s.instrument from suspected as s)
+        and (t.instrument, date_bin('10 minutes', t.event_time, timestamptz '2000-01-01 00:00:00+00')) in (
+            select s.instrument, s.since from suspected as s
+        )
     union all
     select
         'raw_quotes',
@@ -53,7 +77,9 @@ told as (
     from raw_quotes as q
     where
         q.event_time >= %(from_time)s and q.event_time < %(to_time)s and q.space = 'ordinal'
-        and q.instrument in (select s.instrument from suspected as s)
+        and (q.instrument, date_bin('10 minutes', q.event_time, timestamptz '2000-01-01 00:00:00+00')) in (
+            select s.instrument, s.since from suspected as s
+        )
 ),
 
 valued as (
@@ -87,15 +113,15 @@ numbered as (
     from moments as m
 ),
 
+-- Of the whole day: rows that are told twice at one moment, out of all.
 usual as (
     select
-        m.relation,
-        m.instrument,
-        count(*) as moments,
-        count(*) filter (where m.is_even) as even,
-        sum(m.row_count) as row_count
-    from moments as m
-    group by m.relation, m.instrument
+        b.relation,
+        b.instrument,
+        sum(b.row_count) as row_count,
+        (select coalesce(sum(p.pairs), 0) from pairs as p where p.instrument = b.instrument) as pairs
+    from quality_tick_buckets as b
+    group by b.relation, b.instrument
 ),
 
 stretches as (
@@ -117,8 +143,7 @@ measured as (
     select
         s.*,
         u.row_count as all_rows,
-        u.moments as all_moments,
-        ((u.even - s.moments + 1)::double precision / (u.moments - s.moments + 2)) as usual_share
+        (greatest(u.pairs - s.row_count / 2, 0) + 1)::double precision / (u.row_count - s.row_count + 2)::double precision as usual_share
     from stretches as s
     inner join usual as u on s.relation = u.relation and s.instrument = u.instrument
 )
@@ -135,5 +160,5 @@ select
 from measured as m
 where
     m.row_count >= 10
-    and ln(m.all_moments::double precision) + m.moments * ln(m.usual_share) < ln(1e-6::double precision)
+    and ln(m.all_rows::double precision) + m.moments * ln(m.usual_share) < ln(1e-6::double precision)
 order by m.relation, m.instrument, m.from_time;
