@@ -15,6 +15,10 @@ from rrr_assets.calc.coverage import Hole, Interval, subtract, union
 LONGEST_EDGE: Final = 300_000_000
 """So long, in microseconds, a day may begin or end without a row, where no source says how long it listened. As in `gaps_differing.sql`."""
 
+EDGE_SPACINGS: Final = 20
+"""Or so many times the mean time from row to row, where that is longer: by chance that happens once in 500 million midnights (e^-20), and
+once in 20,000 where midnight is half as busy as the day."""
+
 
 @dataclass(frozen=True, slots=True)
 class Lacking:
@@ -126,6 +130,12 @@ class DayHeld:
     has_before: bool = False
     has_after: bool = False
     is_declared: bool = True
+    row_count: int = 0
+
+    @property
+    def longest_edge(self) -> int:
+        """How long, in microseconds, the day may begin or end without a row."""
+        return max(LONGEST_EDGE, EDGE_SPACINGS * (self.last_time - self.first_time) // max(self.row_count, 1))
 
 
 def unseen(held: DayHeld) -> list[Interval]:
@@ -134,12 +144,12 @@ def unseen(held: DayHeld) -> list[Interval]:
     Of a day that is expected, or that a source claims to hold, all of it should be covered; of another one what lies between the first and
     the last moment that is. Where ids are consecutive the inside of the day and its edges towards a day that is held are told by ids: what
     is left are the edges towards days of which nothing is held. Of a day that is expected and that no source claims, what lies before its
-    first row or after its last is no gap below `LONGEST_EDGE`: nobody may have traded at midnight.
+    first row or after its last is no gap below its `longest_edge`: nobody may have traded at midnight.
     """
     found = _unseen(held) if held.has_rows else []
     if held.is_declared:
         return found
-    return [(start, end) for start, end in found if end - start >= LONGEST_EDGE or (start != held.day[0] and end != held.day[1])]
+    return [(start, end) for start, end in found if end - start >= held.longest_edge or (start != held.day[0] and end != held.day[1])]
 
 
 def _unseen(held: DayHeld) -> list[Interval]:

@@ -26,6 +26,7 @@ Severity = Literal["page", "warn", "absorb", "leave"]
 
 SLOT_MINUTES: Final = 240
 SLOTS: Final = MINUTES // SLOT_MINUTES
+DEAD_ROWS: Final = 40
 _LEAD_MINUTES: Final = 60
 _TAIL_MINUTES: Final = 30
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -251,6 +252,8 @@ def deliver_wrongly(feeds: Mapping[str, Feed], placed: Placed, first_id: int) ->
             rows = _rows_from(feed, placed)
             since_us, until_us = int(feed.time_us[rows[0]]), int(feed.time_us[rows[-1]]) + 1
         else:
+            if placed.kind == "dead":
+                until_us = _until_missed(feed, placed, until_us)
             rows = feed.between(since_us, until_us)
             if len(rows) < (1 if placed.kind == "clock-skew" else 3):
                 raise ValueError(f"{placed.instrument} has too few {stream} on {placed.day} for {placed.kind}: name more trades")
@@ -259,6 +262,12 @@ def deliver_wrongly(feeds: Mapping[str, Feed], placed: Placed, first_id: int) ->
     if placed.kind == "disorder":
         since_us -= int(details["size"]) * _SECOND_US
     return placed.made(since_us, until_us, **details)
+
+
+def _until_missed(feed: Feed, placed: Placed, until_us: int) -> int:
+    """So much later that `DEAD_ROWS` are missing, if the slot has as many: a shorter silence of a quiet market may be one of its own."""
+    last = int(np.searchsorted(feed.time_us, placed.since_us)) + DEAD_ROWS - 1
+    return until_us if last >= len(feed) else min(max(until_us, int(feed.time_us[last]) + 1), placed.until_us)
 
 
 def missing_candle(feed: Feed, placed: Placed) -> Injection:
@@ -358,7 +367,8 @@ def _placed(
     rows = int(rng.integers(shape.rows[0], shape.rows[1] + 1)) if shape.rows else 0
     last = SLOT_MINUTES - _TAIL_MINUTES
     # What counts rows may need an hour for them, and a minute that is traded may be some way off.
-    begin = int(rng.integers(_LEAD_MINUTES, last - (minutes if minutes > 1 else 90)))
+    room = minutes if minutes > 1 and kind != "dead" else 90
+    begin = int(rng.integers(_LEAD_MINUTES, last - room))
     since_us = start_us + (slot * SLOT_MINUTES + begin) * MINUTE_US
     until_us = start_us + (slot * SLOT_MINUTES + last) * MINUTE_US
     return Placed(number, kind, market.instrument, streams, day, since_us, until_us, minutes, rows, seed)

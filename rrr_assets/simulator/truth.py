@@ -253,6 +253,10 @@ def _is_right(
         return held is not None and held.quarantined == garbage[one.instrument, one.day]
     if one.severity == "leave":
         return not any(each.instrument in {None, one.instrument} and _overlap(each, one, timedelta()) for each in unexplained)
+    if one.kind == "file-missing" and any(
+        each.since is not None and each.span[0] <= one.since and one.until <= each.span[1] for each in told
+    ):
+        return True
     if one.ids:
         return _ids(each.ids for each in told if each.ids is not None) == set(one.ids)
     return bool(told)

@@ -156,7 +156,8 @@ def unseen_of(day: date, days: Days, listed: "Listed") -> list[Interval]:
     return unseen(
         DayHeld(
             day_interval(day), held.covered, held.first_time, held.last_time, has_rows=True, is_consecutive=is_consecutive,
-            is_expected=held.is_declared or listed.expects(day), is_declared=held.is_declared, has_before=has_before, has_after=has_after,
+            is_expected=held.is_declared or listed.expects(day), has_before=has_before, has_after=has_after,
+            is_declared=held.is_declared, row_count=held.row_count,
         )
     )  # fmt: skip
 

@@ -61,6 +61,14 @@ def test_ids_must_be_the_very_ids() -> None:
     assert len(score([one], [report("gap", "trades", ids=(30, 31))], {}).false_pages) == 1
 
 
+def test_a_missing_file_is_told_by_its_ids_or_over_its_day() -> None:
+    midnight = NOON - 12 * HOUR
+    one = injection("file-missing", ids=((10, 20),), since=midnight, until=midnight + 24 * HOUR)
+    assert score([one], [report("gap", "trades", since=midnight, until=midnight + 24 * HOUR)], {}).recall("page") == 1
+    assert score([one], [report("gap", "trades", ids=(10, 20))], {}).recall("page") == 1
+    assert score([one], [report("gap", "trades", since=midnight, until=midnight + 2 * HOUR)], {}).recall("page") == 0
+
+
 def test_an_outage_may_not_page_and_what_is_absorbed_may_leave_no_trace() -> None:
     assert score([injection("outage")], [report("silence", is_page=False)], {}).recall("leave") == 1
     paged = score([injection("outage")], [report("gap", "trades")], {})

@@ -13,6 +13,8 @@ with held as (
         c.first_time,
         c.last_time,
         c.is_declared,
+        -- As longest_edge of calc/gaps.
+        greatest(interval '5 minutes', 20 * (c.last_time - c.first_time) / c.row_count) as longest_edge,
         lead(c.first_sequence) over w as next_first,
         lead(c.day) over w as next_day,
         lead(c.space) over w as next_space,
@@ -89,12 +91,13 @@ unseen as (
                                 tstzmultirange(
                                     case
                                         when h.last_day = h.day - 1 and h.last_space = h.space then 'empty'
-                                        when not h.is_declared and h.first_time < lower(h.span) + interval '299.999999 seconds' then 'empty'
+                                        when not h.is_declared and h.first_time - lower(h.span) < h.longest_edge - interval '1 microsecond'
+                                            then 'empty'
                                         else tstzrange(lower(h.span), h.first_time + interval '1 microsecond')
                                     end,
                                     case
                                         when h.next_day = h.day + 1 and h.next_space = h.space then 'empty'
-                                        when not h.is_declared and upper(h.span) - h.last_time < interval '5 minutes' then 'empty'
+                                        when not h.is_declared and upper(h.span) - h.last_time < h.longest_edge then 'empty'
                                         else tstzrange(h.last_time, upper(h.span))
                                     end
                                 ) - h.covered
@@ -106,10 +109,10 @@ unseen as (
                     tstzmultirange(
                         tstzrange(
                             case
-                                when lower(h.covered) - lower(h.span) < interval '5 minutes' then lower(h.covered) else lower(h.span)
+                                when lower(h.covered) - lower(h.span) < h.longest_edge then lower(h.covered) else lower(h.span)
                             end,
                             case
-                                when upper(h.span) - upper(h.covered) < interval '5 minutes' then upper(h.covered) else upper(h.span)
+                                when upper(h.span) - upper(h.covered) < h.longest_edge then upper(h.covered) else upper(h.span)
                             end
                         )
                     ) - h.covered
