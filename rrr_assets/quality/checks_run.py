@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 import psycopg
 
 from rrr_assets.calc.outcomes import PermanentFailure, RuleResult
+from rrr_assets.contracts.rules import WORDS
 from rrr_assets.lake.shadowing import shadow
 from rrr_assets.warehouse import inspection
 from rrr_assets.warehouse import quality_detectors as detectors_of
@@ -56,6 +57,7 @@ _ONE_DAY: Final = timedelta(days=1)
 _BROKEN: Final = "broken_check"
 
 RULE_WORDS: Final[Mapping[str, str | None]] = {
+    **WORDS,
     "each trade once": "key",
     "each row once": "key",
     "one identity space per instrument": "key",

@@ -22,7 +22,7 @@ _SHOWN: Final = 15
 
 @dg.asset(
     group_name="quality",
-    deps=["bar_conformance"],
+    deps=["quality_daily"],
     kinds={"postgres"},
     owners=[QUALITY_DAYS.owner],
     description="The page of the data's quality: status by day, what is missing and broken, what is left of the error budgets.",
