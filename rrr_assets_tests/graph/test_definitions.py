@@ -106,6 +106,8 @@ def test_the_golden_file_holds_what_matters() -> None:
         "baselines",
         "quality_report",
         "validations",
+        "quality_recent",
+        "quality_daily",
         *ASSETS,
         *ARCHIVED_GROUPS,
         *UPKEEP,
@@ -141,7 +143,7 @@ def test_jobs_schedule_and_sensors() -> None:
     assert jobs == {
         "venues_to_bars", "refresh_bars", "accept_landing_files", "check_live_bars", "archive_days", "archive_months", "retire_partitions",
         "drill_restore", "report_cost", "back_up_database", "drill_backup", "heal_gaps", "learn_baselines", "report_quality", "validate",
-        *kept_up,
+        "check_recent", "check_daily", *kept_up,
     }  # fmt: skip
     keys = {name: {key.to_user_string() for key in defs.resolve_job_def(name).asset_layer.selected_asset_keys} for name in jobs}
     assert keys["venues_to_bars"] == set(ASSETS)
@@ -170,6 +172,8 @@ def test_jobs_schedule_and_sensors() -> None:
         "baselines": "RUNNING",
         "daily_validation": "RUNNING",
         "quality_report": "RUNNING",
+        "quality_recent": "RUNNING",
+        "quality_daily": "RUNNING",
     }
 
 
