@@ -4,6 +4,7 @@ Belongs here: the order of the steps and the report. Does not: the steps (simula
 """
 
 import time
+from collections import Counter
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -30,6 +31,8 @@ class MainJobReport:
     conformance: dict[str, dict[str, int]]
     station_rows: dict[str, int]
     chart: Path | None
+    quality: dict[str, Any]
+    page: Path
     home: Path
     seconds: float
     defects: list[str] = field(default_factory=list)
@@ -48,8 +51,8 @@ class MainJobReport:
 
     @property
     def is_good(self) -> bool:
-        """Whether everything was taken in, and no bar is unexplained."""
-        return not (self.taken.refused or self.taken.failures or self.unexplained)
+        """Whether everything was taken in, no bar is unexplained, and no check broke down."""
+        return not (self.taken.refused or self.taken.failures or self.unexplained or self.quality["errors"])
 
     def stations(self) -> dict[str, tuple[float, int, str]]:
         """Seconds, rows and what they are, by station."""
@@ -76,6 +79,8 @@ class MainJobReport:
             },
             "defects": self.defects,
             "chart": str(self.chart) if self.chart else None,
+            "quality": self.quality,
+            "page": str(self.page),
             "seconds": round(self.seconds, 1),
             "is_good": self.is_good,
         }
@@ -96,6 +101,16 @@ class MainJobReport:
             console.print(f"  {defect}", highlight=False)
         for reason in [*self.taken.refused, *self.taken.failures]:
             console.print(f"[red]{reason}[/red]")
+        statuses = ", ".join(f"{count} {status}" for status, count in sorted(self.quality["statuses"].items()) if count)
+        console.print(
+            f"Quality: days of instruments {statuses}; {self.quality['gaps']} gaps, {self.quality['anomalies']} anomalies. "
+            f"Looked at in {self.quality['seconds']} s"
+        )
+        for rule, count in self.quality["broken"].items():
+            console.print(f"  {rule}: {count:,} rows", highlight=False)
+        for check, why in self.quality["errors"].items():
+            console.print(f"[red]the check '{check}' broke down: {why}[/red]")
+        console.print(f"Page: {self.page}", highlight=False)
         if self.chart:
             console.print(f"Chart: {self.chart}", highlight=False)
         console.print("Dagster UI on the same data: make ui, then http://127.0.0.1:3000", highlight=False)
@@ -131,7 +146,7 @@ class MainJobReport:
 
 
 def run_main_job(*, days: int, instruments: int, trades: int, seed: int, show: bool) -> MainJobReport:
-    """Simulate, take in, materialise, chart, count."""
+    """Simulate, take in, materialise, look at the quality of it, chart, count."""
     from rrr_assets import simulator
 
     begun = time.perf_counter()
@@ -146,6 +161,7 @@ def run_main_job(*, days: int, instruments: int, trades: int, seed: int, show: b
     # Its days are long ago, and what is made of them is to be looked at.
     taken = take_in(files, show=show, to=Destination.database)
     bars, verdicts, rows = _counted(wanted_days)
+    quality, page = _judged(home, wanted_days)
     return MainJobReport(
         taken=taken,
         simulated_seconds=simulated_seconds,
@@ -154,6 +170,8 @@ def run_main_job(*, days: int, instruments: int, trades: int, seed: int, show: b
         conformance=verdicts,
         station_rows=rows,
         chart=_chart(home, simulator.DEFAULT_INSTRUMENTS[0], wanted_days),
+        quality=quality,
+        page=page,
         home=home.root,
         seconds=time.perf_counter() - begun,
         defects=[f"{defect.kind} in {Path(defect.file).name}: {defect.expected}" for defect in written.defects],
@@ -181,6 +199,33 @@ def _counted(days: list[date]) -> tuple[dict[str, int], dict[str, dict[str, int]
     rows |= {f"bars_{interval}": count for interval, count in bars.items()}
     rows["bar_conformance"] = sum(sum(counts.values()) for counts in verdicts.values())
     return bars, verdicts, rows
+
+
+def _judged(home: Home, days: list[date]) -> tuple[dict[str, Any], Path]:
+    """What the checks say of the days: statuses, gaps, rules that are broken, anomalies, and the page of it."""
+    from rrr_assets.quality.checks_run import Look, run_parts
+    from rrr_assets.quality.page import page_html
+    from rrr_assets.quality.report import make_report
+    from rrr_assets.quality.report_asset import write_page
+    from rrr_assets.resources.quality_settings import quality_settings
+    from rrr_assets.warehouse.connect import Database
+    from rrr_assets.warehouse.quality_report import read_quality
+
+    settings = quality_settings()
+    begun = time.perf_counter()
+    done = run_parts(Database.current(), Look(dict.fromkeys(days)), settings)
+    seconds = time.perf_counter() - begun
+    report = make_report(read_quality(Database.current(), _midnight(days[0]), _midnight(days[-1]) + timedelta(days=1)), settings)
+    path = home.root / "quality" / "main-job.html"
+    write_page(path, page_html(report))
+    broken: Counter[str] = Counter()
+    for each in report.rows.findings:
+        broken[f"{each.rule} ({each.severity})"] += each.broken
+    told = {
+        "statuses": dict(report.statuses), "gaps": len(report.rows.gaps), "broken": dict(sorted(broken.items())), "anomalies": report.rows.anomalies_in_all, "errors": dict(done.errors),
+        "seconds": round(seconds, 1),
+    }  # fmt: skip
+    return told, path
 
 
 def _chart(home: Home, instrument: str, days: list[date]) -> Path | None:
