@@ -6,7 +6,8 @@ SHELL := /bin/bash
 .DELETE_ON_ERROR:
 .PHONY: help setup run ui test lint lint-python lint-types lint-layers lint-sql format bench wheel lock clean distclean
 
-JOBS ?= 2
+# More than there are cores: many tests wait for a server, a daemon or a clock.
+JOBS ?= 4
 PYTEST_ARGS ?=
 BIN := .venv/bin
 STAMP := .venv/.stamp
@@ -31,7 +32,7 @@ ui: $(STAMP) ## Start the database and the Dagster UI
 	$(BIN)/rrr up
 	$(BIN)/rrr ui
 
-test: $(STAMP) ## Run all tests (JOBS=2 processes; PYTEST_ARGS="-m 'not slow' -k bars")
+test: $(STAMP) ## Run all tests (JOBS=4 processes; PYTEST_ARGS="-m 'not slow' -k bars")
 	$(BIN)/pytest -n $(JOBS) --junitxml=build/reports/tests.xml $(PYTEST_ARGS)
 
 lint: lint-python lint-types lint-layers lint-sql ## Check style, types, layers and SQL (make -k lint shows all)

@@ -222,9 +222,13 @@ def _judged(home: Home, days: list[date]) -> tuple[dict[str, Any], Path]:
     for each in report.rows.findings:
         broken[f"{each.rule} ({each.severity})"] += each.broken
     told = {
-        "statuses": dict(report.statuses), "gaps": len(report.rows.gaps), "broken": dict(sorted(broken.items())), "anomalies": report.rows.anomalies_in_all, "errors": dict(done.errors),
+        "statuses": dict(report.statuses),
+        "gaps": len(report.rows.gaps),
+        "broken": dict(sorted(broken.items())),
+        "anomalies": report.rows.anomalies_in_all,
+        "errors": dict(done.errors),
         "seconds": round(seconds, 1),
-    }  # fmt: skip
+    }
     return told, path
 
 
