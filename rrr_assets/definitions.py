@@ -27,13 +27,17 @@ from rrr_assets.bars.sensors import invalidation_sensor
 from rrr_assets.contracts.archive import ARCHIVED_GROUPS
 from rrr_assets.contracts.bars import BARS
 from rrr_assets.contracts.information_bars import INFORMATION_BARS
+from rrr_assets.quality.alerting import ALERTING_SENSORS
 from rrr_assets.quality.assets import bar_conformance
 from rrr_assets.quality.baselines import BASELINE_ASSETS, BASELINE_JOBS, BASELINE_SCHEDULES
 from rrr_assets.quality.check_assets import QUALITY_CHECK_ASSETS, QUALITY_CHECK_JOBS, QUALITY_CHECK_SCHEDULES
+from rrr_assets.quality.checks import CONTRACT_CHECKS, VALIDATION_ASSETS, VALIDATION_JOBS, VALIDATION_SCHEDULES
 from rrr_assets.quality.live import LIVE_BARS_CHECKS, LIVE_BARS_JOB, LIVE_BARS_SCHEDULE
+from rrr_assets.quality.report_asset import QUALITY_REPORT_ASSETS, QUALITY_REPORT_JOBS, QUALITY_REPORT_SCHEDULES
 from rrr_assets.resources.lake import Lake
 from rrr_assets.resources.warehouse import Warehouse
 from rrr_assets.ticks.assets import landing_files, raw_agg_trades, raw_depth, raw_quotes, raw_trades, venue_bars
+from rrr_assets.ticks.healing_assets import HEALING_ASSETS, HEALING_JOBS, HEALING_SENSORS
 from rrr_assets.ticks.schedules import daily_close
 from rrr_assets.ticks.sensors import accept_landing_files, landing_sensor
 
@@ -42,8 +46,8 @@ def build_defs(overrides: Mapping[str, Any] | None = None) -> dg.Definitions:
     """The whole graph, with some resources replaced."""
     ticks = [raw_trades, raw_agg_trades, raw_quotes, raw_depth, venue_bars]
     bars = [*(bars_asset(interval) for interval in BARS), *(information_bars_asset(kind) for kind in INFORMATION_BARS)]
-    # They look over the hot window: once an hour, not with every day.
-    live = dg.AssetSelection.checks(*LIVE_BARS_CHECKS)
+    # They look over the hot window once an hour, or over everything once a day: not with every day of a run.
+    live = dg.AssetSelection.checks(*LIVE_BARS_CHECKS, *CONTRACT_CHECKS)
     main_job = dg.define_asset_job(
         "venues_to_bars",
         dg.AssetSelection.assets(*ticks, *bars, bar_conformance) - live,
@@ -66,6 +70,7 @@ def build_defs(overrides: Mapping[str, Any] | None = None) -> dg.Definitions:
     return dg.Definitions(
         assets=[
             landing_files,
+            *HEALING_ASSETS,
             *ticks,
             *bars,
             bar_conformance,
@@ -75,10 +80,12 @@ def build_defs(overrides: Mapping[str, Any] | None = None) -> dg.Definitions:
             restore_drill,
             cost_report,
             *BACKUP_ASSETS,
-            *QUALITY_CHECK_ASSETS,
+            *QUALITY_REPORT_ASSETS,
             *BASELINE_ASSETS,
+            *VALIDATION_ASSETS,
+            *QUALITY_CHECK_ASSETS,
         ],
-        asset_checks=LIVE_BARS_CHECKS,
+        asset_checks=[*LIVE_BARS_CHECKS, *CONTRACT_CHECKS],
         jobs=[
             main_job,
             refresh_job,
@@ -90,8 +97,11 @@ def build_defs(overrides: Mapping[str, Any] | None = None) -> dg.Definitions:
             DRILL_JOB,
             COST_JOB,
             *BACKUP_JOBS,
-            *QUALITY_CHECK_JOBS,
+            *QUALITY_REPORT_JOBS,
             *BASELINE_JOBS,
+            *HEALING_JOBS,
+            *VALIDATION_JOBS,
+            *QUALITY_CHECK_JOBS,
         ],
         schedules=[
             daily_close(main_job),
@@ -102,10 +112,12 @@ def build_defs(overrides: Mapping[str, Any] | None = None) -> dg.Definitions:
             DRILL_SCHEDULE,
             COST_SCHEDULE,
             *BACKUP_SCHEDULES,
-            *QUALITY_CHECK_SCHEDULES,
+            *QUALITY_REPORT_SCHEDULES,
             *BASELINE_SCHEDULES,
+            *VALIDATION_SCHEDULES,
+            *QUALITY_CHECK_SCHEDULES,
         ],
-        sensors=[landing_sensor(main_job), invalidation_sensor(refresh_job), backup_log],
+        sensors=[landing_sensor(main_job), invalidation_sensor(refresh_job), backup_log, *HEALING_SENSORS, *ALERTING_SENSORS],
         resources={"warehouse": Warehouse(), "lake": Lake(), **(overrides or {})},
         # The work is vectorised and inside engines: a process per step would cost seconds and gain nothing.
         executor=dg.in_process_executor,

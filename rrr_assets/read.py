@@ -36,7 +36,7 @@ from rrr_assets.contracts.base import Table
 from rrr_assets.contracts.cost import COST_HISTORY
 from rrr_assets.contracts.information_bars import BAR_RULES, INFORMATION_BARS, KINDS
 from rrr_assets.contracts.ledgers import ARCHIVE_PROOFS, BAR_CONFORMANCE, COVERAGE, INGEST_BATCHES, INSTRUMENTS, QUARANTINE, STATUSES
-from rrr_assets.contracts.quality import ANOMALIES, FINDINGS, GAP_ATTEMPTS, GAPS, QUALITY_DAYS, STREAM_FRESHNESS
+from rrr_assets.contracts.quality import ALERT_MUTES, ALERTS, ANOMALIES, FINDINGS, GAP_ATTEMPTS, GAPS, QUALITY_DAYS, STREAM_FRESHNESS
 from rrr_assets.contracts.retention import HOLDS, PARTITION_TIERS, RETENTION_LOG
 from rrr_assets.contracts.ticks import RAW_DEPTH, RAW_QUOTES, RAW_TRADES, VENUE_BARS
 from rrr_assets.lake.planning import first_days
@@ -360,6 +360,26 @@ def holds(*, released: bool = False, database: Database | None = None) -> pa.Tab
         return _copy(connection, "read_holds", HOLDS, {"with_ended": released})
 
 
+def alerts(*, resolved: bool = False, database: Database | None = None) -> pa.Table:
+    """The alerts that are open, as contracts.quality.ALERTS has them; with `resolved` those too that are over.
+
+    Raises:
+        ReadRefused: as `bars`.
+    """
+    with _reading(database) as connection:
+        return _copy(connection, "read_alerts", ALERTS, {"with_resolved": resolved})
+
+
+def alert_mutes(*, ended: bool = False, database: Database | None = None) -> pa.Table:
+    """The mutes that hold or will, as contracts.quality.ALERT_MUTES has them; with `ended` those too that are over.
+
+    Raises:
+        ReadRefused: as `bars`.
+    """
+    with _reading(database) as connection:
+        return _copy(connection, "read_alert_mutes", ALERT_MUTES, {"with_ended": ended})
+
+
 def cost_history(start: datetime | None = None, end: datetime | None = None, *, database: Database | None = None) -> pa.Table:
     """The daily cost reports of the days that touch [start, end), as contracts.cost.COST_HISTORY has them.
 
@@ -367,6 +387,35 @@ def cost_history(start: datetime | None = None, end: datetime | None = None, *, 
         ReadRefused, ValueError: as `bars`.
     """
     return _of_window("read_cost_history", COST_HISTORY, None, start, end, database)
+
+
+def findings(
+    instrument: str | None = None,
+    start: datetime | None = None,
+    end: datetime | None = None,
+    *,
+    is_all: bool = False,
+    database: Database | None = None,
+) -> pa.Table:
+    """Rules that the data breaks on days that touch [start, end), or of no day, as contracts.quality.FINDINGS has them.
+
+    Those that are open, or with `is_all` all there ever were.
+
+    Raises:
+        UnknownInstrument, ReadRefused, ValueError: as `bars`.
+    """
+    return _of_window("read_findings", FINDINGS, instrument, start, end, database, is_all=is_all)
+
+
+def anomalies(
+    instrument: str | None = None, start: datetime | None = None, end: datetime | None = None, *, database: Database | None = None
+) -> pa.Table:
+    """What was unlikely in [start, end), as contracts.quality.ANOMALIES has it: worth a look, and no proof of a defect.
+
+    Raises:
+        UnknownInstrument, ReadRefused, ValueError: as `bars`.
+    """
+    return _of_window("read_anomalies", ANOMALIES, instrument, start, end, database)
 
 
 def status(
@@ -411,35 +460,6 @@ def sla(from_day: date, until_day: date, *, database: Database | None = None) ->
         "budget_used": pa.array([budget_used(row[3], objective) for row, objective in zip(rows, objectives, strict=True)], pa.float64()),
     }
     return pa.table(columns)
-
-
-def findings(
-    instrument: str | None = None,
-    start: datetime | None = None,
-    end: datetime | None = None,
-    *,
-    is_all: bool = False,
-    database: Database | None = None,
-) -> pa.Table:
-    """Rules that the data breaks on days that touch [start, end), or of no day, as contracts.quality.FINDINGS has them.
-
-    Those that are open, or with `is_all` all there ever were.
-
-    Raises:
-        UnknownInstrument, ReadRefused, ValueError: as `bars`.
-    """
-    return _of_window("read_findings", FINDINGS, instrument, start, end, database, is_all=is_all)
-
-
-def anomalies(
-    instrument: str | None = None, start: datetime | None = None, end: datetime | None = None, *, database: Database | None = None
-) -> pa.Table:
-    """What was unlikely in [start, end), as contracts.quality.ANOMALIES has it: worth a look, and no proof of a defect.
-
-    Raises:
-        UnknownInstrument, ReadRefused, ValueError: as `bars`.
-    """
-    return _of_window("read_anomalies", ANOMALIES, instrument, start, end, database)
 
 
 def venue_bars(

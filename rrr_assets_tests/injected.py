@@ -32,7 +32,12 @@ INSTRUMENTS: Final = (
 """Ids and quotes, quotes without ids, ids and candles, neither."""
 
 _GAPS: Final = "select stream, instrument, from_time, to_time, first_missing, last_missing from gaps where state in ('open', 'healing')"
-_FINDINGS: Final = "select rule, severity, relation, instrument, from_time, to_time, day from findings where state = 'open'"
+# One file is one finding of what it told twice, with its places; each place is held against the truth.
+_FINDINGS: Final = (
+    "select rule, severity, relation, instrument, coalesce((p.place ->> 'from')::timestamptz, from_time),"
+    " coalesce((p.place ->> 'to')::timestamptz, to_time), day"
+    " from findings left join lateral jsonb_array_elements(detail -> 'places') as p (place) on true where state = 'open'"
+)
 _ANOMALIES: Final = "select rule, relation, instrument, from_time, to_time from anomalies"
 _STORED: Final = "select count(*) from raw_trades where instrument = %s and event_time >= %s and event_time < %s"
 _QUARANTINED: Final = "select instrument, day, count(*) from quarantine where state = 'quarantined' group by 1, 2"

@@ -16,6 +16,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Lock, Thread
 from typing import Any, cast
+from urllib.parse import parse_qsl
 
 from rrr_assets.simulator import WrittenFile, simulate
 
@@ -27,7 +28,7 @@ class Answer:
     """How one request is answered: with a status alone, or with the file, cut after some bytes, or slowly.
 
     `shift` sends the rest of a file from so many bytes too early, and says so; `withheld` leaves away its last bytes, and says that
-    there is more.
+    there is more. `body` takes the place of what was asked for. `is_unmeasured` says no length, and ends where the connection does.
     """
 
     status: int = 200
@@ -37,14 +38,17 @@ class Answer:
     bytes_at_once: int = 1 << 16
     shift: int = 0
     withheld: int = 0
+    body: bytes | None = None
+    is_unmeasured: bool = False
 
 
 @dataclass
 class VenueServer:
     """What is served, and what was asked for.
 
-    `answers` are given to the requests of a path one by one; later requests are answered properly. `ranges` are (path, Range header)
-    of every request. Files have a checksum beside them unless they are in `without_checksum`; `checksums` says another.
+    `answers` are given to the requests of a path one by one; later requests are answered properly. `asks` answers paths by their query,
+    and `asked` are these queries with the headers that came along. `requests` are (path, Range header) of every request. Files have a
+    checksum beside them unless they are in `without_checksum`; `checksums` says another.
     """
 
     files: dict[str, bytes] = field(default_factory=dict)
@@ -52,6 +56,8 @@ class VenueServer:
     checksums: dict[str, list[bytes]] = field(default_factory=dict)
     without_checksum: set[str] = field(default_factory=set)
     requests: list[tuple[str, str | None]] = field(default_factory=list)
+    asks: dict[str, Callable[[dict[str, str]], bytes]] = field(default_factory=dict)
+    asked: list[tuple[dict[str, str], dict[str, str]]] = field(default_factory=list)
     knows_ranges: bool = True
     knows_conditions: bool = True
     tag: Callable[[bytes], str | None] = lambda content: f'"{hashlib.sha256(content).hexdigest()[:16]}"'
@@ -90,11 +96,16 @@ class _Handler(BaseHTTPRequestHandler):
         """Say nothing."""
 
     def do_GET(self) -> None:
-        served, path = self._served, self.path.lstrip("/")
+        served, (path, _, words) = self._served, self.path.lstrip("/").partition("?")
         with served.lock:
             served.requests.append((path, self.headers.get("Range")))
             told = served.answers[path].pop(0) if served.answers[path] else Answer()
             content = served.content(path)
+            if ask := served.asks.get(path):
+                asked = dict(parse_qsl(words))
+                served.asked.append((asked, dict(self.headers)))
+                content = ask(asked)
+            content = content if told.body is None else told.body
         if told.status != 200 or content is None:
             self._send_status(404 if told.status == 200 else told.status, told.headers)
             return
@@ -107,7 +118,10 @@ class _Handler(BaseHTTPRequestHandler):
             start -= told.shift
         end = len(content) - told.withheld
         self.send_response(200 if start is None else 206)
-        self.send_header("Content-Length", str(end - (start or 0)))
+        if told.is_unmeasured:
+            self.close_connection = True
+        else:
+            self.send_header("Content-Length", str(end - (start or 0)))
         if start is not None:
             self.send_header("Content-Range", f"bytes {start}-{end - 1}/{len(content)}")
         if tag is not None:

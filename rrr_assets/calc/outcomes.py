@@ -34,6 +34,15 @@ class DayDropped(PermanentFailure):
         self.is_deleted = is_deleted
 
 
+class RelationGone(PermanentFailure):
+    """A table or a column that the platform needs is not in the database: somebody dropped it, or it was never made."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(
+            f"{what}: somebody dropped it, or it was never made. `rrr migrate` makes what is new; what was dropped is in a backup"
+        )
+
+
 class NoSpaceLeft(PermanentFailure):
     """A disk is too full to go on; nothing was half written."""
 

@@ -13,10 +13,10 @@ A file names what differs from the defaults, nothing else:
 
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, Self
 
 import yaml  # type: ignore[import-untyped]  # PyYAML publishes no types of its own
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from rrr_assets.calc.outcomes import PermanentFailure
 
@@ -57,23 +57,36 @@ class Sla(_Part):
 
 
 class HealingSource(_Part):
-    """Where missing data can be had. `kind` says how it is asked, `url` is an address or a folder."""
+    """Where missing data can be had. `kind` says how it is asked."""
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9-]+$")]
     kind: Literal["binance-vision", "binance-rest", "mirror"]
-    url: str
-    format: str | None = None
+    url: str | None = Field(None, description="An address; of a mirror, its folder. The venue's own where it is not given.")
+    format: str | None = Field(None, description="Of a mirror's files, where they are not Binance's daily files.")
     instruments: tuple[str, ...] = Field(("*",), description="What it is asked for: VENUE:SYMBOL, VENUE:* or *.")
+
+    @model_validator(mode="after")
+    def _mirror_has_a_folder(self) -> Self:
+        if self.kind == "mirror" and not self.url:
+            raise ValueError("a mirror needs its folder as url")
+        return self
 
 
 class Healing(_Part):
-    """How gaps are healed."""
+    """How gaps are healed: the sources are asked in their order, the next one where one does not have it."""
 
     is_on: bool = True
     sources: tuple[HealingSource, ...] = ()
     first_wait_seconds: Seconds = 60
     longest_wait_seconds: Seconds = 86_400
     most_gaps_a_run: Annotated[int, Field(ge=1, le=10_000)] = 50
+
+    @model_validator(mode="after")
+    def _names_differ(self) -> Self:
+        names = [source.name for source in self.sources]
+        if len(set(names)) < len(names):
+            raise ValueError("two sources have the same name")
+        return self
 
 
 class Channel(_Part):
@@ -89,8 +102,22 @@ class Channel(_Part):
     channel: str | None = None
     host: str | None = None
     port: Annotated[int, Field(ge=1, le=65_535)] | None = None
+    user: str | None = Field(
+        None, description="Who logs in to the mail server with the secret of `token_variable`; the sender where not given."
+    )
     sender: str | None = None
     recipients: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _has_what_its_kind_needs(self) -> Self:
+        needed = {
+            "slack": (("token_variable", self.token_variable), ("channel", self.channel)),
+            "webhook": (("url or url_variable", self.url or self.url_variable),),
+            "email": (("host", self.host), ("sender", self.sender), ("recipients", self.recipients)),
+        }[self.kind]
+        if missing := [name for name, given in needed if not given]:
+            raise ValueError(f"channel {self.name} of kind {self.kind} needs {' and '.join(missing)}")
+        return self
 
 
 class QuietHours(_Part):
@@ -107,6 +134,22 @@ class Alerting(_Part):
     quiet_hours: QuietHours | None = None
     severities: dict[str, Literal["page", "warn", "off"]] = Field(default_factory=dict, description="By rule, where it is not the default.")
     worse_factor: Ratio = Field(2, description="How much worse it must get to be told again.")
+    settle_seconds: Annotated[int, Field(ge=0, le=86_400)] = Field(
+        120, description="How long something must be over before that is told; longer for what comes back again and again."
+    )
+
+    @field_validator("severities", mode="before")
+    @classmethod
+    def _off_is_a_word(cls, given: Any) -> Any:
+        # YAML reads off without quotes as false.
+        return {rule: "off" if told is False else told for rule, told in given.items()} if isinstance(given, dict) else given
+
+    @model_validator(mode="after")
+    def _channels_have_names_of_their_own(self) -> Self:
+        names = [channel.name for channel in self.channels]
+        if len(set(names)) != len(names):
+            raise ValueError("two channels have one name")
+        return self
 
 
 class QualitySettings(_Part):

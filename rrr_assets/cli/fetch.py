@@ -25,7 +25,6 @@ from rrr_assets.cli.ingest import TakenIn, Wanted, ready_database, take_in
 if TYPE_CHECKING:
     from rrr_assets.sources.binance_vision import ArchiveFile, Period
     from rrr_assets.sources.download import Downloader, Progress
-    from rrr_assets.warehouse.books import Connection
     from rrr_assets.warehouse.connect import Database
 
 _BATCH_FILES: Final = 64
@@ -48,8 +47,6 @@ class Kind(StrEnum):
     KLINES = "klines"
     AGGTRADES = "aggtrades"
 
-
-_FORMATS: Final = {kind: f"binance-vision-{kind}" for kind in Kind}
 
 BaseUrl = Annotated[
     str | None,
@@ -187,10 +184,11 @@ def _periods(text: str) -> "Iterator[Period]":
 
 def _archive_files(instrument: str, kinds: "Sequence[Kind]", periods: "Sequence[Period]", interval: str) -> "list[ArchiveFile]":
     from rrr_assets.sources.binance_vision import archive_file
+    from rrr_assets.ticks import fetching
     from rrr_assets.venues.registry import FORMATS
 
     for kind in kinds:
-        if _FORMATS[kind] not in FORMATS:
+        if fetching.FORMATS[kind.value] not in FORMATS:
             raise typer.BadParameter(f"no format reads {kind.value} yet; `rrr formats` lists what is read")
     try:
         return [archive_file(instrument, kind.value, period, interval) for period in periods for kind in dict.fromkeys(kinds)]
@@ -310,85 +308,26 @@ def _bring_in(
     check: bool,
     show: bool,
 ) -> None:
-    from rrr_assets.sources.binance_vision import address
-    from rrr_assets.sources.download import DownloadFailed, claim, receipt, write_receipt
-    from rrr_assets.warehouse.connect import Role
+    from rrr_assets.ticks.fetching import FORMATS, bringing
     from rrr_assets.warehouse.home import Home
 
-    folder = Home.current().landing / "fetched" / Archive.BINANCE_VISION
-    fresh: dict[Path, ArchiveFile] = {}
-    waiting: set[tuple[date, str]] = set()
-    # A file is held from before it is looked for until it was taken in: another command then finds it here.
-    with ExitStack() as held:
-        with database.connect(Role.WRITER, autocommit=True) as connection, _progress(show) as progress:
-            for file in files:
-                target, url = folder / file.path, address(base_url, file)
-                try:
-                    held.enter_context(claim(target))
-                    landed = None if check else _landed(connection, file, receipt(target))
-                    if landed is None and (published := downloader.published_sha256(url)):
-                        if landed := _landed(connection, file, published):
-                            write_receipt(target, published)
-                        elif published != receipt(target):
-                            target.unlink(missing_ok=True)
-                    if landed is None:
-                        done = downloader.fetch(url, target, progress(file.name), published=published)
-                except DownloadFailed as error:
-                    brought.failures.append(str(error))
-                    continue
-                if landed is None:
-                    fresh[target] = file
-                    (brought.downloaded if done.bytes_read else brought.already_here).append(file.name)
-                    brought.bytes_downloaded += done.bytes_read
-                    brought.without_checksum += [] if done.is_checked else [file.name]
-                else:
-                    brought.already_here.append(file.name)
-                    brought.failures += landed.refused
-                    waiting.update((day, landed.stream) for day in landed.waiting)
-        if fresh:
-            part = take_in([Wanted(target, _FORMATS[Kind(file.kind)], file.instrument) for target, file in fresh.items()], show=show)
-            brought.add(part)
-        if waiting:
-            # Days that came along with those just taken in are found to be done.
-            brought.run(sorted({day for day, _ in waiting}), {stream for _, stream in waiting})
-        _clear(database, fresh)
-
-
-@dataclass(frozen=True, slots=True)
-class _Landed:
-    """What became of a file that was accepted: its stream, its days that wait, and why it was refused for others."""
-
-    stream: str
-    waiting: tuple[date, ...]
-    refused: tuple[str, ...]
-
-
-def _landed(connection: "Connection", file: "ArchiveFile", sha256: str | None) -> _Landed | None:
-    """What became of the file of this sum; None where it never landed."""
-    from rrr_assets.warehouse.sqlfiles import query
-
-    asked = {"sha256": sha256 or "", "format": _FORMATS[Kind(file.kind)], "instrument": file.instrument}
-    days = connection.execute(query("landing_find"), asked).fetchall()
-    if not days:
-        return None
-    return _Landed(
-        stream=days[0][0],
-        waiting=tuple(day for _, day, is_pending, _ in days if is_pending),
-        refused=tuple(refused for *_, refused in days if refused),
-    )
-
-
-def _clear(database: "Database", files: "dict[Path, ArchiveFile]") -> None:
-    """Remove downloads of which the landing zone has its own copy, and what was refused though no checksum speaks for it."""
-    from rrr_assets.sources.download import receipt
-    from rrr_assets.warehouse.connect import Role
-
-    with database.connect(Role.WRITER, autocommit=True) as connection:
-        for target, file in files.items():
-            checksum = target.with_name(f"{target.name}.CHECKSUM")
-            if _landed(connection, file, receipt(target)) or not checksum.is_file():
-                target.unlink()
-                checksum.unlink(missing_ok=True)
+    with ExitStack() as shown:
+        progress = shown.enter_context(_progress(show))
+        with bringing(Home.current(), database, downloader, files, base_url, progress, check=check) as came:
+            shown.close()
+            brought.failures += [str(failure) for failure in came.failed.values()]
+            brought.downloaded += came.downloaded
+            brought.bytes_downloaded += came.bytes_downloaded
+            brought.already_here += came.already_here
+            brought.without_checksum += came.without_checksum
+            brought.failures += [refused for landed in came.landed.values() for refused in landed.refused]
+            waiting = {(day, landed.stream) for landed in came.landed.values() for day in landed.waiting}
+            if came.fresh:
+                wanted = [Wanted(target, FORMATS[file.kind], file.instrument) for file, target in came.fresh.items()]
+                brought.add(take_in(wanted, show=show))
+            if waiting:
+                # Days that came along with those just taken in are found to be done.
+                brought.run(sorted({day for day, _ in waiting}), {stream for _, stream in waiting})
 
 
 @contextmanager

@@ -23,7 +23,7 @@ class GapState(StrEnum):
 
 
 _NAMES: Final = {"gap_id": "id", "from_time": "start", "to_time": "end"}
-_HIDDEN: Final = (
+HIDDEN: Final = (
     "changed_at", "next_attempt_at", "last_reason", "healed_at", "accepted_at", "accepted_by", "accepted_reason", "evidence", "first_seen",
 )  # fmt: skip
 
@@ -63,7 +63,7 @@ def gaps(
         raise typer.BadParameter("--end lies before --start")
     unhealed = [each for each in GapState if each is not GapState.HEALED]
     states = None if is_all and not state else [each.value for each in state or unhealed]
-    emit(_named(read.gaps(instrument, start, end, states=states)), chosen, as_json=as_json, out=out, hidden=_HIDDEN)
+    emit(as_listed(read.gaps(instrument, start, end, states=states)), chosen, as_json=as_json, out=out, hidden=HIDDEN)
 
 
 @gaps_app.command(name="show")
@@ -73,7 +73,7 @@ def show_gap(gap_id: GapId, as_json: JsonFlag = False) -> None:
     from rrr_assets.cli.failures import CommandFailed
     from rrr_assets.cli.output import emit, json_chunks
 
-    found, tried = _named(read.gaps(states=None, gap_id=gap_id)), read.gap_attempts(gap_id)
+    found, tried = as_listed(read.gaps(states=None, gap_id=gap_id)), read.gap_attempts(gap_id)
     if not len(found):
         raise CommandFailed(f"there is no gap {gap_id}. `rrr gaps --all` shows what there is")
     [gap] = json.loads(b"".join(json_chunks(found)))
@@ -123,6 +123,6 @@ def _decide(gap_id: int, reason: str | None, by: str | None, *, as_json: bool) -
     sys.stdout.write(json.dumps(told) + "\n" if as_json else f"{sentence}\n")
 
 
-def _named(found: "pa.Table") -> "pa.Table":
+def as_listed(found: "pa.Table") -> "pa.Table":
     """As the command line calls its columns."""
     return found.rename_columns([_NAMES.get(name, name) for name in found.column_names])

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from rrr_assets.cli.arguments import FormatOption, JsonFlag, MaybeEnd, MaybeStart, OnlyInstrument, Out
+from rrr_assets.cli.gaps import HIDDEN, as_listed
 from rrr_assets.cli.quality import quality_app
 
 if TYPE_CHECKING:
@@ -55,14 +56,16 @@ def check(start: MaybeStart = None, end: MaybeEnd = None, instrument: OnlyInstru
     report = checks_run.run_parts(database, checks_run.Look(days), quality_settings())
     findings = read.findings(instrument, since, until, database=database)
     anomalies = read.anomalies(instrument, since, until, database=database)
+    gaps = as_listed(read.gaps(instrument, since, until, states=("open", "healing"), database=database))
     if as_json:
         errors = [f"{name}: {why}" for name, why in sorted(report.errors.items())]
         out = sys.stdout
         out.write('{"findings":' + _text(json_chunks(findings)) + ',"anomalies":' + _text(json_chunks(anomalies)))
+        out.write(',"gaps":' + _text(json_chunks(gaps)))
         out.write(f',"errors":{json.dumps(errors)}}}\n')
     else:
-        for title, found in (("Findings", findings), ("Anomalies", anomalies)):
-            emit(found, None, title=title, hidden=_HIDDEN)
+        for title, found in (("Gaps", gaps), ("Findings", findings), ("Anomalies", anomalies)):
+            emit(found, None, title=title, hidden=(*_HIDDEN, *HIDDEN))
         note(f"{len(days)} days, {len(report.rules)} rules, {sum(report.seconds.values()):.1f} s")
     if report.errors:
         raise CommandFailed("; ".join(f"the check '{name}' broke down: {why}" for name, why in sorted(report.errors.items())))

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from dagster import DagsterInstance, EventLogEntry
 
     from rrr_assets.contracts.archive import ArchivedGroup
+    from rrr_assets.ticks.asking import Missing
 
 _QUIET: Final = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
@@ -84,6 +85,19 @@ def refresh(instance: "DagsterInstance", days: Sequence[date], progress: Progres
         yield _run(instance, chosen, progress, REFRESHED, run_config=changed_only(REFRESHED))
 
 
+def heal(instance: "DagsterInstance", gaps: "Sequence[Missing]", progress: Progress = unseen) -> Iterator[RunTold]:
+    """Heal gaps, also those that rest after a failure, in one run per contiguous range of their days, telling each as it ends."""
+    from rrr_assets.resources.partitions import days_between
+    from rrr_assets.ticks.healing_assets import GAP_HEALING, HEALING_JOB, by_range, healing_assets, healing_config
+
+    for first, last, mine in by_range(gaps):
+        assets = healing_assets(mine)
+        yield _run(
+            instance, tuple(days_between(first, last)), progress, assets, job_name=HEALING_JOB.name,
+            run_config=healing_config(mine, at_once=True), unchecked=(GAP_HEALING,),
+        )  # fmt: skip
+
+
 def archive(
     instance: "DagsterInstance", groups: "Sequence[ArchivedGroup]", days: Sequence[date], progress: Progress = unseen
 ) -> Iterator[RunTold]:
@@ -97,7 +111,7 @@ def archive(
 
 def _run(
     instance: "DagsterInstance", days: tuple[date, ...], progress: Progress, assets: Sequence[str], *, job_name: str = "venues_to_bars",
-    run_config: Mapping[str, Any] | None = None,
+    run_config: Mapping[str, Any] | None = None, unchecked: Sequence[str] = (),
 ) -> RunTold:  # fmt: skip
     from dagster import AssetKey
     from dagster._core.utils import make_new_run_id
@@ -113,7 +127,8 @@ def _run(
     with hold_lock(lock):
         instance.add_event_listener(run_id, _listener(told, progress))
         job = defs.resolve_job_def(job_name).get_subset(
-            asset_selection=frozenset(AssetKey(name) for name in assets), asset_check_selection=frozenset(checks_of(assets))
+            asset_selection=frozenset(AssetKey(name) for name in assets),
+            asset_check_selection=frozenset(checks_of(name for name in assets if name not in unchecked)),
         )
         result = job.execute_in_process(
             instance=instance,

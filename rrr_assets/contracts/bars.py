@@ -4,8 +4,8 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import Final
 
-from rrr_assets.contracts.base import BARS_RETENTION, Column, Table, Type
-from rrr_assets.contracts.ticks import INSTRUMENT
+from rrr_assets.contracts.base import AT_LEAST_ONE, BARS_RETENTION, NOT_NEGATIVE, POSITIVE, Column, Table, Type
+from rrr_assets.contracts.ticks import BOUNDS, INSTRUMENT, NEXT_DAY
 
 INTERVALS: Final = {"1m": timedelta(minutes=1), "5m": timedelta(minutes=5), "1h": timedelta(hours=1), "1d": timedelta(days=1)}
 """Each interval's bars are made from those of the one before it, the first from trades."""
@@ -22,22 +22,31 @@ class Engine(StrEnum):
 _COLUMNS: Final = (
     INSTRUMENT,
     Column("bar_start", Type.TIME, "Start of the bar, inclusive; its end is excluded.", unit="UTC"),
-    Column("open", Type.PRICE, "Price of the first trade by (event_time, sequence).", unit="quote asset"),
-    Column("high", Type.PRICE, "Highest price.", unit="quote asset"),
-    Column("low", Type.PRICE, "Lowest price.", unit="quote asset"),
-    Column("close", Type.PRICE, "Price of the last trade by (event_time, sequence).", unit="quote asset"),
-    Column("volume", Type.VOLUME, "Exact sum of sizes.", unit="base asset or contracts"),
-    Column("quote_volume", Type.NOTIONAL, "Exact sum of price * size.", unit="quote asset"),
+    Column("open", Type.PRICE, "Price of the first trade by (event_time, sequence).", unit="quote asset", range=POSITIVE),
+    Column("high", Type.PRICE, "Highest price.", unit="quote asset", range=POSITIVE),
+    Column("low", Type.PRICE, "Lowest price.", unit="quote asset", range=POSITIVE),
+    Column("close", Type.PRICE, "Price of the last trade by (event_time, sequence).", unit="quote asset", range=POSITIVE),
+    Column("volume", Type.VOLUME, "Exact sum of sizes.", unit="base asset or contracts", range=NOT_NEGATIVE),
+    Column("quote_volume", Type.NOTIONAL, "Exact sum of price * size.", unit="quote asset", range=NOT_NEGATIVE),
     Column(
         "vwap",
         Type.PRICE,
         "quote_volume / volume to 12 decimals, half away from zero; null when volume is 0.",
         nullable=True,
         unit="quote asset",
+        range=POSITIVE,
     ),
-    Column("trade_count", Type.BIGINT, "Number of trades.", unit="trades"),
-    Column("taker_buy_volume", Type.VOLUME, "Exact sum of sizes bought by the aggressor.", unit="base asset or contracts"),
-    Column("taker_buy_quote_volume", Type.NOTIONAL, "Exact sum of price * size bought by the aggressor.", unit="quote asset"),
+    Column("trade_count", Type.BIGINT, "Number of trades.", unit="trades", range=AT_LEAST_ONE),
+    Column(
+        "taker_buy_volume", Type.VOLUME, "Exact sum of sizes bought by the aggressor.", unit="base asset or contracts", range=NOT_NEGATIVE
+    ),
+    Column(
+        "taker_buy_quote_volume",
+        Type.NOTIONAL,
+        "Exact sum of price * size bought by the aggressor.",
+        unit="quote asset",
+        range=NOT_NEGATIVE,
+    ),
     Column("first_sequence", Type.BIGINT, "Sequence of the trade that gave open."),
     Column("last_sequence", Type.BIGINT, "Sequence of the trade that gave close."),
     Column("is_complete", Type.BOOLEAN, "The tape spans the whole bar and nothing inside is missing that is not accepted."),
@@ -56,6 +65,8 @@ def _bars(interval: str, source: str) -> Table:
         owner="team:market-data",
         retention=BARS_RETENTION,
         time_column="bar_start",
+        ordered=BOUNDS,
+        promise=NEXT_DAY,
     )
 
 
@@ -79,4 +90,5 @@ BAR_REVISIONS: Final = Table(
     owner="team:market-data",
     retention=BARS_RETENTION,
     time_column="bar_start",
+    ordered=(*BOUNDS, ("known_at", "believed_until")),
 )

@@ -46,8 +46,34 @@ class Type(Enum):
 
 
 @dataclass(frozen=True, slots=True)
+class Range:
+    """Between which values a number lies; both ends belong to it, but for `minimum` where `is_above` says otherwise."""
+
+    minimum: int | None = None
+    maximum: int | None = None
+    is_above: bool = False
+
+    @property
+    def told(self) -> str:
+        """The range in signs, to stand after a column's name: '> 0', '>= 1', 'from -1 to 1'."""
+        if self.minimum is not None and self.maximum is not None:
+            return f"from {self.minimum} to {self.maximum}"
+        if self.minimum is None:
+            return f"<= {self.maximum}"
+        return f"{'>' if self.is_above else '>='} {self.minimum}"
+
+
+POSITIVE: Final = Range(0, is_above=True)
+NOT_NEGATIVE: Final = Range(0)
+AT_LEAST_ONE: Final = Range(1)
+SHARE: Final = Range(0, 1)
+
+
+@dataclass(frozen=True, slots=True)
 class Column:
-    """One column. `unit` is of the value ('quote asset', 'base asset or contracts', 'UTC'); `accepted` closes its values."""
+    """One column. `unit` is of the value ('quote asset', 'base asset or contracts', 'UTC'); `accepted` closes its values, and
+    `range` bounds them.
+    """
 
     name: str
     type: Type
@@ -55,6 +81,7 @@ class Column:
     nullable: bool = False
     unit: str | None = None
     accepted: tuple[str, ...] | None = None
+    range: Range | None = None
 
     @property
     def comment(self) -> str:
@@ -81,8 +108,23 @@ ORDERS_RETENTION: Final = Retention(hot_days=365, warm_days=3 * 365, cold_days=7
 
 
 @dataclass(frozen=True, slots=True)
+class Promise:
+    """By when a UTC day of a table is whole, and of how many days in a thousand that is held.
+
+    It is what holds where the settings of quality say nothing of an instrument (calc/quality_config).
+    """
+
+    whole_after_hours: int
+    days_in_1000: int = 999
+
+
+@dataclass(frozen=True, slots=True)
 class Table:
-    """One table: what it means, its columns in order, its primary key, who answers for it and how long it is kept."""
+    """One table: what it means, its columns in order, its primary key, who answers for it and how long it is kept.
+
+    `identity` is what may be there once where that is less than the key. `ordered` are pairs of columns of which the first is never
+    above the second; `in_order` are two columns of which the second never steps back along the first, within the rest of the identity.
+    """
 
     name: str
     description: str
@@ -91,6 +133,10 @@ class Table:
     owner: str
     retention: Retention = FOR_EVER
     time_column: str | None = None
+    identity: tuple[str, ...] | None = None
+    ordered: tuple[tuple[str, str], ...] = ()
+    in_order: tuple[str, str] | None = None
+    promise: Promise | None = None
 
     def column(self, name: str) -> Column:
         """The column of that name.

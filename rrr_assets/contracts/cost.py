@@ -5,7 +5,7 @@ Belongs here: that one table. Does not: prices (calc/prices), what anything cost
 
 from typing import Final
 
-from rrr_assets.contracts.base import Column, Table, Type
+from rrr_assets.contracts.base import NOT_NEGATIVE, Column, Table, Type
 
 COST_TIERS: Final = ("hot", "warm", "cold", "copy", "superseded", "metadata", "other")
 """The tiers of retention, and what else there is in the archive and beside the tables."""
@@ -23,9 +23,9 @@ COST_HISTORY: Final = Table(
             "no rows of today.",
             accepted=COST_TIERS,
         ),
-        Column("row_count", Type.BIGINT, "Rows; null where nobody counts.", nullable=True, unit="rows"),
-        Column("size_bytes", Type.BIGINT, "Bytes, indexes included.", unit="bytes"),
-        Column("monthly_usd", Type.PRICE, "What it cost, rounded to 12 decimals.", unit="USD a month"),
+        Column("row_count", Type.BIGINT, "Rows; null where nobody counts.", nullable=True, unit="rows", range=NOT_NEGATIVE),
+        Column("size_bytes", Type.BIGINT, "Bytes, indexes included.", unit="bytes", range=NOT_NEGATIVE),
+        Column("monthly_usd", Type.PRICE, "What it cost, rounded to 12 decimals.", unit="USD a month", range=NOT_NEGATIVE),
         Column("offer", Type.TEXT, "By whose prices."),
         Column("prices_as_of", Type.DATE, "Of when the prices are.", unit="UTC day"),
         Column("measured_at", Type.TIME, "When it was measured.", unit="UTC"),

@@ -7,7 +7,7 @@ A row's knowledge is one stamp, `known_at`; a table that keeps the current state
 
 from typing import Final
 
-from rrr_assets.contracts.base import ORDERS_RETENTION, SENTIMENT_RETENTION, Column, Table, Type
+from rrr_assets.contracts.base import NOT_NEGATIVE, ORDERS_RETENTION, POSITIVE, SENTIMENT_RETENTION, SHARE, Column, Range, Table, Type
 from rrr_assets.contracts.ticks import INSTRUMENT, SIDES
 
 SENTIMENT_SOURCES: Final = ("perplexity", "twitter", "reddit")
@@ -29,8 +29,16 @@ MARKET_SENTIMENT: Final = Table(
         Column("event_time", Type.TIME, "When it was said, or when the source summed it up.", unit="UTC"),
         Column("source", Type.TEXT, "Where it comes from.", accepted=SENTIMENT_SOURCES),
         Column("sentiment_label", Type.TEXT, "The score in a word; null where the source gives none.", nullable=True),
-        Column("sentiment_score", Type.NUMBER, "From -1, against, to 1, in favour; null where the source gives none.", nullable=True),
-        Column("confidence", Type.NUMBER, "Confidence in the score, from 0 to 1; null where the source gives none.", nullable=True),
+        Column(
+            "sentiment_score",
+            Type.NUMBER,
+            "From -1, against, to 1, in favour; null where the source gives none.",
+            nullable=True,
+            range=Range(-1, 1),
+        ),
+        Column(
+            "confidence", Type.NUMBER, "Confidence in the score, from 0 to 1; null where the source gives none.", nullable=True, range=SHARE
+        ),
         Column("text", Type.TEXT, "What was scored; null where it was not kept.", nullable=True),
         _METADATA,
         _KNOWN_AT,
@@ -50,11 +58,11 @@ ORDERS: Final = Table(
         Column("event_time", Type.TIME, "When the order was submitted.", unit="UTC"),
         Column("side", Type.TEXT, "Whether the desk buys or sells.", accepted=SIDES),
         Column("order_type", Type.TEXT, "How it is to be executed.", accepted=ORDER_TYPES),
-        Column("quantity", Type.SIZE, "Quantity ordered.", unit="base asset or contracts"),
+        Column("quantity", Type.SIZE, "Quantity ordered.", unit="base asset or contracts", range=POSITIVE),
         Column("price", Type.PRICE, "Limit price; null for an order without one.", nullable=True, unit="quote asset"),
         Column("stop_price", Type.PRICE, "Price that triggers it; null for an order without one.", nullable=True, unit="quote asset"),
         Column("status", Type.TEXT, "How far it has come.", accepted=ORDER_STATUSES),
-        Column("filled_quantity", Type.SIZE, "Quantity executed so far.", unit="base asset or contracts"),
+        Column("filled_quantity", Type.SIZE, "Quantity executed so far.", unit="base asset or contracts", range=NOT_NEGATIVE),
         Column(
             "average_fill_price",
             Type.PRICE,
@@ -138,7 +146,7 @@ TRADING_SIGNALS: Final = Table(
         Column("event_time", Type.TIME, "When the signal was raised.", unit="UTC"),
         Column("signal_type", Type.TEXT, "What raised it: the strategy or the indicator."),
         Column("signal", Type.TEXT, "What it says to do.", accepted=SIGNALS),
-        Column("confidence", Type.NUMBER, "Confidence in it, from 0 to 1; null where none was given.", nullable=True),
+        Column("confidence", Type.NUMBER, "Confidence in it, from 0 to 1; null where none was given.", nullable=True, range=SHARE),
         Column("price_target", Type.PRICE, "Price to take profit at; null where none was given.", nullable=True, unit="quote asset"),
         Column("stop_loss", Type.PRICE, "Price to give up at; null where none was given.", nullable=True, unit="quote asset"),
         _METADATA,
@@ -222,9 +230,11 @@ API_USAGE: Final = Table(
         Column("event_time", Type.TIME, "When it was called.", unit="UTC"),
         Column("api_name", Type.TEXT, "Whose interface."),
         Column("endpoint", Type.TEXT, "Which part of it; null where not said.", nullable=True),
-        Column("request_count", Type.BIGINT, "Calls that this row stands for.", unit="calls"),
-        Column("response_time_ms", Type.NUMBER, "How long the answer took; null where none came.", nullable=True, unit="ms"),
-        Column("status_code", Type.SMALLINT, "The answer's HTTP status; null where none came.", nullable=True),
+        Column("request_count", Type.BIGINT, "Calls that this row stands for.", unit="calls", range=NOT_NEGATIVE),
+        Column(
+            "response_time_ms", Type.NUMBER, "How long the answer took; null where none came.", nullable=True, unit="ms", range=NOT_NEGATIVE
+        ),
+        Column("status_code", Type.SMALLINT, "The answer's HTTP status; null where none came.", nullable=True, range=Range(100, 599)),
         Column("error_message", Type.TEXT, "What went wrong; null where nothing did.", nullable=True),
         _KNOWN_AT,
     ),

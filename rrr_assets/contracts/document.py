@@ -58,6 +58,8 @@ def _table(table: Table) -> Iterator[str]:
     yield f"### {table.name}\n"
     yield f"{table.description}\n"
     yield f"Key: {_code(table.key)}. Owner: {table.owner}. Retention: {_retention(table.retention)}.\n"
+    if held := _held(table):
+        yield f"{held}\n"
     yield "| column | type | read as | null | unit | meaning |"
     yield "|---|---|---|---|---|---|"
     for column in table.columns:
@@ -69,8 +71,25 @@ def _column(column: Column) -> str:
     meaning = column.description
     if column.accepted is not None:
         meaning += f" One of {_code(column.accepted)}."
+    if column.range is not None:
+        meaning += f" It is {column.range.told}."
     cells = (f"`{column.name}`", column.type.sql, f"`{column.type.arrow}`", "yes" if column.nullable else "", column.unit or "", meaning)
     return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
+
+
+def _held(table: Table) -> str:
+    """What holds of whole rows, and what is promised of days."""
+    told = []
+    if table.identity:
+        told.append(f"There once, whatever its time: {_code(table.identity)}.")
+    if table.ordered:
+        told.append(f"In every row {', '.join(f'`{low}` <= `{high}`' for low, high in table.ordered)}.")
+    if table.in_order:
+        told.append(f"`{table.in_order[1]}` does not step back along `{table.in_order[0]}`, or a check warns.")
+    if table.promise:
+        hours, days = table.promise.whole_after_hours, table.promise.days_in_1000
+        told.append(f"Promised, where the settings say nothing else: whole {hours} hours after the day's end, {days} days of 1000.")
+    return " ".join(told)
 
 
 def _retention(retention: Retention) -> str:

@@ -7,8 +7,8 @@ Belongs here: the kinds, the three bar tables with the same columns, the table o
 from typing import Final
 
 from rrr_assets.contracts.bars import BARS
-from rrr_assets.contracts.base import BARS_RETENTION, Column, Table, Type
-from rrr_assets.contracts.ticks import INSTRUMENT
+from rrr_assets.contracts.base import BARS_RETENTION, NOT_NEGATIVE, POSITIVE, Column, Table, Type
+from rrr_assets.contracts.ticks import BOUNDS, INSTRUMENT, NEXT_DAY
 
 KINDS: Final = {
     "tick": "trades",
@@ -51,10 +51,11 @@ def _bars(kind: str) -> Table:
                 "bar_index",
                 Type.BIGINT,
                 "Whole thresholds that were traded that day before its first trade, from 0; a trade that spans several leaves some out.",
+                range=NOT_NEGATIVE,
             ),
             Column("bar_start", Type.TIME, "event_time of its first trade by (event_time, sequence).", unit="UTC"),
             Column("bar_end", Type.TIME, "event_time of its last trade, which belongs to it.", unit="UTC"),
-            Column("threshold", Type.NOTIONAL, "What the rule cuts at.", unit=KINDS[kind]),
+            Column("threshold", Type.NOTIONAL, "What the rule cuts at.", unit=KINDS[kind], range=POSITIVE),
             *(BARS["1m"].column(name) for name in _TRADES_SUMMED_UP),
             Column("is_full", Type.BOOLEAN, "Its last trade reached the threshold; only a day's last bar can be short."),
             Column(
@@ -68,6 +69,8 @@ def _bars(kind: str) -> Table:
         owner="team:market-data",
         retention=BARS_RETENTION,
         time_column="bar_start",
+        ordered=(*BOUNDS, ("bar_start", "bar_end")),
+        promise=NEXT_DAY,
     )
 
 
@@ -87,10 +90,11 @@ BAR_RULES: Final = Table(
         Column("scope", Type.TEXT, "Whose bars: * for every instrument, venue:* for a venue's, or an instrument's name."),
         Column("rule", Type.TEXT, "Its name, kind and threshold in one, as in dollar-1000000."),
         Column("kind", Type.TEXT, "What is counted.", accepted=tuple(KINDS)),
-        Column("threshold", Type.NOTIONAL, "What a bar is cut at: trades, quantity or quote volume, as the kind says."),
+        Column("threshold", Type.NOTIONAL, "What a bar is cut at: trades, quantity or quote volume, as the kind says.", range=POSITIVE),
         Column("declared_at", Type.TIME, "When it was declared; it holds for every day, also those before.", unit="UTC"),
         Column("withdrawn_at", Type.TIME, "When it was withdrawn; null while it holds.", nullable=True, unit="UTC"),
     ),
     key=("scope", "rule", "declared_at"),
     owner="team:market-data",
+    ordered=(("declared_at", "withdrawn_at"),),
 )

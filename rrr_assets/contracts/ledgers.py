@@ -2,7 +2,8 @@
 
 from typing import Final
 
-from rrr_assets.contracts.base import Column, Table, Type
+from rrr_assets.calc.numbers import PRICE_SCALE, SIZE_SCALE
+from rrr_assets.contracts.base import AT_LEAST_ONE, NOT_NEGATIVE, Column, Range, Table, Type
 from rrr_assets.contracts.retention import HOLDS, PARTITION_TIERS, RETENTION_LOG
 from rrr_assets.contracts.ticks import INSTRUMENT
 
@@ -32,8 +33,20 @@ INSTRUMENTS: Final = Table(
             "Spot, linear (settled in the quote asset) or inverse (size is in contracts).",
             accepted=CONTRACT_TYPES,
         ),
-        Column("price_scale", Type.SMALLINT, "Decimals a price may have; one with more is quarantined.", unit="decimals"),
-        Column("size_scale", Type.SMALLINT, "Decimals a size may have; one with more is quarantined.", unit="decimals"),
+        Column(
+            "price_scale",
+            Type.SMALLINT,
+            "Decimals a price may have; one with more is quarantined.",
+            unit="decimals",
+            range=Range(0, PRICE_SCALE),
+        ),
+        Column(
+            "size_scale",
+            Type.SMALLINT,
+            "Decimals a size may have; one with more is quarantined.",
+            unit="decimals",
+            range=Range(0, SIZE_SCALE),
+        ),
         Column(
             "bars_stream",
             Type.TEXT,
@@ -45,6 +58,7 @@ INSTRUMENTS: Final = Table(
     ),
     key=("instrument", "valid_from"),
     owner=_OWNER,
+    ordered=(("valid_from", "valid_to"),),
 )
 
 TRADE_CONDITIONS: Final = Table(
@@ -73,7 +87,7 @@ LANDING_FILES: Final = Table(
         Column("format", Type.TEXT, "The source format it was read as."),
         Column("given_instrument", Type.TEXT, "The one instrument that the user or the file's name says; empty where its rows say it."),
         Column("given_day", Type.TEXT, "The day the user named, in ISO form; empty where the file says it itself."),
-        Column("size_bytes", Type.BIGINT, "Of the file as it came.", unit="bytes"),
+        Column("size_bytes", Type.BIGINT, "Of the file as it came.", unit="bytes", range=NOT_NEGATIVE),
         Column("stream", Type.TEXT, "Which table it feeds.", accepted=STREAMS),
         Column("space", Type.TEXT, "Identity space of its rows; null for venue bars and corrections.", nullable=True, accepted=SPACES),
         Column("time_unit", Type.TEXT, "Precision of its times.", accepted=TIME_UNITS),
@@ -84,8 +98,8 @@ LANDING_FILES: Final = Table(
             nullable=True,
             unit="UTC days",
         ),
-        Column("rows_read", Type.BIGINT, "Rows of its stream, good and refused.", unit="rows"),
-        Column("passed_over", Type.BIGINT, "Lines that belong to other streams.", unit="lines"),
+        Column("rows_read", Type.BIGINT, "Rows of its stream, good and refused.", unit="rows", range=NOT_NEGATIVE),
+        Column("passed_over", Type.BIGINT, "Lines that belong to other streams.", unit="lines", range=NOT_NEGATIVE),
         Column(
             "clock_offset_us", Type.BIGINT, "Measured: what to add to the recorder's clock to get the venue's.", nullable=True, unit="us"
         ),
@@ -101,7 +115,7 @@ LANDING_DAYS: Final = Table(
     columns=(
         Column("file_id", Type.BIGINT, "The file."),
         Column("day", Type.DATE, "The day.", unit="UTC day"),
-        Column("rows_read", Type.BIGINT, "Rows of that day, good and refused.", unit="rows"),
+        Column("rows_read", Type.BIGINT, "Rows of that day, good and refused.", unit="rows", range=NOT_NEGATIVE),
         Column("is_pending", Type.BOOLEAN, "Asked for and not yet taken in."),
         Column("requested_at", Type.TIME, "When it was last asked for.", unit="UTC"),
         Column("refused", Type.TEXT, "Why the file as a whole was refused for that day, where it was.", nullable=True),
@@ -122,14 +136,14 @@ INGEST_BATCHES: Final = Table(
         Column("day", Type.DATE, "The day it belongs to.", unit="UTC day"),
         Column("stream", Type.TEXT, "Which table it fed.", accepted=STREAMS),
         Column("time_unit", Type.TEXT, "Precision of its times.", accepted=TIME_UNITS),
-        Column("rows_read", Type.BIGINT, "Rows of that day in the file.", unit="rows"),
-        Column("rows_stored", Type.BIGINT, "Rows that were new.", unit="rows"),
-        Column("rows_revised", Type.BIGINT, "Rows that replaced or ended another one.", unit="rows"),
-        Column("duplicates", Type.BIGINT, "Rows that were known already.", unit="rows"),
-        Column("quarantined", Type.BIGINT, "Rows that were refused.", unit="rows"),
+        Column("rows_read", Type.BIGINT, "Rows of that day in the file.", unit="rows", range=NOT_NEGATIVE),
+        Column("rows_stored", Type.BIGINT, "Rows that were new.", unit="rows", range=NOT_NEGATIVE),
+        Column("rows_revised", Type.BIGINT, "Rows that replaced or ended another one.", unit="rows", range=NOT_NEGATIVE),
+        Column("duplicates", Type.BIGINT, "Rows that were known already.", unit="rows", range=NOT_NEGATIVE),
+        Column("quarantined", Type.BIGINT, "Rows that were refused.", unit="rows", range=NOT_NEGATIVE),
         Column("known_at", Type.TIME, "The one stamp of all its rows.", unit="UTC"),
         Column("run_id", Type.TEXT, "The Dagster run that took it in.", nullable=True),
-        Column("seconds", Type.NUMBER, "How long the day's transaction took up to here.", unit="s"),
+        Column("seconds", Type.NUMBER, "How long the day's transaction took up to here.", unit="s", range=NOT_NEGATIVE),
         Column("undoes_batch_id", Type.BIGINT, "The batch that this one took back; null for every other.", nullable=True),
         Column("reason", Type.TEXT, "Why a batch was taken back, in the words of who did it; null for every other.", nullable=True),
     ),
@@ -148,7 +162,7 @@ COVERAGE: Final = Table(
         Column("stream", Type.TEXT, "trades, agg_trades, quotes, depth, or venue_bars_<interval>."),
         Column("day", Type.DATE, "The day.", unit="UTC day"),
         Column("space", Type.TEXT, "The one identity space of that day's rows; null for venue bars.", nullable=True, accepted=SPACES),
-        Column("row_count", Type.BIGINT, "Rows stored.", unit="rows"),
+        Column("row_count", Type.BIGINT, "Rows stored.", unit="rows", range=NOT_NEGATIVE),
         Column("first_time", Type.TIME, "Earliest event time stored; null when the day is empty.", nullable=True, unit="UTC"),
         Column("last_time", Type.TIME, "Latest event time stored.", nullable=True, unit="UTC"),
         Column("first_sequence", Type.BIGINT, "Lowest sequence stored.", nullable=True),
@@ -162,6 +176,7 @@ COVERAGE: Final = Table(
     ),
     key=("instrument", "stream", "day"),
     owner=_OWNER,
+    ordered=(("first_time", "last_time"), ("first_sequence", "last_sequence")),
 )
 
 QUARANTINE: Final = Table(
@@ -170,7 +185,7 @@ QUARANTINE: Final = Table(
     columns=(
         Column("quarantine_id", Type.BIGINT, "The row's number."),
         Column("file_id", Type.BIGINT, "The file it stood in."),
-        Column("line", Type.BIGINT, "Physical line, or element of a JSON list, from 1."),
+        Column("line", Type.BIGINT, "Physical line, or element of a JSON list, from 1.", range=AT_LEAST_ONE),
         Column("day", Type.DATE, "The day whose transaction brought it here.", unit="UTC day"),
         Column("reason", Type.TEXT, "Why, as a stable word."),
         Column("detail", Type.TEXT, "Why, as a sentence with what was expected and what was there."),
@@ -207,6 +222,7 @@ INVALIDATION_LOG: Final = Table(
     ),
     key=("invalidation_id",),
     owner=_OWNER,
+    ordered=(("from_time", "to_time"),),
 )
 
 INVALIDATION_DAYS: Final = Table(
@@ -269,8 +285,8 @@ ARCHIVE_PROOFS: Final = Table(
         Column("partition_start", Type.DATE, "First day of the partition: the day, or the first of its month.", unit="UTC day"),
         Column("snapshot_id", Type.BIGINT, "The Iceberg snapshot with these files."),
         Column("files", Type.JSON, "The partition's files, with the size and the SHA-256 of each."),
-        Column("row_count", Type.BIGINT, "Rows, in the source and as read back.", unit="rows"),
-        Column("size_bytes", Type.BIGINT, "Of all files.", unit="bytes"),
+        Column("row_count", Type.BIGINT, "Rows, in the source and as read back.", unit="rows", range=NOT_NEGATIVE),
+        Column("size_bytes", Type.BIGINT, "Of all files.", unit="bytes", range=NOT_NEGATIVE),
         Column("content", Type.TEXT, "Hash of the values in the order of the table, whatever wrote them down."),
         Column("sums", Type.JSON, "Exact sums by column, as plain text."),
         Column("bounds", Type.JSON, "Least and greatest value by column, as plain text."),

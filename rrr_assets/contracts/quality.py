@@ -7,7 +7,7 @@ third never does.
 
 from typing import Final
 
-from rrr_assets.contracts.base import Column, Table, Type
+from rrr_assets.contracts.base import NOT_NEGATIVE, SHARE, Column, Range, Table, Type
 from rrr_assets.contracts.ticks import INSTRUMENT
 
 GAP_KINDS: Final = ("ids", "interval", "file")
@@ -50,7 +50,7 @@ GAPS: Final = Table(
         Column("state", Type.TEXT, "Whether it is missing still, being fetched, there by now, or accepted.", accepted=GAP_STATES),
         Column("first_seen", Type.TIME, "When it was found.", unit="UTC"),
         Column("changed_at", Type.TIME, "When this row last changed.", unit="UTC"),
-        Column("attempts", Type.INTEGER, "How often it was tried to fetch it.", unit="attempts"),
+        Column("attempts", Type.INTEGER, "How often it was tried to fetch it.", unit="attempts", range=NOT_NEGATIVE),
         Column("next_attempt_at", Type.TIME, "Not to be tried again before; null: at once.", nullable=True, unit="UTC"),
         Column("last_reason", Type.TEXT, "Why the last attempt did not heal it.", nullable=True),
         Column("healed_at", Type.TIME, "When all of it was there.", nullable=True, unit="UTC"),
@@ -63,6 +63,7 @@ GAPS: Final = Table(
     ),
     key=("gap_id",),
     owner=_OWNER,
+    ordered=(("from_time", "to_time"), ("first_missing", "last_missing")),
 )
 
 GAP_ATTEMPTS: Final = Table(
@@ -97,8 +98,8 @@ FINDINGS: Final = Table(
         Column("day", Type.DATE, "The day it was found on; null where it is of no day.", nullable=True, unit="UTC day"),
         Column("from_time", Type.TIME, "From when, inclusive.", nullable=True, unit="UTC"),
         Column("to_time", Type.TIME, "Until when, exclusive.", nullable=True, unit="UTC"),
-        Column("broken", Type.BIGINT, "How many rows break it.", unit="rows"),
-        Column("examined", Type.BIGINT, "Out of how many.", unit="rows"),
+        Column("broken", Type.BIGINT, "How many rows break it.", unit="rows", range=NOT_NEGATIVE),
+        Column("examined", Type.BIGINT, "Out of how many.", unit="rows", range=NOT_NEGATIVE),
         Column("examples", Type.TEXTS, "Some of them."),
         Column("detail", Type.JSON, "What was measured.", nullable=True),
         Column("state", Type.TEXT, "Whether it is broken still.", accepted=FINDING_STATES),
@@ -157,14 +158,19 @@ BASELINES: Final = Table(
         Column("version", Type.BIGINT, "The version in baseline_versions."),
         INSTRUMENT,
         Column("metric", Type.TEXT, "What was measured.", accepted=METRICS),
-        Column("hour_of_week", Type.SMALLINT, "Hours since Monday 00:00 UTC, 0 to 167.", unit="h"),
+        Column("hour_of_week", Type.SMALLINT, "Hours since Monday 00:00 UTC, 0 to 167.", unit="h", range=Range(0, 167)),
         Column(
             "basis", Type.TEXT, "Which windows it was learned from: a wider choice where the narrower ones are too few.", accepted=BASES
         ),
         Column("samples", Type.INTEGER, "Windows it was learned from.", unit="windows"),
         Column("unit", Type.STATISTIC, "What the metric is divided by: m becomes ln(1 + m / unit)."),
         Column("median", Type.STATISTIC, "Median of the transformed metric."),
-        Column("deviation", Type.STATISTIC, "1.4826 times the median absolute deviation of the transformed metric, and a floor."),
+        Column(
+            "deviation",
+            Type.STATISTIC,
+            "1.4826 times the median absolute deviation of the transformed metric, and a floor.",
+            range=NOT_NEGATIVE,
+        ),
     ),
     key=("version", "instrument", "metric", "hour_of_week"),
     owner=_OWNER,
@@ -197,11 +203,17 @@ QUALITY_DAYS: Final = Table(
             "available: within its targets; degraded: not; pending: the day is not over, or waits; missing: expected, and nothing is held.",
             accepted=DAY_STATUSES,
         ),
-        Column("row_count", Type.BIGINT, "Trades held.", unit="rows"),
-        Column("completeness", Type.STATISTIC, "Of what there should be, how much is there, 0 to 1.", nullable=True),
-        Column("validity", Type.STATISTIC, "Of the rows that came, how many keep every rule, 0 to 1.", nullable=True),
-        Column("conformance", Type.STATISTIC, "Of the bars the venue publishes, how many are equal or explained, 0 to 1.", nullable=True),
-        Column("freshness", Type.STATISTIC, "Of the looks at it that day, how many found it fresh, 0 to 1.", nullable=True),
+        Column("row_count", Type.BIGINT, "Trades held.", unit="rows", range=NOT_NEGATIVE),
+        Column("completeness", Type.STATISTIC, "Of what there should be, how much is there, 0 to 1.", nullable=True, range=SHARE),
+        Column("validity", Type.STATISTIC, "Of the rows that came, how many keep every rule, 0 to 1.", nullable=True, range=SHARE),
+        Column(
+            "conformance",
+            Type.STATISTIC,
+            "Of the bars the venue publishes, how many are equal or explained, 0 to 1.",
+            nullable=True,
+            range=SHARE,
+        ),
+        Column("freshness", Type.STATISTIC, "Of the looks at it that day, how many found it fresh, 0 to 1.", nullable=True, range=SHARE),
         Column("open_gaps", Type.INTEGER, "Gaps of that day that are open.", unit="gaps"),
         Column("findings", Type.INTEGER, "Findings of that day that are open and page.", unit="findings"),
         Column("anomalies", Type.INTEGER, "Anomalies of that day.", unit="anomalies"),
@@ -259,14 +271,15 @@ VALIDATIONS: Final = Table(
         Column("relation", Type.TEXT, "The table."),
         Column("day", Type.DATE, "The day that was validated; null for a table as a whole.", nullable=True, unit="UTC day"),
         Column("is_success", Type.BOOLEAN, "Whether every expectation was met."),
-        Column("evaluated", Type.INTEGER, "Expectations that were evaluated.", unit="expectations"),
-        Column("unmet", Type.INTEGER, "Of them, not met.", unit="expectations"),
+        Column("evaluated", Type.INTEGER, "Expectations that were evaluated.", unit="expectations", range=NOT_NEGATIVE),
+        Column("unmet", Type.INTEGER, "Of them, not met.", unit="expectations", range=NOT_NEGATIVE),
         Column("results", Type.JSON, "What Great Expectations said, expectation by expectation."),
-        Column("seconds", Type.STATISTIC, "How long it took.", unit="s"),
+        Column("seconds", Type.STATISTIC, "How long it took.", unit="s", range=NOT_NEGATIVE),
         _RUN,
     ),
     key=("validation_id",),
     owner=_OWNER,
+    ordered=(("unmet", "evaluated"),),
 )
 
 ALERTS: Final = Table(

@@ -6,7 +6,7 @@ contract), the proof that a partition is kept (ledgers), how a partition is move
 
 from typing import Final, Literal
 
-from rrr_assets.contracts.base import Column, Table, Type
+from rrr_assets.contracts.base import NOT_NEGATIVE, Column, Table, Type
 
 TIERS: Final = ("warm", "cold", "deleted")
 """What a partition is that is no longer hot: in the database and not written, in the archive alone, gone."""
@@ -40,8 +40,10 @@ PARTITION_TIERS: Final = Table(
         Column("relation", Type.TEXT, "The table."),
         Column("partition_start", Type.DATE, "First day of the partition: the day, or the first of its month.", unit="UTC day"),
         Column("tier", Type.TEXT, "warm: in the database, not written; cold: in the archive alone; deleted: gone.", accepted=TIERS),
-        Column("row_count", Type.BIGINT, "Rows, as it left the tier before.", unit="rows"),
-        Column("size_bytes", Type.BIGINT, "What it took in the database while it was hot, with its indexes.", unit="bytes"),
+        Column("row_count", Type.BIGINT, "Rows, as it left the tier before.", unit="rows", range=NOT_NEGATIVE),
+        Column(
+            "size_bytes", Type.BIGINT, "What it took in the database while it was hot, with its indexes.", unit="bytes", range=NOT_NEGATIVE
+        ),
         Column("proof_id", Type.BIGINT, "The proof on which it was dropped; null while it is warm.", nullable=True),
         Column("restored", Type.TEXTS, "Instruments whose rows were brought back into the database, and are read there."),
         Column("restored_until", Type.TIME, "When those are dropped again; null where there are none.", nullable=True, unit="UTC"),
@@ -72,6 +74,7 @@ HOLDS: Final = Table(
     ),
     key=("hold_id",),
     owner=_OWNER,
+    ordered=(("from_day", "until_day"),),
 )
 
 RETENTION_LOG: Final = Table(
@@ -84,8 +87,8 @@ RETENTION_LOG: Final = Table(
         Column("relation", Type.TEXT, "The table; null where it concerns none.", nullable=True),
         Column("partition_start", Type.DATE, "First day of the partition.", nullable=True, unit="UTC day"),
         Column("is_dry_run", Type.BOOLEAN, "Nothing was changed: it was only asked what would be."),
-        Column("row_count", Type.BIGINT, "Rows concerned.", nullable=True, unit="rows"),
-        Column("size_bytes", Type.BIGINT, "Bytes concerned.", nullable=True, unit="bytes"),
+        Column("row_count", Type.BIGINT, "Rows concerned.", nullable=True, unit="rows", range=NOT_NEGATIVE),
+        Column("size_bytes", Type.BIGINT, "Bytes concerned.", nullable=True, unit="bytes", range=NOT_NEGATIVE),
         Column("proof_id", Type.BIGINT, "The proof that it rests on.", nullable=True),
         Column("reasons", Type.TEXTS, "Why it was refused, or done."),
         Column("detail", Type.JSON, "What else there is to say.", nullable=True),

@@ -2,7 +2,17 @@
 
 from typing import Final
 
-from rrr_assets.contracts.base import BARS_RETENTION, QUOTES_RETENTION, TRADES_RETENTION, Column, Table, Type
+from rrr_assets.contracts.base import (
+    BARS_RETENTION,
+    NOT_NEGATIVE,
+    POSITIVE,
+    QUOTES_RETENTION,
+    TRADES_RETENTION,
+    Column,
+    Promise,
+    Table,
+    Type,
+)
 
 SPACES: Final = ("trade_id", "exchange_trade_id", "aggregate_id", "ordinal")
 QUOTE_SPACES: Final = ("update_id", "ordinal")
@@ -11,6 +21,22 @@ SIDES: Final = ("buy", "sell")
 BASES: Final = ("observed", "modelled")
 TIME_SOURCES: Final = ("venue", "local")
 REVISION_KINDS: Final = ("finer_time", "correction", "cancellation", "undo")
+
+IDENTITY: Final = ("instrument", "space", "sequence")
+"""What is there once, whenever it was: the key of these tables has the time too, for they are split by it."""
+
+BOUNDS: Final = (
+    ("low", "open"),
+    ("low", "close"),
+    ("open", "high"),
+    ("close", "high"),
+    ("taker_buy_volume", "volume"),
+    ("taker_buy_quote_volume", "quote_volume"),
+)
+"""What no bar breaks, the venues' or ours."""
+
+NEXT_DAY: Final = Promise(whole_after_hours=24)
+"""The venues' files of a day are published in the day after it."""
 
 INSTRUMENT: Final = Column("instrument", Type.TEXT, "Venue and symbol, as in binance:BTCUSDT.")
 
@@ -32,8 +58,8 @@ _TRADE: Final = (
         unit="ns since 1970-01-01 UTC",
     ),
     Column("time_source", Type.TEXT, "Whose clock event_time is.", accepted=TIME_SOURCES),
-    Column("price", Type.PRICE, "Price of one unit of size, exact.", unit="quote asset"),
-    Column("size", Type.SIZE, "Quantity, exact; contracts on inverse futures.", unit="base asset or contracts"),
+    Column("price", Type.PRICE, "Price of one unit of size, exact.", unit="quote asset", range=POSITIVE),
+    Column("size", Type.SIZE, "Quantity, exact; contracts on inverse futures.", unit="base asset or contracts", range=POSITIVE),
     Column("side", Type.TEXT, "Aggressor: who took liquidity. Null where the venue does not say.", nullable=True, accepted=SIDES),
     Column("conditions", Type.TEXTS, "The venue's own remarks on the trade, sorted; null where there are none.", nullable=True),
     Column("received_at", Type.TIME, "When the recording machine had it, by that machine's clock.", nullable=True, unit="UTC"),
@@ -56,6 +82,10 @@ RAW_TRADES: Final = Table(
     owner="team:market-data",
     retention=TRADES_RETENTION,
     time_column="event_time",
+    identity=IDENTITY,
+    ordered=(("event_time", "available_at"),),
+    in_order=("sequence", "event_time"),
+    promise=NEXT_DAY,
 )
 
 _AGG_TRADE: Final = (
@@ -73,6 +103,10 @@ RAW_AGG_TRADES: Final = Table(
     owner="team:market-data",
     retention=TRADES_RETENTION,
     time_column="event_time",
+    identity=IDENTITY,
+    ordered=(("event_time", "available_at"), ("first_trade_id", "last_trade_id")),
+    in_order=("sequence", "event_time"),
+    promise=NEXT_DAY,
 )
 
 RAW_QUOTES: Final = Table(
@@ -87,21 +121,25 @@ RAW_QUOTES: Final = Table(
         Column("event_time", Type.TIME, "When the quote came to stand at the venue.", unit="UTC"),
         RAW_TRADES.column("event_time_ns"),
         RAW_TRADES.column("time_source"),
-        Column("bid_price", Type.PRICE, "Highest price bid; null where nothing is bid.", nullable=True, unit="quote asset"),
+        Column("bid_price", Type.PRICE, "Highest price bid; null where nothing is bid.", nullable=True, unit="quote asset", range=POSITIVE),
         Column(
             "bid_size",
             Type.SIZE,
             "Quantity bid at that price; null with it, or where the venue does not say.",
             nullable=True,
             unit="base asset or contracts",
+            range=POSITIVE,
         ),
-        Column("ask_price", Type.PRICE, "Lowest price asked; null where nothing is asked.", nullable=True, unit="quote asset"),
+        Column(
+            "ask_price", Type.PRICE, "Lowest price asked; null where nothing is asked.", nullable=True, unit="quote asset", range=POSITIVE
+        ),
         Column(
             "ask_size",
             Type.SIZE,
             "Quantity asked at that price; null with it, or where the venue does not say.",
             nullable=True,
             unit="base asset or contracts",
+            range=POSITIVE,
         ),
         RAW_TRADES.column("received_at"),
         RAW_TRADES.column("available_at"),
@@ -113,6 +151,8 @@ RAW_QUOTES: Final = Table(
     owner="team:market-data",
     retention=QUOTES_RETENTION,
     time_column="event_time",
+    identity=IDENTITY,
+    ordered=(("event_time", "available_at"),),
 )
 
 RAW_DEPTH: Final = Table(
@@ -140,6 +180,8 @@ RAW_DEPTH: Final = Table(
     owner="team:market-data",
     retention=QUOTES_RETENTION,
     time_column="event_time",
+    identity=IDENTITY,
+    ordered=(("event_time", "available_at"),),
 )
 
 
@@ -189,19 +231,38 @@ VENUE_BARS: Final = Table(
         INSTRUMENT,
         Column("interval", Type.TEXT, "Length of the bar, as in 1m, 15m, 1h, 1d."),
         Column("bar_start", Type.TIME, "Start of the bar, inclusive.", unit="UTC"),
-        Column("open", Type.PRICE, "As published.", unit="quote asset"),
-        Column("high", Type.PRICE, "As published.", unit="quote asset"),
-        Column("low", Type.PRICE, "As published.", unit="quote asset"),
-        Column("close", Type.PRICE, "As published.", unit="quote asset"),
-        Column("volume", Type.SIZE, "As published; contracts on inverse futures.", unit="base asset or contracts"),
-        Column("quote_volume", Type.NOTIONAL, "As published; null where the venue gives none.", nullable=True, unit="quote asset"),
-        Column("vwap", Type.PRICE, "As published; null where the venue gives none.", nullable=True, unit="quote asset"),
-        Column("trade_count", Type.BIGINT, "As published; null where the venue gives none.", nullable=True, unit="trades"),
+        Column("open", Type.PRICE, "As published.", unit="quote asset", range=POSITIVE),
+        Column("high", Type.PRICE, "As published.", unit="quote asset", range=POSITIVE),
+        Column("low", Type.PRICE, "As published.", unit="quote asset", range=POSITIVE),
+        Column("close", Type.PRICE, "As published.", unit="quote asset", range=POSITIVE),
+        Column("volume", Type.SIZE, "As published; contracts on inverse futures.", unit="base asset or contracts", range=NOT_NEGATIVE),
         Column(
-            "taker_buy_volume", Type.SIZE, "As published; null where the venue gives none.", nullable=True, unit="base asset or contracts"
+            "quote_volume",
+            Type.NOTIONAL,
+            "As published; null where the venue gives none.",
+            nullable=True,
+            unit="quote asset",
+            range=NOT_NEGATIVE,
+        ),
+        Column("vwap", Type.PRICE, "As published; null where the venue gives none.", nullable=True, unit="quote asset", range=NOT_NEGATIVE),
+        Column(
+            "trade_count", Type.BIGINT, "As published; null where the venue gives none.", nullable=True, unit="trades", range=NOT_NEGATIVE
         ),
         Column(
-            "taker_buy_quote_volume", Type.NOTIONAL, "As published; null where the venue gives none.", nullable=True, unit="quote asset"
+            "taker_buy_volume",
+            Type.SIZE,
+            "As published; null where the venue gives none.",
+            nullable=True,
+            unit="base asset or contracts",
+            range=NOT_NEGATIVE,
+        ),
+        Column(
+            "taker_buy_quote_volume",
+            Type.NOTIONAL,
+            "As published; null where the venue gives none.",
+            nullable=True,
+            unit="quote asset",
+            range=NOT_NEGATIVE,
         ),
         Column("is_closed", Type.BOOLEAN, "False where the venue's bar was captured before it closed."),
         Column("known_at", Type.TIME, "When the platform could first serve these values.", unit="UTC"),
@@ -211,6 +272,8 @@ VENUE_BARS: Final = Table(
     owner="team:market-data",
     retention=BARS_RETENTION,
     time_column="bar_start",
+    ordered=BOUNDS,
+    promise=NEXT_DAY,
 )
 
 TICKS: Final[tuple[Table, ...]] = (

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 import psycopg
 
 from rrr_assets.calc.outcomes import PermanentFailure, RuleResult
+from rrr_assets.contracts.rules import WORDS
 from rrr_assets.lake.shadowing import shadow
 from rrr_assets.warehouse import inspection
 from rrr_assets.warehouse import quality_detectors as detectors_of
@@ -56,6 +57,7 @@ _ONE_DAY: Final = timedelta(days=1)
 _BROKEN: Final = "broken_check"
 
 RULE_WORDS: Final[Mapping[str, str | None]] = {
+    **WORDS,
     "each trade once": "key",
     "each row once": "key",
     "one identity space per instrument": "key",
@@ -195,7 +197,76 @@ def deliveries(database: Database, look: Look, settings: QualitySettings, run_id
     return report
 
 
-PARTS: Final[tuple[Part, ...]] = (table_rules, detectors, deliveries)
+def schema(database: Database, look: Look, settings: QualitySettings, run_id: str | None) -> Report:  # noqa: ARG001  # as every part
+    """Whether the tables are what their contracts say, where a look is full: a table that was changed by hand, or dropped."""
+    from rrr_assets.warehouse.drift import drift
+
+    report = Report()
+    if not look.is_full:
+        return report
+    rule = "schema_drift"
+    with report.check("schema"):
+        by_table: dict[str, list[str]] = {}
+        for each in drift(database):
+            by_table.setdefault(each.table, []).append(each.told)
+        with database.kept(Role.WRITER) as connection:
+            for table in sorted({*by_table, *_open_of(connection, rule)}):
+                told = by_table.get(table, [])
+                found = [Found(rule, severity_of(rule), table, None, None, None, None, len(told), len(told), tuple(told))] if told else []
+                settle_findings(connection, FindingScope((rule,), table), found, run_id)
+        report.rules[rule] = len(by_table)
+    return report
+
+
+def gap_ledger(database: Database, look: Look, settings: QualitySettings, run_id: str | None) -> Report:
+    """What only a look finds of gaps: silences, days of which no file came, and days that were loaded before there was a ledger.
+
+    What is missing by its id stands in the ledger already: the load wrote it.
+    """
+    from rrr_assets.warehouse.gaps import find_missing_files, find_silences, sync_all
+
+    report = Report()
+    today = datetime.now(UTC).date()
+    expected = {today - number * _ONE_DAY for number in range(1, (MOST_DAYS if look.is_full else 2))}
+    with report.check("gaps: days without a file"):
+        find_missing_files(database, expected | set(look.days), run_id)
+    if look.is_full:
+        with report.check("gaps: the ledger against coverage"):
+            sync_all(database)
+    with report.check("gaps: silences"):
+        for each in look.looks:
+            find_silences(database, [each.day], settings, run_id, instruments=each.instruments)
+    return report
+
+
+def seasons(database: Database, look: Look, settings: QualitySettings, run_id: str | None) -> Report:
+    """What is unlikely for its hour of the week, where there is a baseline."""
+    from rrr_assets.calc.order import EPOCH
+    from rrr_assets.warehouse.quality_baselines import score
+
+    report = Report()
+    for each in look.looks:
+        with report.check("seasons"):
+            start = EPOCH + (each.day - EPOCH.date())
+            score(database, (start, start + _ONE_DAY), settings, run_id)
+    return report
+
+
+def promises(database: Database, look: Look, settings: QualitySettings, run_id: str | None) -> Report:
+    """How fresh every stream is, and then the status of each instrument and day: last, for it is made of all that was found."""
+    from rrr_assets.warehouse.quality_status import look_at_freshness, publish_status
+
+    report = Report()
+    now = datetime.now(UTC)
+    with report.check("freshness"):
+        looked = look_at_freshness(database, settings, now, run_id)
+        report.rules["freshness"] = len(looked.late)
+    with report.check("status"):
+        publish_status(database, sorted(look.days), settings, now, run_id)
+    return report
+
+
+PARTS: Final[tuple[Part, ...]] = (schema, table_rules, detectors, deliveries, gap_ledger, seasons, promises)
 """In this order."""
 
 
@@ -311,9 +382,14 @@ def _settle_unlikely(
     report.count(rules, found)
 
 
+def _open_of(connection: Connection, rule: str) -> set[str]:
+    """What a rule is broken by that is of no day."""
+    return {relation for (relation,) in connection.execute(query("quality_open_of_rule"), {"rule": rule}).fetchall()}
+
+
 def _settle_broken(connection: Connection, report: Report, run_id: str | None) -> None:
     """A check that broke down is a finding of no day, until it is asked and answers again."""
-    before = {relation for (relation,) in connection.execute(query("quality_broken_checks")).fetchall()}
+    before = _open_of(connection, _BROKEN)
     for name in sorted({*report.errors, *(before & report.seconds.keys())}):
         why = report.errors.get(name)
         found = [] if why is None else [Found(_BROKEN, severity_of(_BROKEN), name, None, None, None, None, 1, 1, (why,))]

@@ -152,8 +152,8 @@ def failures_told(context: dg.AssetExecutionContext, days: Sequence[date], repor
 
 
 @contextmanager
-def failures_told_once(context: dg.AssetExecutionContext) -> Iterator[None]:
-    """As `failures_told`, for an asset without partitions: what it did before it failed stays done."""
+def failures_told_once(context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext) -> Iterator[None]:
+    """As `failures_told`, for an asset without partitions or a check: what it did before it failed stays done."""
     import psycopg
 
     from rrr_assets.calc.outcomes import PermanentFailure, StoreUnreachable

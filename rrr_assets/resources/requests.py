@@ -42,14 +42,21 @@ def is_under_way(instance: dg.DagsterInstance, job_name: str) -> bool:
     return bool(instance.get_runs(RunsFilter(job_name=job_name, statuses=NOT_FINISHED_STATUSES), limit=1))
 
 
-def run_key(instance: dg.DagsterInstance, marks: Iterable[str]) -> tuple[str, str] | None:
+def run_key(
+    instance: dg.DagsterInstance,
+    marks: Iterable[str],
+    first_rest_seconds: float = _FIRST_REST_SECONDS,  # not money: a wait
+    longest_rest_seconds: float = _LONGEST_REST_SECONDS,  # not money: a wait
+) -> tuple[str, str] | None:
     """The run key and the tag of what is asked for; None while a run for it is under way, or rests after a failure.
 
     Args:
         instance: whose runs.
         marks: what is asked for, in order; other marks are another request.
+        first_rest_seconds: the rest after the first attempt; it doubles with each.
+        longest_rest_seconds: what it grows to.
 
-    Each attempt has a key of its own. The rest between two doubles, from an hour to a day.
+    Each attempt has a key of its own.
     """
     asked = hashlib.sha256("\n".join(marks).encode()).hexdigest()[:40]
     records = instance.get_run_records(RunsFilter(tags={ASKED_TAG: asked}))
@@ -60,7 +67,7 @@ def run_key(instance: dg.DagsterInstance, marks: Iterable[str]) -> tuple[str, st
         return None
     # Retries that Dagster makes by itself belong to one attempt.
     attempts = sum(1 for record in records if record.dagster_run.parent_run_id is None)
-    rest = min(_FIRST_REST_SECONDS * 2 ** (attempts - 1), _LONGEST_REST_SECONDS)
+    rest = min(first_rest_seconds * 2 ** (attempts - 1), longest_rest_seconds)
     if max(at for at in ended if at is not None) + rest > time.time():
         return None
     return f"{asked}/{attempts}", asked

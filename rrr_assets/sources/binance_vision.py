@@ -65,16 +65,27 @@ def archive_file(instrument: str, kind: Kind, period: Period, interval: str = "1
     >>> archive_file("binance-coinm:BTCUSDPERP", "klines", Period(date(2024, 1, 2))).path
     'data/futures/cm/daily/klines/BTCUSD_PERP/1m/BTCUSD_PERP-1m-2024-01-02.zip'
     """
-    venue, _, symbol = instrument.partition(":")
+    venue = instrument.partition(":")[0]
     if venue not in FOLDERS:
         raise ValueError(f"{instrument}: the archive has files of {', '.join(FOLDERS)} alone. Name an instrument of one of these")
-    if (dated := _DATED.get(venue)) and (found := dated.fullmatch(symbol)):
-        symbol = f"{found['pair']}_{found['end']}"
+    symbol = venue_symbol(instrument)
     every = "monthly" if period.is_month else "daily"
     folder = f"data/{FOLDERS[venue]}/{every}/{_KIND_FOLDERS[kind]}/{symbol}"
     if kind == "klines":
         return ArchiveFile(f"{folder}/{interval}/{symbol}-{interval}-{period}.zip", kind, instrument, period)
     return ArchiveFile(f"{folder}/{symbol}-{_KIND_FOLDERS[kind]}-{period}.zip", kind, instrument, period)
+
+
+def venue_symbol(instrument: str) -> str:
+    """An instrument's symbol as Binance spells it.
+
+    >>> venue_symbol("binance-usdm:BTCUSDT240628")
+    'BTCUSDT_240628'
+    """
+    venue, _, symbol = instrument.partition(":")
+    if (dated := _DATED.get(venue)) and (found := dated.fullmatch(symbol)):
+        return f"{found['pair']}_{found['end']}"
+    return symbol
 
 
 def address(base_url: str, file: ArchiveFile) -> str:

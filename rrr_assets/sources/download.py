@@ -12,7 +12,7 @@ import json
 import os
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -29,7 +29,10 @@ from rrr_assets import __version__
 
 _GONE: Final = frozenset({404, 410})
 _PASSING: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
+_BANNED: Final = 418
+"""Binance's word to who went on asking after a 429: each further request makes the ban longer."""
 _CHECKSUM_BYTES: Final = 64 << 10
+_ANSWER_BYTES: Final = 32 << 20
 _SHA256_LINE: Final = re.compile(r"(?P<sum>[0-9a-fA-F]{64})(?:\s+\*?(?P<name>\S+))?")
 _CONTENT_RANGE: Final = re.compile(r"bytes (?:(?P<first>\d+)-\d+|\*)/(?P<size>\d+|\*)")
 
@@ -48,10 +51,10 @@ def _say_nothing(_: str) -> None:
 
 
 class DownloadFailed(Exception):
-    """A file could not be had; the message says why and what to do."""
+    """A file could not be had; the message says why and what to do. `asked_seconds` is the wait that the server asked for."""
 
-    def __init__(self, url: str, reason: str, remedy: str) -> None:
-        self.url, self.reason, self.remedy = url, reason, remedy
+    def __init__(self, url: str, reason: str, remedy: str, asked_seconds: float = 0) -> None:
+        self.url, self.reason, self.remedy, self.asked_seconds = url, reason, remedy, asked_seconds
         super().__init__(f"{url}: {reason}. {remedy}")
 
 
@@ -110,7 +113,7 @@ class _Version:
 
     @classmethod
     def of(cls, url: str, answer: httpx.Response) -> "_Version":
-        return cls(_without_user(url), answer.headers.get("etag"), answer.headers.get("last-modified"))
+        return cls(without_user(url), answer.headers.get("etag"), answer.headers.get("last-modified"))
 
     @property
     def condition(self) -> str | None:
@@ -151,7 +154,7 @@ def receipt(target: Path) -> str | None:
 def write_receipt(target: Path, sha256: str) -> None:
     """Note that a file need not be downloaded, for one of this sum is held."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    _replace(_beside(target, ".sha256"), f"{sha256}  {target.name}\n".encode())
+    write_whole(_beside(target, ".sha256"), f"{sha256}  {target.name}\n".encode())
 
 
 class Downloader:
@@ -194,6 +197,19 @@ class Downloader:
         except NoSuchFile:
             return None
 
+    def read(self, url: str, headers: Mapping[str, str] | None = None) -> bytes:
+        """A short answer, whole. Nothing of it is kept, and what it says is not looked at.
+
+        Args:
+            url: with its query.
+            headers: that go with it; never told to anybody.
+
+        Raises:
+            NoSuchFile: the server does not have it.
+            DownloadFailed: the server refuses, went on failing, or answers with more than a short answer has.
+        """
+        return self._patiently(url, lambda: self._read_short(url, dict(headers or {})))
+
     def fetch(self, url: str, target: Path, progress: Progress = unseen, *, published: str | None = None) -> Downloaded:
         """Bring a file to `target`, or find it there. Goes on with a part that an earlier attempt left, of whichever process.
 
@@ -224,7 +240,7 @@ class Downloader:
         if published not in {None, found}:
             _discard(part)
             raise WrongChecksum(
-                _without_user(url),
+                without_user(url),
                 f"its sha256 is {found}, but its .CHECKSUM says {published}; it was fetched anew once, and was no better",
                 "Nothing of it was kept. Try again later; if that does not help, the venue has to mend it",
             )
@@ -232,7 +248,7 @@ class Downloader:
         if published is None:
             checksum.unlink(missing_ok=True)
         else:
-            _replace(checksum, f"{published}  {target.name}\n".encode())
+            write_whole(checksum, f"{published}  {target.name}\n".encode())
         write_receipt(target, found)
         part.replace(target)
         _sync(target.parent)
@@ -258,7 +274,10 @@ class Downloader:
             return retrying(attempt)
         except _Passing as failure:
             raise DownloadFailed(
-                _without_user(url), f"{failure.reason}; {most} attempts failed", "What came of it is kept: ask again later, and it goes on"
+                without_user(url),
+                f"{failure.reason}; {most} attempts failed",
+                "What came of it is kept: ask again later, and it goes on",
+                failure.least_wait_seconds,
             ) from failure
 
     def _wait_seconds(self, state: RetryCallState) -> float:
@@ -272,7 +291,7 @@ class Downloader:
     def _tell(self, url: str, state: RetryCallState) -> None:
         failure = state.outcome.exception() if state.outcome else None
         wait_seconds = state.next_action.sleep if state.next_action else 0
-        self._say(f"{_without_user(url)}: {failure}. Trying again in {wait_seconds:.1f} s")
+        self._say(f"{without_user(url)}: {failure}. Trying again in {wait_seconds:.1f} s")
 
     # --- one attempt ------------------------------------------------------------------------------------------------
 
@@ -318,6 +337,16 @@ class Downloader:
             file.flush()
             os.fsync(file.fileno())
 
+    def _read_short(self, url: str, headers: dict[str, str]) -> bytes:
+        content = bytearray()
+        # What goes with a request is for this server and no other.
+        with self._answer(url, headers, follows=not headers) as answer:
+            for piece in answer.iter_raw():
+                content += piece
+                if len(content) > _ANSWER_BYTES:
+                    raise DownloadFailed(without_user(url), f"it answers with more than {_ANSWER_BYTES >> 20} MiB", "Check the address")
+        return bytes(content)
+
     def _read_checksum(self, url: str) -> str:
         text = b""
         with self._answer(f"{url}.CHECKSUM", {}) as answer:
@@ -334,10 +363,10 @@ class Downloader:
         return mine[0]["sum"].lower()
 
     @contextmanager
-    def _answer(self, url: str, headers: dict[str, str]) -> Iterator[httpx.Response]:
+    def _answer(self, url: str, headers: dict[str, str], *, follows: bool = True) -> Iterator[httpx.Response]:
         """The server's answer: the file, its rest, or that there is no such rest. The body is still to be read."""
         try:
-            with self._client.stream("GET", url, headers=headers) as answer:
+            with self._client.stream("GET", url, headers=headers, follow_redirects=follows) as answer:
                 self._refuse(url, answer)
                 yield answer
         except httpx.RequestError as error:
@@ -347,22 +376,31 @@ class Downloader:
         status = answer.status_code
         if status in _GONE:
             raise NoSuchFile(
-                _without_user(url),
+                without_user(url),
                 f"the venue has no such file ({status})",
                 "A day is published during the day after. Check the symbol, and since when it is traded",
+            )
+        if status == _BANNED:
+            asked_seconds = _retry_after_seconds(answer.headers.get("retry-after"))
+            raise DownloadFailed(
+                without_user(url),
+                f"the server has shut us out ({status}) for {asked_seconds:.0f} s",
+                "Try again after that, and more slowly",
+                asked_seconds,
             )
         if status in _PASSING:
             asked_seconds = _retry_after_seconds(answer.headers.get("retry-after"))
             if asked_seconds > self._patience.longest_asked_seconds:
                 raise DownloadFailed(
-                    _without_user(url),
+                    without_user(url),
                     f"the server is busy ({status}) and asks for a wait of {asked_seconds:.0f} s",
                     "Try again after that",
+                    asked_seconds,
                 )
             raise _Passing(f"the server answers {status} {answer.reason_phrase}", asked_seconds)
         if status not in {httpx.codes.OK, httpx.codes.PARTIAL_CONTENT, httpx.codes.REQUESTED_RANGE_NOT_SATISFIABLE}:
             raise DownloadFailed(
-                _without_user(url),
+                without_user(url),
                 f"the server answers {status} {answer.reason_phrase}",
                 "Check the base address, and whether you may read it",
             )
@@ -400,7 +438,7 @@ def _retry_after_seconds(text: str | None) -> float:
     return max(0.0, (until - datetime.now(UTC)).total_seconds())
 
 
-def _without_user(url: str) -> str:
+def without_user(url: str) -> str:
     """An address as it may be printed."""
     return str(httpx.URL(url).copy_with(userinfo=b""))
 
@@ -415,7 +453,7 @@ def _beside(target: Path, suffix: str) -> Path:
 def _begin(part: Path, version: _Version) -> None:
     """Start a part anew, and note of which version it is: before its first byte, so that no note is of other bytes."""
     _discard(part)
-    _replace(_beside(part, ".json"), json.dumps(asdict(version)).encode())
+    write_whole(_beside(part, ".json"), json.dumps(asdict(version)).encode())
     part.touch()
 
 
@@ -425,7 +463,7 @@ def _noted(part: Path, url: str) -> _Version | None:
     if not (part.is_file() and note.is_file()):
         return None
     version = _Version(**json.loads(note.read_text("utf-8")))
-    return version if version.url == _without_user(url) else None
+    return version if version.url == without_user(url) else None
 
 
 def _discard(part: Path) -> None:
@@ -433,7 +471,7 @@ def _discard(part: Path) -> None:
     _beside(part, ".json").unlink(missing_ok=True)
 
 
-def _replace(path: Path, content: bytes) -> None:
+def write_whole(path: Path, content: bytes) -> None:
     """Write a file in one step, durably."""
     fresh = path.with_name(f".{path.name}.new")
     with fresh.open("wb") as file:

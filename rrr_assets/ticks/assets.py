@@ -20,6 +20,7 @@ from rrr_assets.resources.warehouse import Warehouse
 if TYPE_CHECKING:
     from rrr_assets.calc.outcomes import DayLoaded
     from rrr_assets.contracts.base import Table
+    from rrr_assets.lake.history import WentStraight
     from rrr_assets.lake.proving import Proof
     from rrr_assets.warehouse.staging import StagedFile
 
@@ -53,7 +54,7 @@ def _ticks_asset(table: "Table", stream: str, integrity: str, quality: str) -> d
         name=table.name,
         partitions_def=DAYS,
         backfill_policy=dg.BackfillPolicy.single_run(),
-        deps=[landing_files],
+        deps=[landing_files, "gap_healing"],
         group_name="ticks",
         kinds={"postgres", "python"},
         owners=[table.owner],
@@ -92,9 +93,7 @@ venue_bars = _ticks_asset(
 def _take_in(
     context: dg.AssetExecutionContext, config: IngestConfig, warehouse: Warehouse, lake: Lake, stream: str, table: str
 ) -> dg.MaterializeResult:  # type: ignore[type-arg]  # Dagster takes no parameter here
-    from rrr_assets.ticks.landing import raw_lines
     from rrr_assets.ticks.waiting import waiting_files
-    from rrr_assets.warehouse.tick_tables import CONSECUTIVE
 
     days = days_of(context)
     reports = DayReports(context)
@@ -104,11 +103,7 @@ def _take_in(
         for day in days:
             loaded, went, why_not = None, None, None
             if day in files:
-                went, why_not = lake.take_in(warehouse.database(), stream, day, files[day], run_id, raw_lines, config.to)
-                loaded = warehouse.load_day(stream, day, files[day], run_id, raw_lines) if went is None else went.loaded
-                warehouse.forget_staged([day])
-                if any(file.space is not None and file.space not in CONSECUTIVE for file in files[day]):
-                    warehouse.find_silences(stream, day, run_id)
+                loaded, went, why_not = _store(warehouse, lake, stream, day, files[day], run_id, config.to)
             metadata = _metadata(warehouse, stream, day, loaded, files.get(day, ()))
             if went is not None and went.proof is not None:
                 metadata |= {"went": "straight to the archive", "stages": dg.MetadataValue.json(dict(went.stages))}
@@ -120,6 +115,32 @@ def _take_in(
             # Bars were made of them on another machine, or never.
             warehouse.forget_staged()
     return reports.result()
+
+
+def store_day(context: dg.AssetExecutionContext, warehouse: Warehouse, lake: Lake, stream: str, day: date) -> None:
+    """Take in what waits of a stream's day, as its asset does, for who brought it and wants to know what came of it."""
+    from rrr_assets.ticks.waiting import waiting_files
+
+    files = waiting_files(warehouse.database(), stream, [day], all_files=False)
+    if day in files:
+        _, went, _ = _store(warehouse, lake, stream, day, files[day], context.run.run_id, None)
+        if went is not None and went.proof is not None:
+            context.log_event(_archived(f"raw_{stream}", day, went.proof))
+
+
+def _store(
+    warehouse: Warehouse, lake: Lake, stream: str, day: date, files: "Sequence[StagedFile]", run_id: str, to: Destination | None
+) -> "tuple[DayLoaded, WentStraight | None, str | None]":
+    """Store the files of a day: what was loaded, how it went where it went straight to the archive, and why it did not."""
+    from rrr_assets.ticks.landing import raw_lines
+    from rrr_assets.warehouse.tick_tables import CONSECUTIVE
+
+    went, why_not = lake.take_in(warehouse.database(), stream, day, files, run_id, raw_lines, to)
+    loaded = warehouse.load_day(stream, day, files, run_id, raw_lines) if went is None else went.loaded
+    warehouse.forget_staged([day])
+    if any(file.space is not None and file.space not in CONSECUTIVE for file in files):
+        warehouse.find_silences(stream, day, run_id)
+    return loaded, went, why_not
 
 
 def _archived(table: str, day: date, proof: "Proof") -> dg.AssetMaterialization:

@@ -8,6 +8,7 @@ Belongs here: keeping the ledger equal to coverage, accepting a gap, what healin
     due(connection, limit, now)                             what may be tried to heal now
     claim_for_healing(connection, gap_ids, run_id, ...)     have gaps alone for a while: the state healing does not outlive it
     release(connection, gap_ids, run_id)                    give back what was not tried
+    hurry(connection, gap_ids)                              make what rests after a failed attempt due at once
     record_attempt(connection, gap_id, source=..., ...)     what came of an attempt
     find_silences(database, days, settings, run_id)         silences that are missing rows, where ids do not tell
     find_missing_files(database, days, run_id)              days of which nothing is held and that were expected
@@ -112,6 +113,11 @@ def claim_for_healing(
 def release(connection: Connection, gap_ids: Collection[int], run_id: str | None) -> None:
     """Give back what this run claimed and did not try: it is due at once."""
     connection.execute(query("gaps_release"), {"gap_ids": list(gap_ids), "run_id": run_id})
+
+
+def hurry(connection: Connection, gap_ids: Collection[int]) -> None:
+    """Make gaps that are open due at once, though they rest after an attempt that failed."""
+    connection.execute(query("gaps_hurry"), {"gap_ids": list(gap_ids)})
 
 
 def record_attempt(

@@ -82,6 +82,16 @@ class Home:
         return self.root / "server.json"
 
     @property
+    def alerts_json(self) -> Path:
+        """When it was last looked for what is to be told."""
+        return self.root / "alerts.json"
+
+    @property
+    def watchdog_json(self) -> Path:
+        """What the watchdog told last."""
+        return self.root / "watchdog.json"
+
+    @property
     def server_pointer(self) -> Path:
         """Names the server's tree where it lies outside the home; absent otherwise."""
         return self.root / "state"

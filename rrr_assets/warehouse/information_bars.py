@@ -18,9 +18,10 @@ from psycopg import sql
 from rrr_assets.calc.columnar import as_csv
 from rrr_assets.calc.information_bars import Rule
 from rrr_assets.calc.outcomes import DayRefreshed, PermanentFailure, RawTradesGone, RuleResult
-from rrr_assets.contracts.information_bars import FOLLOWED
+from rrr_assets.contracts.information_bars import FOLLOWED, INFORMATION_BARS
 from rrr_assets.warehouse.books import Connection, draw_stamp, enter, lock_days, log_invalidations
 from rrr_assets.warehouse.connect import Database, Role
+from rrr_assets.warehouse.contract_checks import ask_contract, one_view, results_of
 from rrr_assets.warehouse.faultpoints import reach
 from rrr_assets.warehouse.refresh import TICKS, changed_since, note_applied, read_pending
 from rrr_assets.warehouse.sqlfiles import query
@@ -130,17 +131,23 @@ def set_rules(database: Database, scope: str, kinds: Sequence[str], rules: Seque
 
 
 def check_day(database: Database, kind: str, day: date) -> list[RuleResult]:
-    """Look at a day's bars of one kind by all their rules in one query; one result per rule, in its order."""
+    """Look at a day's bars of one kind by all their rules; one result per rule of the query, and one per kind of the contract's.
+
+    Raises:
+        RelationGone: a table that is looked at was dropped.
+    """
     start = datetime(day.year, day.month, day.day, tzinfo=UTC)
     statement = sql.SQL(query("check_information_bars")).format(bars=sql.Identifier(f"bars_{kind}"))
-    with database.kept(Role.WRITER) as connection, connection.transaction():
+    with database.kept(Role.WRITER) as connection, one_view(connection):
+        counts = ask_contract(connection, INFORMATION_BARS[kind], start, start + _ONE_DAY)
         connection.execute(_NO_LOOPS)
         holding = rules_in_force(connection, [kind], [name for name, *_ in _held(connection, day)])
         pairs = [(name, rule.name) for (name, _), rules in holding.items() for rule in rules]
         values = {"kind": kind, "day": day, "from_time": start, "to_time": start + _ONE_DAY}
         named = {"instruments": [name for name, _ in pairs], "rules": [rule for _, rule in pairs]}
         rows = connection.execute(statement, {**values, **named}).fetchall()
-    return [RuleResult(rule, is_blocking, broken, looked_at, tuple(examples)) for rule, is_blocking, broken, looked_at, examples in rows]
+    told = [RuleResult(rule, is_blocking, broken, looked_at, tuple(examples)) for rule, is_blocking, broken, looked_at, examples in rows]
+    return [*told, *results_of(counts)]
 
 
 def _refresh_day(

@@ -82,6 +82,13 @@ def _reading(_: bool) -> list[Figure]:
         return reading.measure(home, ROWS)
 
 
+def _checks(_: bool) -> list[Figure]:
+    from rrr_assets_tests.bench import checks
+
+    with ground.own_home() as home:
+        return checks.measure(home, ROWS)
+
+
 def _archive(is_asked_for: bool) -> list[Figure]:
     from rrr_assets.warehouse.connect import Database
     from rrr_assets_tests.bench import archive, cold
@@ -102,6 +109,13 @@ def _lake(is_asked_for: bool) -> list[Figure]:
     from rrr_assets_tests.bench import lake
 
     return lake.measure(ROWS, PAIRS, 5_000_000 if is_asked_for or IS_FULL else None)
+
+
+def _healing(_: bool) -> list[Figure]:
+    from rrr_assets_tests.bench import healing
+
+    with ground.own_home() as home:
+        return healing.measure(home, ROWS // 10)
 
 
 def _scale(is_asked_for: bool) -> list[Figure]:
@@ -129,11 +143,13 @@ PARTS: dict[str, Callable[[bool], list[Figure]]] = {
     "ingest_timescaledb": _ingest_timescaledb,
     "bars": _bars,
     "reading": _reading,
+    "checks": _checks,
     "archive": _archive,
     "lake": _lake,
     "memory": _memory,
     "graph": _graph,
     "loading": _loading,
+    "healing": _healing,
     "scale": _scale,
     "defects": _defects,
     "seasons": _seasons,

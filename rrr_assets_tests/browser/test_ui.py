@@ -86,25 +86,6 @@ def _wait_for(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
     pytest.fail(f"the webserver does not answer: {log.read_text('utf-8')[-2000:]}")
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator["Chrome"]:
-    """A headless Chromium."""
-    webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
-    binary = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
-    driver = shutil.which("chromedriver")
-    if binary is None or driver is None:
-        pytest.skip("there is no Chromium with its chromedriver on this machine")
-    options = webdriver.ChromeOptions()
-    options.binary_location = binary
-    for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu", "--window-size=1600,1000"):
-        options.add_argument(argument)
-    made = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
-    try:
-        yield made
-    finally:
-        made.quit()
-
-
 def await_texts(browser: "Chrome", awaited: list[str], picture: str) -> str:
     """Wait until the page shows all the texts, keep a picture of it, and return its text."""
     end = time.monotonic() + PATIENCE_SECONDS

@@ -1,13 +1,7 @@
 """The daemon as it runs in production: sensors that launch runs, a backfill, and what is left when all of it is killed."""
 
-import os
 import shutil
-import signal
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
 
@@ -18,6 +12,7 @@ from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES
 
 from rrr_assets.definitions import defs
 from rrr_assets.warehouse.home import Home
+from rrr_assets_tests.daemon import daemon, healed_by_daemon, wait_until
 from rrr_assets_tests.dagster_platform import ASSETS, FED_BY_TRADES, days_from, execute, land, rows, simulated
 
 pytestmark = [
@@ -27,39 +22,6 @@ pytestmark = [
     # Dagster's own word in making a backfill.
     pytest.mark.filterwarnings("ignore:Function `AssetSelection.sources` is deprecated"),
 ]
-
-ROOT = Path(__file__).resolve().parents[2]
-LONGEST_SECONDS = 240
-
-
-@contextmanager
-def daemon(home: Home) -> Iterator[subprocess.Popen[bytes]]:
-    """`dagster-daemon run`, with the code server that it starts; killed as a whole at the end, as by a power cut."""
-    program = shutil.which("dagster-daemon", path=str(Path(sys.executable).parent)) or "dagster-daemon"
-    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
-    with (home.logs / "daemon.log").open("ab") as log:
-        process = subprocess.Popen(
-            [program, "run", "-w", str(ROOT / "workspace.yaml")],
-            cwd=home.dagster,
-            env={**os.environ, "PYTHONPATH": path},
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-        )
-    try:
-        yield process
-    finally:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-
-
-def wait_until(what: str, is_so: Callable[[], bool], home: Home) -> None:
-    end = time.monotonic() + LONGEST_SECONDS
-    while not is_so():
-        if time.monotonic() > end:
-            tail = (home.logs / "daemon.log").read_text("utf-8", errors="replace")[-4000:]
-            pytest.fail(f"not within {LONGEST_SECONDS} s: {what}\n{tail}")
-        time.sleep(0.5)
 
 
 def materialized(instance: dg.DagsterInstance, name: str) -> set[str]:
@@ -138,3 +100,13 @@ def test_the_daemon_takes_in_what_is_dropped_and_survives_being_killed(
     found = instance.get_backfill(backfill_id)
     assert found is not None
     assert found.status is not BulkActionStatus.FAILED
+
+
+def test_the_daemon_heals_a_gap_by_itself(instance: dg.DagsterInstance, empty_home: Home, tmp_path: Path) -> None:
+    """How long that takes is measured by the benchmark, on a machine that does nothing else."""
+    day = date(2024, 11, 5)
+    done = healed_by_daemon(empty_home, tmp_path, day, 3000)
+    assert done.attempts == 1
+    assert rows("select count(*), count(distinct sequence) from raw_trades where event_time::date = %s", day) == [(3000, 3000)]
+    (run,) = instance.get_runs(dg.RunsFilter(job_name="heal_gaps"))
+    assert run.tags["rrr/kind"] == "healing"

@@ -99,7 +99,22 @@ def test_every_asset_is_as_the_golden_file_says() -> None:
 
 def test_the_golden_file_holds_what_matters() -> None:
     golden = json.loads(GOLDEN.read_text(encoding="utf-8"))
-    assert set(golden) == {"landing_files", "cost_report", *ASSETS, *ARCHIVED_GROUPS, *UPKEEP, *KEPT_UP, "database_backup", "backup_drill"}
+    assert set(golden) == {
+        "landing_files",
+        "gap_healing",
+        "cost_report",
+        "baselines",
+        "quality_report",
+        "validations",
+        "quality_recent",
+        "quality_daily",
+        *ASSETS,
+        *ARCHIVED_GROUPS,
+        *UPKEEP,
+        *KEPT_UP,
+        "database_backup",
+        "backup_drill",
+    }
     for name in ASSETS:
         spec = golden[name]
         assert [(check["name"], check["blocking"]) for check in spec["checks"]] == [("integrity", True), ("quality", False)]
@@ -127,17 +142,21 @@ def test_jobs_schedule_and_sensors() -> None:
     kept_up = {f"{does}_archive" for does in ("compact", "expire", "clean", "scrub")}
     assert jobs == {
         "venues_to_bars", "refresh_bars", "accept_landing_files", "check_live_bars", "archive_days", "archive_months", "retire_partitions",
-        "drill_restore", "report_cost", "back_up_database", "drill_backup", "learn_baselines", *kept_up,
+        "drill_restore", "report_cost", "back_up_database", "drill_backup", "heal_gaps", "learn_baselines", "report_quality", "validate",
+        "check_recent", "check_daily", *kept_up,
     }  # fmt: skip
     keys = {name: {key.to_user_string() for key in defs.resolve_job_def(name).asset_layer.selected_asset_keys} for name in jobs}
     assert keys["venues_to_bars"] == set(ASSETS)
     assert keys["refresh_bars"] == set(REFRESHED)
+    assert keys["heal_gaps"] == {"gap_healing", *ASSETS}
     for name in ("venues_to_bars", "refresh_bars"):
         assert defs.resolve_job_def(name).partitions_def == DAYS
     assert {sensor.name: sensor.default_status.value for sensor in repository.sensor_defs} == {
         "landing_zone": "RUNNING",
         "invalidation_log": "RUNNING",
         "backup_log": "RUNNING",
+        "open_gaps": "RUNNING",
+        "alerts": "RUNNING",
     }
     assert {schedule.name: schedule.default_status.value for schedule in repository.schedule_defs} == {
         "daily_close": "RUNNING",
@@ -151,6 +170,10 @@ def test_jobs_schedule_and_sensors() -> None:
         "restore_drill": "RUNNING",
         "daily_cost": "RUNNING",
         "baselines": "RUNNING",
+        "daily_validation": "RUNNING",
+        "quality_report": "RUNNING",
+        "quality_recent": "RUNNING",
+        "quality_daily": "RUNNING",
     }
 
 

@@ -11,6 +11,8 @@ import pytest
 
 from rrr_assets.calc.outcomes import DayRefreshed, NoSpaceLeft
 from rrr_assets.contracts.bars import Engine
+from rrr_assets.contracts.catalogue import TABLES
+from rrr_assets.contracts.rules import SENTENCES, Kind, rules_of
 from rrr_assets.resources.warehouse import Warehouse
 from rrr_assets_tests.dagster_platform import (
     ASSETS,
@@ -59,8 +61,9 @@ RULES = {
         "no row waits in quarantine",
         "every expected instrument is there",
     },
-    **{(name, "integrity"): EACH_ONCE for name in TICKS[1:]},
+    **{(name, "integrity"): set(EACH_ONCE) for name in TICKS[1:]},
     ("raw_agg_trades", "quality"): {
+        "time never steps back along the ids",
         "no id missing between the first and the last",
         "no row waits in quarantine",
         "every expected instrument is there",
@@ -99,6 +102,12 @@ RULES = {
     },
     **{(name, "quality"): {"bars are complete"} for name in (*BARS, *INFORMATION_BARS)},
 }
+# What every blocking check tells of the contract too, but for what the queries of ticks say in their own words.
+IN_THEIR_WORDS = {Kind.IDENTITY, Kind.IN_ORDER, Kind.FINITE}
+for (name, check), told_by_queries in RULES.items():
+    if check == "integrity":
+        kinds = {rule.kind for rule in rules_of(TABLES[name])} - (IN_THEIR_WORDS if name in TICKS else set())
+        told_by_queries |= {SENTENCES[kind] for kind in kinds}
 
 
 def _state() -> list[tuple[str, int, str]]:

@@ -16,7 +16,9 @@ import typer
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from rrr_assets.calc.quality_config import QualityConfigRefused, read_settings
 from rrr_assets.cli.fetch import _periods
+from rrr_assets.sources import binance_rest, mirror
 from rrr_assets.sources.binance_vision import FOLDERS, Period, address, archive_file
 from rrr_assets.sources.download import (
     Downloaded,
@@ -30,6 +32,7 @@ from rrr_assets.sources.download import (
     write_receipt,
 )
 from rrr_assets.venues import names
+from rrr_assets_tests.misbehaving import REST_PATH
 from rrr_assets_tests.venue_server import Answer, VenueServer, checksum, serving
 
 DAY = "data/day.zip"
@@ -456,3 +459,138 @@ def test_days_and_months_of_a_command_line(text: str, periods: list[str]) -> Non
 def test_what_is_no_day_and_no_month(text: str) -> None:
     with pytest.raises(typer.BadParameter):
         list(_periods(text))
+
+
+# --- trades by id over REST ---------------------------------------------------------------------------------------
+
+BTC = "binance:BTCUSDT"
+
+
+def rest(venue: VenueServer, ids: range, most: int = 1000) -> None:
+    """Answer with trades of these ids, at most so many at a time."""
+
+    def answer(asked: dict[str, str]) -> bytes:
+        first, limit = int(asked["fromId"]), min(int(asked["limit"]), most)
+        found = [number for number in ids if number >= first][:limit]
+        return ("[" + ", ".join(f'{{"id": {number}, "price": "1.10", "qty": "0.50"}}' for number in found) + "]").encode()
+
+    venue.asks[REST_PATH] = answer
+
+
+def asked_for(venue: VenueServer, first: int, last: int, folder: Path, headers: dict[str, str] | None = None) -> list[binance_rest.Page]:
+    with Downloader(QUICK) as downloader:
+        return list(binance_rest.pages(downloader, venue.url, BTC, first, last, folder, headers or {}))
+
+
+def test_exactly_the_missing_ids_are_asked_for_page_by_page(venue: VenueServer, tmp_path: Path) -> None:
+    rest(venue, range(1, 10_000))
+    pages = asked_for(venue, 100, 2499, tmp_path)
+    assert [(page.first, page.last, page.trades) for page in pages] == [(100, 1099, 1000), (1100, 2099, 1000), (2100, 2499, 400)]
+    assert [asked for asked, _ in venue.asked] == [
+        {"symbol": "BTCUSDT", "fromId": first, "limit": limit} for first, limit in (("100", "1000"), ("1100", "1000"), ("2100", "400"))
+    ]
+    assert pages[2].path.read_text("utf-8").startswith('[{"id": 2100, "price": "1.10", "qty": "0.50"},{"id": 2101,')
+    # What is here is not asked for again.
+    assert asked_for(venue, 100, 2499, tmp_path) == pages
+    assert len(venue.asked) == 3
+
+
+def test_a_page_is_cut_to_what_was_asked_for(venue: VenueServer, tmp_path: Path) -> None:
+    rest(venue, range(5, 900, 5))
+    (page,) = asked_for(venue, 6, 12, tmp_path)
+    assert page.trades == 1
+    assert page.path.read_text("utf-8") == '[{"id": 10, "price": "1.10", "qty": "0.50"}]\n'
+    assert asked_for(venue, 11, 14, tmp_path) == []
+
+
+def test_a_venue_that_gives_less_than_it_was_asked_for_is_asked_again(venue: VenueServer, tmp_path: Path) -> None:
+    rest(venue, range(1, 101), most=30)
+    assert sum(page.trades for page in asked_for(venue, 1, 300, tmp_path)) == 100
+
+
+@pytest.mark.parametrize("body", [b"", b"<html>busy</html>", b'[{"id": 7}, {"id": 8', b'{"code": -1121, "msg": "Invalid symbol."}', b"["])
+def test_what_is_no_whole_list_of_trades_is_refused(venue: VenueServer, tmp_path: Path, body: bytes) -> None:
+    venue.asks[REST_PATH] = lambda _: body
+    with pytest.raises(DownloadFailed, match="no whole list of trades"):
+        asked_for(venue, 7, 8, tmp_path)
+    assert names_in(tmp_path) == set()
+
+
+def test_a_venue_in_trouble_is_given_its_wait(venue: VenueServer, tmp_path: Path) -> None:
+    rest(venue, range(1, 100))
+    waits: list[float] = []
+    venue.answers[REST_PATH] = [Answer(429, {"Retry-After": "7"}), Answer(500), Answer(cut_after=10)]
+    with Downloader(QUICK, sleep=waits.append) as downloader:
+        assert [page.trades for page in binance_rest.pages(downloader, venue.url, BTC, 1, 9, tmp_path, {})] == [9]
+    assert len(waits) == 3
+    assert waits[0] == 7
+
+
+def test_who_is_shut_out_asks_no_more(venue: VenueServer, tmp_path: Path) -> None:
+    rest(venue, range(1, 100))
+    venue.answers[REST_PATH] = [Answer(418, {"Retry-After": "90"})] * 9
+    with pytest.raises(DownloadFailed, match="shut us out") as failed:
+        asked_for(venue, 1, 9, tmp_path)
+    assert failed.value.asked_seconds == 90
+    assert len(venue.asked) == 1
+
+
+def test_a_key_goes_to_its_server_alone_and_into_no_message(venue: VenueServer, tmp_path: Path) -> None:
+    rest(venue, range(1, 100))
+    key = {binance_rest.KEY_HEADER: "the-secret"}
+    asked_for(venue, 1, 9, tmp_path, key)
+    assert venue.asked[0][1][binance_rest.KEY_HEADER] == "the-secret"
+    venue.answers[REST_PATH] = [Answer(302, {"Location": f"{venue.url}/elsewhere"})]
+    with pytest.raises(DownloadFailed, match="302") as failed:
+        asked_for(venue, 20, 29, tmp_path, key)
+    assert "the-secret" not in str(failed.value)
+    assert not [path for path, _ in venue.requests if path == "elsewhere"]
+
+
+# --- a mirror -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("place", ["data/spot/daily/trades/BTCUSDT/BTCUSDT-trades-2024-01-02.zip", "BTCUSDT-trades-2024-01-02.zip"])
+def test_a_mirror_has_files_at_their_path_or_side_by_side(tmp_path: Path, place: str) -> None:
+    file = archive_file(BTC, "trades", Period(date(2024, 1, 2)))
+    with pytest.raises(mirror.NotInMirror, match=r"it has no BTCUSDT-trades-2024-01-02\.zip"):
+        mirror.archive_copy(tmp_path, file)
+    (tmp_path / place).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / place).touch()
+    assert mirror.archive_copy(mirror.folder_of(f"file://{tmp_path}"), file) == tmp_path / place
+
+
+def test_a_mirror_of_other_files_is_read_by_their_names(tmp_path: Path) -> None:
+    for name in (
+        "gemini__eth-usd__2021-07-01__trade.csv",
+        "gemini__eth-usd__2021-07-02__trade.csv",
+        "gemini__btc-usd__2021-07-01__trade.csv",
+    ):
+        (tmp_path / name).touch()
+        (tmp_path / f"{name}.CHECKSUM").touch()
+    found = mirror.files_of(tmp_path, "gemini:ETHUSD", date(2021, 7, 1))
+    assert [path.name for path in found] == ["gemini__eth-usd__2021-07-01__trade.csv"]
+    with pytest.raises(mirror.NotInMirror, match="no such folder"):
+        mirror.files_of(tmp_path / "nowhere", "gemini:ETHUSD", date(2021, 7, 1))
+
+
+# --- the settings of healing --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("sources", "says"),
+    [
+        ('[{"name": "m", "kind": "mirror"}]', "needs its folder"),
+        ('[{"name": "a", "kind": "binance-vision"}, {"name": "a", "kind": "binance-rest"}]', "the same name"),
+        ('[{"name": "a", "kind": "ftp"}]', "kind"),
+    ],
+)
+def test_sources_that_nobody_understands_are_refused(tmp_path: Path, sources: str, says: str) -> None:
+    path = tmp_path / "quality.yaml"
+    path.write_text(f'{{"healing": {{"sources": {sources}}}}}')
+    with pytest.raises(QualityConfigRefused, match=says):
+        read_settings(path)
+
+
+def test_nothing_is_fetched_by_default() -> None:
+    assert read_settings(None).healing.sources == ()

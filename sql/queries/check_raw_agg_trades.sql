@@ -8,6 +8,14 @@ select
 from ledger as l
 union all
 select
+    'time never steps back along the ids',
+    false,
+    coalesce(sum(p.steps_back), 0),
+    coalesce(sum(p.found), 0),
+    %(steps_examples)s::text[]
+from per_instrument as p
+union all
+select
     'every expected instrument is there',
     false,
     count(*) filter (where l.instrument is null),

@@ -17,6 +17,8 @@ from (
         d.instrument,
         d.first_update_id,
         lag(d.last_update_id) over (partition by d.instrument order by d.sequence) as update_before
-    from of_day as d
-    where d.message = 'delta' and split_part(d.instrument, ':', 1) = 'binance'
+    from raw_depth as d
+    where
+        d.event_time >= %(from_time)s and d.event_time < %(to_time)s
+        and d.message = 'delta' and split_part(d.instrument, ':', 1) = 'binance'
 ) as c;

@@ -7,4 +7,5 @@ select
     coalesce(
         (array_agg(format('%%s at %%s', d.instrument, d.event_time)) filter (where d.bid_price >= d.ask_price))[1:5], '{{}}'
     ) as examples
-from of_day as d;
+from raw_quotes as d
+where d.event_time >= %(from_time)s and d.event_time < %(to_time)s;

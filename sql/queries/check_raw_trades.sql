@@ -1,30 +1,16 @@
--- The rules of a day of trades in one pass: rule, whether it stops the flow, rows that break it, rows looked at, examples.
-with ordered as (
+-- The rules of a day of trades, by what was counted of its rows: rule, whether it stops the flow, rows that break it, rows looked at,
+-- examples.
+with per_instrument as (
     select
-        t.instrument,
-        t.space,
-        t.sequence,
-        t.event_time,
-        t.price > 0 and t.size > 0 as is_positive,
-        t.available_at >= t.event_time as is_available_after,
-        lag(t.sequence) over by_id = t.sequence as is_repeated,
-        lag(t.event_time) over by_id > t.event_time as steps_back
-    from raw_trades as t
-    where t.event_time >= %(from_time)s and t.event_time < %(to_time)s
-    window by_id as (partition by t.instrument, t.space order by t.sequence)
-),
-
-per_instrument as (
-    select
-        o.instrument,
-        count(*) as trades,
-        count(distinct o.space) as spaces,
-        count(*) filter (where o.is_repeated) as repeated,
-        count(*) filter (where not o.is_positive) as not_positive,
-        count(*) filter (where not o.is_available_after) as not_available_after,
-        count(*) filter (where o.steps_back) as steps_back
-    from ordered as o
-    group by o.instrument
+        p.instrument,
+        sum(p.found)::bigint as trades,
+        count(*) as spaces,
+        sum(p.found - p.ids)::bigint as repeated,
+        sum(p.steps_back)::bigint as steps_back
+    from
+        unnest(%(instruments)s::text[], %(found)s::bigint[], %(ids)s::bigint[], %(steps_back)s::bigint[])
+            as p (instrument, found, ids, steps_back)
+    group by p.instrument
 ),
 
 ledger as (
@@ -42,8 +28,6 @@ totals as (
     select
         coalesce(sum(trades), 0) as trades,
         coalesce(sum(repeated), 0) as repeated,
-        coalesce(sum(not_positive), 0) as not_positive,
-        coalesce(sum(not_available_after), 0) as not_available_after,
         coalesce(sum(steps_back), 0) as steps_back,
         count(*) filter (where spaces > 1) as mixed,
         count(*) as instruments
@@ -57,12 +41,12 @@ from (
         true as is_blocking,
         t.repeated as broken,
         t.trades as looked_at,
-        '{}'::text[] as examples
+        %(repeated_examples)s::text[] as examples
     from totals as t
     union all
-    select 'price and size positive', true, t.not_positive, t.trades, '{}' from totals as t
+    select 'price and size positive', true, %(not_positive)s, t.trades, '{}' from totals as t
     union all
-    select 'available no earlier than traded', true, t.not_available_after, t.trades, '{}' from totals as t
+    select 'available no earlier than traded', true, %(available_before)s, t.trades, '{}' from totals as t
     union all
     select 'one identity space per instrument', true, t.mixed, t.instruments, '{}' from totals as t
     union all
@@ -80,7 +64,7 @@ from (
         )
     from ledger as l
     union all
-    select 'time never steps back along the ids', false, t.steps_back, t.trades, '{}' from totals as t
+    select 'time never steps back along the ids', false, t.steps_back, t.trades, %(steps_examples)s::text[] from totals as t
     union all
     select
         'no id missing between the first and the last',

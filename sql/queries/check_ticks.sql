@@ -1,28 +1,16 @@
--- The rules of a day of ticks that every stream keeps, and those of its own, in one pass: rule, whether it stops the flow, rows
--- that break it, rows looked at, examples.
-with of_day as (
-    select t.* from {table} as t where t.event_time >= %(from_time)s and t.event_time < %(to_time)s
-),
-
-ordered as (
+-- The rules of a day of ticks that every stream keeps, by what was counted of its rows, and those of its own: rule, whether it stops
+-- the flow, rows that break it, rows looked at, examples.
+with per_instrument as (
     select
-        d.instrument,
-        d.space,
-        d.available_at < d.event_time as is_available_before,
-        lag(d.sequence) over by_id = d.sequence as is_repeated
-    from of_day as d
-    window by_id as (partition by d.instrument, d.space order by d.sequence)
-),
-
-per_instrument as (
-    select
-        o.instrument,
-        count(*) as found,
-        count(distinct o.space) as spaces,
-        count(*) filter (where o.is_repeated) as repeated,
-        count(*) filter (where o.is_available_before) as available_before
-    from ordered as o
-    group by o.instrument
+        p.instrument,
+        sum(p.found)::bigint as found,
+        count(*) as spaces,
+        sum(p.found - p.ids)::bigint as repeated,
+        sum(p.steps_back)::bigint as steps_back
+    from
+        unnest(%(instruments)s::text[], %(found)s::bigint[], %(ids)s::bigint[], %(steps_back)s::bigint[])
+            as p (instrument, found, ids, steps_back)
+    group by p.instrument
 ),
 
 ledger as (
@@ -40,7 +28,6 @@ totals as (
     select
         coalesce(sum(found), 0) as found,
         coalesce(sum(repeated), 0) as repeated,
-        coalesce(sum(available_before), 0) as available_before,
         count(*) filter (where spaces > 1) as mixed,
         count(*) as instruments
     from per_instrument
@@ -53,10 +40,10 @@ from (
         true as is_blocking,
         t.repeated as broken,
         t.found as looked_at,
-        '{{}}'::text[] as examples
+        %(repeated_examples)s::text[] as examples
     from totals as t
     union all
-    select 'available no earlier than its time', true, t.available_before, t.found, '{{}}' from totals as t
+    select 'available no earlier than its time', true, %(available_before)s, t.found, '{{}}' from totals as t
     union all
     select 'one identity space per instrument', true, t.mixed, t.instruments, '{{}}' from totals as t
     union all
