@@ -14,7 +14,6 @@ from rrr_assets.quality.checks_run import Look, run_parts
 from rrr_assets.simulator import Simulation
 from rrr_assets.simulator.truth import GAP, Absorbed, Reported
 from rrr_assets.warehouse.declare import Declared, declare
-from rrr_assets.warehouse.gaps import find_missing_files, find_silences, sync_all
 from rrr_assets_tests.platform import Platform
 
 INSTRUMENTS: Final = (
@@ -90,6 +89,3 @@ def look(platform: Platform, days: Sequence[date]) -> None:
     """Look at the days as the daily run does."""
     report = run_parts(platform.database, Look(dict.fromkeys(days)), DEFAULTS)
     assert not report.errors, report.errors
-    sync_all(platform.database)
-    find_silences(platform.database, days, DEFAULTS)
-    find_missing_files(platform.database, days)
