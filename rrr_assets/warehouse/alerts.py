@@ -25,6 +25,8 @@ from psycopg.types.json import Jsonb
 from rrr_assets.calc.alert_messages import body
 from rrr_assets.calc.alerts import Cause, Mute, Signal, class_of_failure, fingerprint, is_muted, kept_together, not_before
 from rrr_assets.calc.outcomes import PermanentFailure
+from rrr_assets.contracts.bars import BARS
+from rrr_assets.contracts.information_bars import INFORMATION_BARS
 from rrr_assets.contracts.runbooks import HARD, RULES
 from rrr_assets.warehouse.connect import Database, Role
 from rrr_assets.warehouse.faultpoints import reach
@@ -38,6 +40,12 @@ Connection = psycopg.Connection[tuple[Any, ...]]
 BEGUN: Final = "begun, and not known whether it was taken"
 """How the last error of a message begins of which that is so."""
 
+_ASSETS: Final = frozenset(
+    {
+        "raw_trades", "raw_agg_trades", "raw_quotes", "raw_depth", "venue_bars", "bar_conformance",
+        *(table.name for table in (*BARS.values(), *INFORMATION_BARS.values())),
+    }
+)  # fmt: skip
 _STREAMS: Final = ("trades", "agg_trades", "quotes", "depth")
 _MOST: Final = 5000
 _MOST_MEMBERS: Final = 5000
@@ -173,6 +181,11 @@ def _table(relation: str) -> str:
 
 
 def _asset(relation: str, day: date | None) -> str:
+    """Where a table is seen in the UI; what is no asset of its own is seen at the file, or at what all tables are held against."""
+    if relation == "ingest_batches":
+        return "/assets/landing_files"
+    if relation not in _ASSETS:
+        return "/assets/validations"
     return f"/assets/{relation}" + (f"?view=partitions&partition={day}" if day else "")
 
 
