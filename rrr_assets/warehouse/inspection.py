@@ -161,7 +161,7 @@ def _parts(ledger: Sequence[tuple[str, str, int, int, int]]) -> list[sql.Composa
     Args:
         ledger: instrument, space, first and last id, and rows, in the order of the index.
     """
-    size = max(_ROWS_OF_A_PART, -(-sum(rows for *_, rows in ledger) // _MOST_PARTS))
+    size = max(_ROWS_OF_A_PART, sum(rows for *_, rows in ledger) // _MOST_PARTS)
     parts: list[sql.Composable] = []
     start: sql.Composable = sql.SQL("true")
     waiting = 0
