@@ -3,7 +3,8 @@
 Belongs here: running the rule queries and counting. Does not: what follows from a broken rule (checks of the stations).
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final, LiteralString
 
@@ -28,13 +29,26 @@ _ONE_DAY: Final = timedelta(days=1)
 _MOST_IN_MEMORY: Final = 8_000_000
 """Rows of an instrument's day whose times the server holds at once, eight bytes each and that twice."""
 
+_MOST_PARTS: Final = 4
+_ROWS_OF_A_PART: Final = 50_000
+"""With fewer, to call another process takes longer than it helps."""
+
 _BY_INDEX: Final = (
     "set local enable_seqscan = off; set local enable_bitmapscan = off; set local enable_sort = off; set local jit = off; "
-    "set local max_parallel_workers_per_gather = 0; set local work_mem = '64MB'"
+    "set local parallel_setup_cost = 0; set local parallel_tuple_cost = 0; set local min_parallel_index_scan_size = '1TB'; "
+    "set local work_mem = '64MB'"
 )
-"""Of a day that was loaded just now the planner knows nothing, and would sort what the index has in order."""
+"""Of a day that was loaded just now the planner knows nothing, and would sort what the index has in order. It shares out whole parts:
+processes that read one part together would have to be merged again."""
 
-_BY_ANY: Final = "reset enable_seqscan; reset enable_bitmapscan; reset enable_sort; reset max_parallel_workers_per_gather; reset work_mem"
+_BY_ANY: Final = (
+    "reset enable_seqscan; reset enable_bitmapscan; reset enable_sort; "
+    "reset parallel_setup_cost; reset parallel_tuple_cost; reset min_parallel_index_scan_size; reset work_mem"
+)
+_IS: Final = "t.instrument = {} and t.space = {}"
+_AFTER: Final = "(t.instrument, t.space) > ({}, {})"
+_BEFORE: Final = "(t.instrument, t.space) < ({}, {})"
+_UP_TO: Final = "(t.instrument, t.space) <= ({}, {})"
 _TOLD_BY_TICKS: Final = frozenset({Kind.IDENTITY, Kind.IN_ORDER, Kind.FINITE})
 """What the queries of ticks ask themselves; and that a number is finite, which the loader holds and the daily look asks."""
 
@@ -73,21 +87,27 @@ def _check_ticks(connection: Connection, table: Table, stream: str, values: dict
         return connection.execute(sql.SQL(query(piece)).format(table=name), {**values, **more}).fetchall()
 
     values["stream"] = stream
-    is_large = bool(connection.execute(query("check_tick_large"), {**values, "most": _MOST_IN_MEMORY}).fetchall())
+    ledger = connection.execute(query("check_tick_ledger"), values).fetchall()
+    is_ordered = table.in_order is not None and all(rows <= _MOST_IN_MEMORY for *_, rows in ledger)
+    parts = [
+        sql.SQL("({})").format(sql.SQL(_without_end(query("check_tick_keys"))).format(number=number, table=name, chosen=chosen))
+        for number, chosen in enumerate(_parts(ledger))
+    ]
     connection.execute(_BY_INDEX)
-    counted = ask("check_tick_keys", is_ordered=table.in_order is not None and not is_large)
+    found = connection.execute(sql.SQL(" union all ").join(parts), {**values, "is_ordered": is_ordered}).fetchall()
     connection.execute(_BY_ANY)
-    repeated = sorted({row[0] for row in counted if row[2] != row[3]})
-    unordered = sorted({row[0] for row in counted if table.in_order is not None and row[4] is not True})
+    counted = _put_together(found)
+    repeated = sorted({each.instrument for each in counted if each.found != each.ids})
+    unordered = sorted({each.instrument for each in counted if table.in_order is not None and not each.is_in_order})
     steps = {(row[0], row[1]): row[2:] for row in ask("check_tick_steps", instruments=unordered)} if unordered else {}
     counts = ask_contract(
-        connection, table, values["from_time"], values["to_time"], leave_out=_TOLD_BY_TICKS, rows=sum(row[2] for row in counted)
+        connection, table, values["from_time"], values["to_time"], leave_out=_TOLD_BY_TICKS, rows=sum(each.found for each in counted)
     )
     values |= {
-        "instruments": [row[0] for row in counted],
-        "found": [row[2] for row in counted],
-        "ids": [row[3] for row in counted],
-        "steps_back": [steps.get((row[0], row[1]), (0, ""))[0] for row in counted],
+        "instruments": [each.instrument for each in counted],
+        "found": [each.found for each in counted],
+        "ids": [each.ids for each in counted],
+        "steps_back": [steps.get((each.instrument, each.space), (0, ""))[0] for each in counted],
         "steps_examples": [example for _, example in steps.values()][:5],
         "repeated_examples": [example for (example,) in ask("check_tick_repeated", instruments=repeated)] if repeated else [],
         "not_positive": sum(each.broken for each in counts if each.rule.kind is Kind.RANGE),
@@ -99,6 +119,75 @@ def _check_ticks(connection: Connection, table: Table, stream: str, values: dict
         more = sql.SQL("({})").format(sql.SQL(_without_end(query(f"check_{table.name}"))).format())
         statement = sql.SQL(query("check_ticks")).format(more=more)
     return [*_results(connection.execute(statement, values).fetchall()), *results_of(counts)]
+
+
+@dataclass(slots=True)
+class _Counted:
+    """The rows of an instrument and space that were counted so far, in the order of the ids."""
+
+    instrument: str
+    space: str
+    found: int
+    ids: int
+    is_in_order: bool
+    last_time: datetime | None
+
+    def go_on(self, found: int, ids: int, is_in_order: bool, first_time: datetime | None, last_time: datetime | None) -> None:
+        """Add a part with higher ids: no id is in two of them."""
+        self.found += found
+        self.ids += ids
+        follows = self.last_time is not None and first_time is not None and self.last_time <= first_time
+        self.is_in_order = self.is_in_order and is_in_order and follows
+        self.last_time = last_time
+
+
+def _put_together(parts: Iterable[tuple[Any, ...]]) -> list[_Counted]:
+    """What was counted of each part, by instrument and space."""
+    told: dict[tuple[str, str], _Counted] = {}
+    for _, instrument, space, found, ids, is_in_order, first_time, last_time in sorted(parts, key=lambda part: part[:3]):
+        if (instrument, space) in told:
+            told[instrument, space].go_on(found, ids, is_in_order is True, first_time, last_time)
+        else:
+            told[instrument, space] = _Counted(instrument, space, found, ids, is_in_order is True, last_time)
+    return list(told.values())
+
+
+def _parts(ledger: Sequence[tuple[str, str, int, int, int]]) -> list[sql.Composable]:
+    """Conditions that part a day along its index, for the server's processes to share: each row that there may be meets one of them.
+
+    An instrument of many rows is parted by its ids, as if they lay evenly: where they do not, parts are of unlike sizes. What the ledger
+    knows nothing of falls in between.
+
+    Args:
+        ledger: instrument, space, first and last id, and rows, in the order of the index.
+    """
+    size = max(_ROWS_OF_A_PART, sum(rows for *_, rows in ledger) // _MOST_PARTS)
+    parts: list[sql.Composable] = []
+    start: sql.Composable = sql.SQL("true")
+    waiting = 0
+    for instrument, space, first, last, rows in ledger:
+        waiting += rows
+        if waiting < size:
+            continue
+        if rows < size:
+            parts.append(_all_of(start, sql.SQL(_UP_TO).format(instrument, space)))
+        else:
+            parts += [_all_of(start, sql.SQL(_BEFORE).format(instrument, space)), *_shares(instrument, space, first, last, rows // size)]
+        start = sql.SQL(_AFTER).format(instrument, space)
+        waiting = 0
+    return [*parts, start]
+
+
+def _shares(instrument: str, space: str, first: int, last: int, count: int) -> list[sql.Composable]:
+    cuts = [first + (last - first) * share // count for share in range(1, count)]
+    starts = [sql.SQL("true"), *(sql.SQL("t.sequence >= {}").format(cut) for cut in cuts)]
+    ends = [*(sql.SQL("t.sequence < {}").format(cut) for cut in cuts), sql.SQL("true")]
+    mine = sql.SQL(_IS).format(instrument, space)
+    return [_all_of(mine, start, end) for start, end in zip(starts, ends, strict=True)]
+
+
+def _all_of(*conditions: sql.Composable) -> sql.Composable:
+    return sql.SQL(" and ").join(conditions)
 
 
 def _results(rows: Iterable[tuple[Any, ...]]) -> list[RuleResult]:

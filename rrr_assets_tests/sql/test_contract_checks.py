@@ -9,6 +9,7 @@ from datetime import UTC, date, datetime
 
 import psycopg
 import pytest
+from psycopg import sql
 
 from rrr_assets.calc.outcomes import RelationGone, RuleResult
 from rrr_assets.contracts.base import Table
@@ -181,9 +182,14 @@ REPEAT = f"insert into raw_trades {LATER.format(t='raw_trades')}"
 FORGET = "delete from raw_trades where sequence = 1100 and event_time = (select max(event_time) from raw_trades where sequence = 1100)"
 
 
-@pytest.mark.parametrize("most", [10, 8_000_000], ids=["too many for memory", "few"])
-def test_a_trade_that_is_there_twice_and_time_that_steps_back(platform: Platform, monkeypatch: pytest.MonkeyPatch, most: int) -> None:
+@pytest.mark.parametrize(
+    ("most", "part"), [(10, 50_000), (8_000_000, 50_000), (8_000_000, 20)], ids=["too many for memory", "few", "in parts"]
+)
+def test_a_trade_that_is_there_twice_and_time_that_steps_back(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch, most: int, part: int
+) -> None:
     monkeypatch.setattr(inspection, "_MOST_IN_MEMORY", most)
+    monkeypatch.setattr(inspection, "_ROWS_OF_A_PART", part)
     database = platform.database
     assert broken(check(database, "raw_trades", DAY)) == {}
     with changed(database, (REPEAT,), (FORGET,)):
@@ -213,6 +219,68 @@ def test_one_that_is_there_twice_does_not_make_up_for_one_that_is_gone(platform:
         found = broken(check(platform.database, "raw_trades", DAY))
         assert found == {"each trade once": 1, "time never steps back along the ids": 1}
     assert broken(check(platform.database, "raw_trades", DAY)) == {}
+
+
+def test_what_steps_back_where_a_day_is_parted_is_found(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first of a part is before the last of the part before it, and each part for itself is in order."""
+    monkeypatch.setattr(inspection, "_ROWS_OF_A_PART", 20)
+    earlier = (
+        "update raw_trades set event_time = event_time {0} interval '10 s', available_at = available_at {0} interval '10 s'"
+        " where sequence between {1} and 1199 and event_time >= '2025-03-03' and event_time < '2025-03-04'"
+    )
+    for first in (1048, 1049, 1050, 1098, 1099, 1100, 1148, 1149, 1150):
+        with changed(platform.database, (earlier.format("-", first),), (earlier.format("+", first),)):
+            [found] = [result for result in check(platform.database, "raw_trades", DAY) if result.broken]
+        assert (found.rule, found.broken, found.examples) == ("time never steps back along the ids", 1, (f"{NAME} {first}",))
+    assert broken(check(platform.database, "raw_trades", DAY)) == {}
+
+
+@pytest.mark.parametrize("part", [20, 50_000], ids=["in parts", "at once"])
+def test_what_the_ledger_knows_nothing_of_is_found(platform: Platform, monkeypatch: pytest.MonkeyPatch, part: int) -> None:
+    """Before, between and after what it knows: other instruments, other spaces, other ids."""
+    monkeypatch.setattr(inspection, "_ROWS_OF_A_PART", part)
+    plant = "insert into raw_trades select (jsonb_populate_record(t, '{}')).* from raw_trades as t where sequence = 1100"
+    strange = [
+        '{"instrument": "a:FIRST", "sequence": 1}', '{"instrument": "z:LAST", "sequence": 1}', '{"space": "aggregate_id", "sequence": 1}',
+        '{"space": "ordinal", "sequence": 7}', '{"sequence": -9223372036854775808}', '{"sequence": 9223372036854775807}',
+    ]  # fmt: skip
+    planted = [plant.format(values) for values in strange]
+    forget = "delete from raw_trades where (instrument, space) <> ({}) or sequence not between 1000 and 5000"
+    with changed(platform.database, tuple(planted), (forget.format(f"'{NAME}', 'trade_id'"),)):
+        found = {result.rule: result for result in check(platform.database, "raw_trades", DAY)}
+    assert found["each trade once"].looked_at == COUNT + len(planted)
+    assert {rule: one.broken for rule, one in found.items() if one.broken} == {
+        "one identity space per instrument": 1,
+        "rows equal the coverage ledger": 3,
+        "time never steps back along the ids": 2,
+    }
+    assert broken(check(platform.database, "raw_trades", DAY)) == {}
+
+
+LEDGERS: dict[str, list[tuple[str, str, int, int, int]]] = {
+    "nothing": [],
+    "one": [("m:A", "trade_id", 0, 99, 100)],
+    "one of one id": [("m:A", "trade_id", 5, 5, 100)],
+    "one among small ones": [("m:A", "trade_id", 0, 9, 5), ("m:B", "trade_id", 0, 99, 100), ("m:C", "ordinal", 0, 9, 5)],
+    "many small ones": [(f"m:{letter}", "trade_id", 0, 9, 8) for letter in "ABCDEFGHIJKL"],
+    "two large ones": [("m:A", "trade_id", 0, 99, 60), ("m:B", "ordinal", 10, 20, 40)],
+    "an instrument twice": [("m:A", "ordinal", 0, 99, 60), ("m:A", "trade_id", 0, 99, 60)],
+}
+
+
+@pytest.mark.parametrize("ledger", LEDGERS.values(), ids=LEDGERS)
+def test_each_row_is_in_one_part(platform: Platform, monkeypatch: pytest.MonkeyPatch, ledger: list[tuple[str, str, int, int, int]]) -> None:
+    monkeypatch.setattr(inspection, "_ROWS_OF_A_PART", 10)
+    parts = inspection._parts(ledger)
+    assert len(parts) >= min(4, sum(rows for *_, rows in ledger) // 10)
+    rows = sql.SQL(
+        "select array[{}] as met, i, s, q from (values ('a:X'), ('m:A'), ('m:AA'), ('m:B'), ('m:D'), ('m:L'), ('z:X')) as x (i), "
+        "unnest('{{aggregate_id,ordinal,trade_id}}'::text[]) as s, generate_series(-1, 101) as q, "
+        'lateral (select i collate "C" as instrument, s collate "C" as space, q as sequence) as t'
+    ).format(sql.SQL(", ").join(parts))
+    with platform.database.connect(Role.ANALYST) as connection:
+        for met, *key in connection.execute(rows).fetchall():
+            assert met.count(True) == 1, key
 
 
 @pytest.mark.parametrize("name", [*(name for name in TABLES if name.startswith("raw_")), "bars_1m", "venue_bars", "bar_conformance"])
