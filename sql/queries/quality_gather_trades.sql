@@ -53,8 +53,8 @@ with gathered as (
             and (%(instruments)s::text[] is null or a.instrument = any(%(instruments)s))
     ) as g
     inner join
-        (select c.instrument, make_interval(secs => c.late_seconds) as late_after from quality_thresholds as c) as h
-        on g.instrument = h.instrument
+        (select c.instrument, c.from_time, c.to_time, make_interval(secs => c.late_seconds) as late_after from quality_thresholds as c) as h
+        on g.instrument = h.instrument and g.event_time >= h.from_time and g.event_time < h.to_time
     group by g.relation, g.instrument, g.bucket
 )
 
