@@ -42,6 +42,7 @@ begun as (
         a.*,
         (a.side is distinct from lag(a.side) over by_time) as begins
     from apart as a
+    where (a.relation, a.instrument) in (select s.relation, s.instrument from apart as s where s.side is not null)
     window by_time as (partition by a.relation, a.instrument order by a.bucket)
 ),
 
