@@ -36,13 +36,13 @@ def measure(home: Home, rows: int) -> list[Figure]:
     with platform.database.connect(Role.OWNER, autocommit=True) as connection:
         connection.execute("vacuum analyze")
     midnight = datetime(DAYS[-1].year, DAYS[-1].month, DAYS[-1].day, tzinfo=UTC)
-    noon = midnight + timedelta(hours=12)
+    last = midnight + timedelta(hours=23, minutes=55)
     told = {"instruments": len(INSTRUMENTS), "trades": held[0], "quotes": held[1]}
     first, _ = _run(platform)
     figures = [Figure("quality, first look at all", round(first.wall, 2), "s", details=told)]
     for name, windows, target in (
         ("nothing changed", [], None),
-        ("five minutes of each instrument", [(noon, noon + timedelta(minutes=5))], 10),
+        ("five minutes of each instrument", [(last, last + timedelta(minutes=5))], 10),
         ("everything changed", [(midnight + n * timedelta(days=1), midnight + (n + 1) * timedelta(days=1)) for n in (-1, 0)], None),
     ):
         taken = []

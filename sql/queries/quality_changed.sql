@@ -1,5 +1,6 @@
 -- What changed since the quality of the data was last looked at: per day and instrument the last entry of the log for each relation, and
--- between which times it changed, where that is asked for and not too many entries wait: else the day is looked at whole. Bars wait until the verdicts on them are there. Days of which the ticks lie in the archive alone are left to those who ask for them.
+-- between which times it changed, where that is asked for and not too many entries wait: else the day is looked at whole. Bars wait until
+-- the verdicts on them are there. Days of which the ticks lie in the archive alone are left to those who ask for them.
 select
     d.day,
     d.instrument,

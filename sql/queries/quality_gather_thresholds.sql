@@ -1,9 +1,10 @@
 -- The thresholds of each instrument of a look, and the times that are looked at.
 insert into quality_thresholds (
-    instrument, from_time, to_time, frozen_seconds, late_seconds, clock_skew_seconds, outside_quote_bps, return_z
+    instrument, number, from_time, to_time, frozen_seconds, late_seconds, clock_skew_seconds, outside_quote_bps, return_z
 )
 select
     t.instrument,
+    row_number() over (order by t.instrument) as number,
     t.from_time,
     t.to_time,
     t.frozen_seconds,
