@@ -23,7 +23,7 @@ from rrr_assets.lake.shadowing import shadow
 from rrr_assets.warehouse import inspection
 from rrr_assets.warehouse import quality_detectors as detectors_of
 from rrr_assets.warehouse.connect import Database, Role
-from rrr_assets.warehouse.quality_detectors import DayLook
+from rrr_assets.warehouse.quality_detectors import DayLook, Window
 from rrr_assets.warehouse.quality_findings import (
     AnomalyScope,
     FindingScope,
@@ -46,6 +46,9 @@ CONSUMER: Final = "quality"
 """Of the invalidation log: how far the checks have looked."""
 
 FOLLOWED: Final = ("raw_trades", "raw_agg_trades", "raw_quotes", "raw_depth", "venue_bars", "bars_1m", "bars_5m", "bars_1h", "bars_1d")
+MOST_ENTRIES: Final = 1_000
+"""Entries of the log that are read of a relation, instrument and day: where more wait, the day is looked at whole."""
+
 MOST_DAYS: Final = 31
 """Days of one run, the newest first: the others wait for the next one."""
 
@@ -55,6 +58,7 @@ DELIVERY_TOLD_FOR: Final = timedelta(days=1)
 _LONGEST_BATCH: Final = timedelta(hours=1)
 _ONE_DAY: Final = timedelta(days=1)
 _BROKEN: Final = "broken_check"
+_OF_MINUTES: Final = ("price_change", "return_z", "volume_spike")
 
 RULE_WORDS: Final[Mapping[str, str | None]] = {
     **WORDS,
@@ -90,16 +94,26 @@ _TABLES: Final = ("raw_trades", "raw_agg_trades", "raw_quotes", "raw_depth", "ve
 
 
 @dataclass(frozen=True, slots=True)
+class Changed:
+    """Between which times a day changed, by instrument (None: not known): its ticks, and its 1-minute bars."""
+
+    ticks: Mapping[str, Window | None] = field(default_factory=dict)
+    bars: Mapping[str, Window | None] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Look:
     """What a run looks at: days, each with its instruments (None: all), and how far the log was read for each of them.
 
     `marks` are (day, relation, instrument, entry of the log), noted when the look was whole. `is_full`: also what is not about what
-    changed, and days of which the ticks lie in the archive alone.
+    changed, and days of which the ticks lie in the archive alone. `changed` says of days what of them changed, where nothing else is to
+    be looked at by the detectors.
     """
 
     days: Mapping[date, tuple[str, ...] | None]
     marks: tuple[tuple[date, str, str, int], ...] = ()
     is_full: bool = True
+    changed: Mapping[date, Changed] | None = None
 
     @property
     def looks(self) -> list[DayLook]:
@@ -184,7 +198,8 @@ def detectors(database: Database, look: Look, settings: QualitySettings, run_id:
     report = Report()
     for each in look.looks:
         with database.connect(Role.WRITER) as connection:
-            _look_at_day(connection, each, settings, run_id, report)
+            changes = None if look.changed is None else look.changed.get(each.day, Changed())
+            _look_at_day(connection, each, changes, settings, run_id, report)
     return report
 
 
@@ -291,11 +306,12 @@ def changed(database: Database, kind: str) -> Look:
         since = None if last is None or kind == DAILY else last - _LONGEST_BATCH
         values = {
             "consumer": CONSUMER, "verdicts": VERDICTS, "relations": list(FOLLOWED), "since": since, "with_cold": kind == DAILY,
+            "with_windows": kind != DAILY, "most": MOST_ENTRIES,
         }  # fmt: skip
         rows = connection.execute(query("quality_changed"), values).fetchall()
         refused = [] if last is None else connection.execute(query("quality_refused_since"), {"since": last}).fetchall()
     names: dict[date, set[str] | None] = {}
-    for day, instrument, _, _ in rows:
+    for day, instrument, *_ in rows:
         if day in names or len(names) < MOST_DAYS:
             names.setdefault(day, set()).add(instrument)  # type: ignore[union-attr]  # only sets so far
     for (day,) in refused:
@@ -304,8 +320,24 @@ def changed(database: Database, kind: str) -> Look:
         today = datetime.now(UTC).date()
         names |= {today - _ONE_DAY: None, today: None}
     days = {day: None if found is None else tuple(sorted(found)) for day, found in names.items()}
-    marks = tuple((day, relation, instrument, last_id) for day, instrument, relation, last_id in rows if day in days)
-    return Look(days, marks, is_full=kind == DAILY)
+    marks = tuple((day, relation, instrument, last_id) for day, instrument, relation, last_id, *_ in rows if day in days)
+    if kind == DAILY:
+        return Look(days, marks)
+    return Look(days, marks, is_full=False, changed=_windows(rows))
+
+
+def _windows(rows: Sequence[tuple[date, str, str, int, datetime | None, datetime | None]]) -> dict[date, Changed]:
+    """Between which times each instrument's ticks and bars changed."""
+    found: dict[date, tuple[dict[str, Window | None], dict[str, Window | None]]] = {}
+    for day, instrument, relation, _, since, until in rows:
+        ticks, bars = found.setdefault(day, ({}, {}))
+        if relation not in detectors_of.TICK_RELATIONS and relation != "bars_1m":
+            continue
+        of = bars if relation == "bars_1m" else ticks
+        window = None if since is None or until is None else (since, until)
+        before = of.get(instrument, window)
+        of[instrument] = None if window is None or before is None else (min(window[0], before[0]), max(window[1], before[1]))
+    return {day: Changed(ticks, bars) for day, (ticks, bars) in found.items()}
 
 
 def begin(database: Database, kind: str, run_id: str | None) -> int:
@@ -332,54 +364,94 @@ def open_findings(database: Database, days: Sequence[date]) -> dict[str, int]:
         return dict(connection.execute(query("quality_findings_open"), {"days": list(days)}).fetchall())
 
 
-def _look_at_day(connection: Connection, asked: DayLook, settings: QualitySettings, run_id: str | None, report: Report) -> None:
+def _look_at_day(
+    connection: Connection, asked: DayLook, changed: Changed | None, settings: QualitySettings, run_id: str | None, report: Report
+) -> None:
     with connection.transaction():
         names = detectors_of.held_instruments(connection, asked)
+        if changed is None or changed.ticks:
+            _look_at_ticks(connection, asked, names, changed, settings, run_id, report)
         look = DayLook(asked.day, names)
-        ready = set()
-        with report.check("archived ticks"), connection.transaction():
-            shadow(connection, look.since, look.until, names)
-            ready.add("ticks")
-        detectors_of.prepare(connection, look, settings)
-        for name, gather in (("trades", detectors_of.gather_trades), ("quotes", detectors_of.gather_quotes)):
-            with report.check(f"gathering {name}"), connection.transaction():
-                gather(connection, look)
-                ready.add(name)
-        found: list[Found] = []
-        spoken: list[str] = []
-        chosen = dict(detectors_of.OF_BOOKS) | (detectors_of.OF_TICKS if len(ready) == 3 else {})  # all of the three above
-        for name, (detect, rules) in chosen.items():
-            with report.check(name), connection.transaction():
-                found += detect(connection, look)
-                spoken += rules
-        report.count(spoken, found)
-        _settle_day(connection, asked, detectors_of.folded(found), spoken, run_id)
-        if len(ready) == 3:  # as above
-            with report.check("lone prints"), connection.transaction():
-                _settle_unlikely(connection, asked, report, "raw_trades", ("return_z",), detectors_of.lone_prints(connection, look))
-        with report.check("unlikely minutes"), connection.transaction():
-            unlikely = detectors_of.unlikely_minutes(connection, look, settings)
-            _settle_unlikely(connection, asked, report, "bars_1m", ("price_change", "return_z", "volume_spike"), unlikely)
+        found, spoken = _detected(connection, look, detectors_of.OF_BOOKS, report)
+        relations = (*detectors_of.TICK_RELATIONS, "raw_depth", "venue_bars", "bars_1m", "bar_conformance")
+        _settle_day(connection, asked, relations, found, spoken, run_id)
+        bars = DayLook(asked.day, names if changed is None else tuple(sorted(changed.bars)))
+        if bars.instruments:
+            with report.check("unlikely minutes"), connection.transaction():
+                starts = [None] if changed is None else [None if window is None else window[0] for window in changed.bars.values()]
+                since = look.since if None in starts else min(start for start in starts if start is not None)
+                unlikely = detectors_of.unlikely_minutes(connection, bars, settings, since)
+                judged = AnomalyScope(_OF_MINUTES, "bars_1m", asked.instruments if changed is None else bars.instruments, since, look.until)
+                _settle_unlikely(connection, judged, report, unlikely)
 
 
-def _settle_day(connection: Connection, asked: DayLook, found: Sequence[Found], spoken: Sequence[str], run_id: str | None) -> None:
+def _look_at_ticks(
+    connection: Connection, asked: DayLook, names: tuple[str, ...], changed: Changed | None, settings: QualitySettings,
+    run_id: str | None, report: Report,
+) -> None:  # fmt: skip
+    """What the detectors of ticks find: of all that is held, or of the instruments of which what changed may hold anything."""
+    ready = set()
+    with report.check("archived ticks"), connection.transaction():
+        shadow(connection, asked.since, asked.until, names)
+        ready.add("ticks")
+    look = DayLook(asked.day, names)
+    if changed is not None:
+        ready.add("glance")
+        look = DayLook(asked.day, ())
+        with report.check("glance at what changed"), connection.transaction():
+            look = DayLook(asked.day, detectors_of.to_look_at(connection, asked, settings, changed.ticks))
+            asked = look
+            ready.remove("glance")
+        if "glance" in ready:
+            return
+    report.count([rule for _, rules in detectors_of.OF_TICKS.values() for rule in rules], ())
+    if changed is not None and not look.instruments:
+        return
+    detectors_of.prepare(connection, look, settings)
+    for name, gather in (("trades", detectors_of.gather_trades), ("quotes", detectors_of.gather_quotes)):
+        with report.check(f"gathering {name}"), connection.transaction():
+            gather(connection, look)
+            ready.add(name)
+    if ready != {"ticks", "trades", "quotes"}:
+        return
+    found, spoken = _detected(connection, look, detectors_of.OF_TICKS, report)
+    _settle_day(connection, asked, detectors_of.TICK_RELATIONS, found, spoken, run_id)
+    with report.check("lone prints"), connection.transaction():
+        prints = detectors_of.lone_prints(connection, look)
+        for relation in ("raw_trades", "raw_agg_trades"):
+            scope = AnomalyScope(("return_z",), relation, asked.instruments, asked.since, asked.until)
+            _settle_unlikely(connection, scope, report, [each for each in prints if each.relation == relation])
+
+
+def _detected(
+    connection: Connection, look: DayLook, chosen: Mapping[str, tuple[detectors_of.Detector, tuple[str, ...]]], report: Report
+) -> tuple[list[Found], list[str]]:
+    """What detectors find, and the rules of those that did not break down."""
+    found: list[Found] = []
+    spoken: list[str] = []
+    for name, (detect, rules) in chosen.items():
+        with report.check(name), connection.transaction():
+            found += detect(connection, look)
+            spoken += rules
+    report.count(spoken, found)
+    return detectors_of.folded(found), spoken
+
+
+def _settle_day(
+    connection: Connection, asked: DayLook, relations: Sequence[str], found: Sequence[Found], spoken: Sequence[str], run_id: str | None
+) -> None:
     """Settle what was found of a day, table by table: also where nothing was found, for what was before is over then."""
     rules = tuple(sorted(set(spoken)))
-    relations = {*detectors_of.TICK_RELATIONS, "raw_depth", "venue_bars", "bars_1m", "bar_conformance", *(each.relation for each in found)}
     # A row that was not even understood is of no instrument: only who looks at the whole day speaks of it.
     mine = [each for each in found if asked.instruments is None or each.instrument in asked.instruments]
-    for relation in sorted(relations):
+    for relation in sorted({*relations, *(each.relation for each in found)}):
         scope = FindingScope(rules, relation, asked.day, asked.instruments)
         settle_findings(connection, scope, [each for each in mine if each.relation == relation], run_id)
 
 
-def _settle_unlikely(
-    connection: Connection, look: DayLook, report: Report, relation: str, rules: tuple[str, ...], found: Sequence[Any]
-) -> None:
-    for each in sorted({relation, *(one.relation for one in found)}):
-        mine = [one for one in found if one.relation == each]
-        settle_anomalies(connection, AnomalyScope(rules, each, look.instruments, look.since, look.until), mine)
-    report.count(rules, found)
+def _settle_unlikely(connection: Connection, scope: AnomalyScope, report: Report, found: Sequence[Any]) -> None:
+    settle_anomalies(connection, scope, found)
+    report.count(scope.rules, found)
 
 
 def _open_of(connection: Connection, rule: str) -> set[str]:

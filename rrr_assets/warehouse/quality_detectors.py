@@ -4,9 +4,12 @@ Belongs here: running their queries, and putting what they find into the words o
 contracts (inspection), the statistics (calc/quality_bars), settling and running (quality/).
 What the detectors of ticks need is gathered in one pass over each table, ten seconds of an instrument in a row (`quality_gather_*`); each
 detector then is a query of its own over these (`quality_find_*`). A day of which nothing is held gives nothing.
+Detectors look at a whole day of an instrument: what is improbable only its numbers say, and what lasts is one finding. Where only a
+part of it changed, it is first asked at a glance (`quality_screen_*`) of which instruments that part, and what lies beside, may hold
+anything; the others are done with.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from itertools import groupby
@@ -30,6 +33,13 @@ ORDER_ROWS: Final = 100
 MOST_EPISODES: Final = 50
 """Stretches of one rule, instrument and day that are told one by one; more are told as one."""
 
+FEW_ROWS: Final = 2_000
+"""Rows of a day up to which an instrument is looked at whole, whatever changed: beside a row there may be none for hours."""
+
+WIDE: Final = timedelta(hours=6)
+"""From what width of a change on the instrument is looked at whole: a glance would cost as much."""
+
+_GRID: Final = timedelta(minutes=10)
 _TICK: Final = timedelta(microseconds=1)
 _ONE_DAY: Final = timedelta(days=1)
 _LOOK_BACK: Final = timedelta(days=7)
@@ -60,6 +70,7 @@ class DayLook:
 
 
 Detector = Callable[[Connection, DayLook], list[Found]]
+Window = tuple[datetime, datetime]
 
 
 def order(connection: Connection, look: DayLook) -> list[Found]:
@@ -151,17 +162,22 @@ def lone_prints(connection: Connection, look: DayLook) -> list[Anomaly]:
     ]
 
 
-def unlikely_minutes(connection: Connection, look: DayLook, settings: "QualitySettings") -> list[Anomaly]:
-    """1-minute bars whose price, return or volume is unlikely; see `calc.quality_bars`."""
+def unlikely_minutes(
+    connection: Connection, look: DayLook, settings: "QualitySettings", judged_from: datetime | None = None
+) -> list[Anomaly]:
+    """1-minute bars whose price, return or volume is unlikely; see `calc.quality_bars`. Only those that start at `judged_from` or later."""
     import numpy as np
 
     from rrr_assets.calc.quality_bars import unlikely_bars
 
     names = look.instruments
     longest = max((settings.thresholds_of(name).window_minutes for name in names or ()), default=60)
-    values = look.values | {"since": look.since - _LOOK_BACK, "most": longest + 1}
+    judged_from = judged_from or look.since
+    # A bar that has none just before it counts as no return: as many again are read, so that a window of returns is full.
+    read_from = max(look.since, judged_from - timedelta(minutes=2 * longest))
+    values = look.values | {"from_time": read_from, "since": look.since - _LOOK_BACK, "most": longest + 1}
     found = []
-    first_minute = int(look.since.timestamp()) // 60
+    first_minute = -(-int(judged_from.timestamp()) // 60)
     for name, rows in groupby(connection.execute(query("quality_bars"), values).fetchall(), key=lambda row: str(row[0])):
         _, minutes, high, low, close, volume, decimals = zip(*rows, strict=True)
         at = np.array(minutes, np.int64)
@@ -204,14 +220,65 @@ def held_instruments(connection: Connection, look: DayLook) -> tuple[str, ...]:
     return tuple(name for name in names if look.instruments is None or name in look.instruments)
 
 
-def prepare(connection: Connection, look: DayLook, settings: "QualitySettings") -> None:
-    """Make the temporary tables of a look, which go with the transaction, and note its thresholds. `look` names its instruments."""
-    thresholds = [{"instrument": name, **settings.thresholds_of(name).model_dump()} for name in look.instruments or ()]
+def prepare(connection: Connection, look: DayLook, settings: "QualitySettings", windows: Mapping[str, Window] | None = None) -> None:
+    """Make the temporary tables of a look, which go with the transaction, and note its thresholds.
+
+    Args:
+        connection: inside a transaction.
+        look: names its instruments.
+        settings: the thresholds.
+        windows: what is looked at of each instrument; without it the day.
+    """
+    thresholds = []
+    for name in look.instruments or ():
+        since, until = (look.since, look.until) if windows is None else windows[name]
+        times = {"from_time": since.isoformat(), "to_time": until.isoformat()}
+        thresholds.append({"instrument": name, **times, **settings.thresholds_of(name).model_dump()})
     connection.execute(query("quality_make_buckets"))
     connection.execute(query("quality_gather_thresholds"), {"thresholds": Jsonb(thresholds)})
     # Tables without statistics are taken for small, and joined row by row, for minutes.
     connection.execute("set local enable_nestloop = off")
     connection.execute("set local work_mem = '128MB'")
+
+
+def to_look_at(connection: Connection, look: DayLook, settings: "QualitySettings", changed: Mapping[str, Window | None]) -> tuple[str, ...]:
+    """The instruments of which the detectors of ticks have to look at the day, where only some times of it changed.
+
+    Args:
+        connection: inside a transaction, in which temporary tables are made.
+        look: the day.
+        settings: how far beside a change something may still be part of it.
+        changed: between which times ticks of an instrument changed; None where that is not known.
+    """
+    if not changed:
+        return ()
+    rules = sorted({rule for _, spoken in OF_TICKS.values() for rule in spoken})
+    asked = {"instruments": sorted(changed), "rules": rules, "relations": list(TICK_RELATIONS), "few": FEW_ROWS}
+    whole = {name for (name,) in connection.execute(query("quality_screen_known"), look.values | asked).fetchall()}
+    windows = {}
+    for name, window in sorted(changed.items()):
+        if window is None or window[1] - window[0] >= WIDE:
+            whole.add(name)
+        elif name not in whole:
+            windows[name] = _beside(look, window, timedelta(seconds=settings.thresholds_of(name).frozen_seconds))
+    if windows:
+        times = {"from_time": min(since for since, _ in windows.values()), "to_time": max(until for _, until in windows.values())}
+        values = look.values | times | {"instruments": list(windows), "day_start": look.since, "day_end": look.until}
+        prepare(connection, DayLook(look.day, tuple(windows)), settings, windows)
+        for gather in ("quality_gather_trades", "quality_gather_quotes"):
+            connection.execute(query(gather), values)
+        for screen in ("quality_screen_buckets", "quality_screen_order", "quality_screen_repeated"):
+            whole |= {name for (name,) in connection.execute(query(screen), values).fetchall()}
+        whole |= {name for _, name, *_ in connection.execute(query("quality_find_outside_quote"), values).fetchall()}
+    return tuple(sorted(whole))
+
+
+def _beside(look: DayLook, window: Window, longest: timedelta) -> Window:
+    """What is asked at a glance: the change, and on both sides what may be one with it."""
+    back = max(_GRID, -(-longest // _GRID) * _GRID)
+    since = look.since + (window[0] - look.since) // _GRID * _GRID - back
+    until = look.since - (look.since - window[1]) // _GRID * _GRID + back
+    return max(since, look.since), min(until, look.until)
 
 
 def gather_trades(connection: Connection, look: DayLook) -> None:

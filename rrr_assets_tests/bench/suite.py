@@ -138,6 +138,13 @@ def _defects(is_asked_for: bool) -> list[Figure]:
     return defects.measure() if is_asked_for or IS_FULL else defects.measure(days=3, injections=100)
 
 
+def _quality(_: bool) -> list[Figure]:
+    from rrr_assets_tests.bench import quality
+
+    with ground.own_home() as home:
+        return quality.measure(home, ROWS)
+
+
 PARTS: dict[str, Callable[[bool], list[Figure]]] = {
     "ingest": _ingest,
     "ingest_timescaledb": _ingest_timescaledb,
@@ -153,5 +160,6 @@ PARTS: dict[str, Callable[[bool], list[Figure]]] = {
     "scale": _scale,
     "defects": _defects,
     "seasons": _seasons,
+    "quality": _quality,
 }
 """Each part by its name; told whether it was asked for by name."""

@@ -3,14 +3,16 @@
 import random
 from collections.abc import Iterable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
 from rrr_assets.calc.quality_config import DEFAULTS, QualitySettings
 from rrr_assets.quality import checks_run
-from rrr_assets.quality.checks_run import Look
+from rrr_assets.quality.checks_run import Changed, Look
+from rrr_assets.warehouse import quality_detectors
 from rrr_assets.warehouse.connect import Database, Role
 from rrr_assets_tests.loading import DAY, NAME, Told, capture, ccapi, emptied, midnight, take, tape, vision
 from rrr_assets_tests.platform import Platform
@@ -32,9 +34,14 @@ def look(platform: Platform, settings: QualitySettings = DEFAULTS) -> checks_run
     return report
 
 
-def rename(platform: Platform, name: str, other: str) -> None:
+def owned(platform: Platform, *statements: str) -> None:
     with platform.database.connect(Role.OWNER, autocommit=True) as connection:
-        connection.execute(f"alter table {name} rename to {other}")
+        for statement in statements:
+            connection.execute(statement)
+
+
+def rename(platform: Platform, name: str, other: str) -> None:
+    owned(platform, f"alter table {name} rename to {other}")
 
 
 def quotes(folder: Path, rows: Iterable[tuple[int, str, str]], symbol: str = "BTCUSDT") -> Path:
@@ -43,6 +50,11 @@ def quotes(folder: Path, rows: Iterable[tuple[int, str, str]], symbol: str = "BT
     lines = [f"binance,{symbol},{us},{us + 100_000},{1 + n % 17},{ask},{bid},{1 + n % 13}" for n, (us, bid, ask) in enumerate(rows)]
     path.write_text("\n".join([HEADER, *lines]) + "\n")
     return path
+
+
+def at(us: int) -> datetime:
+    """So many microseconds after the first row."""
+    return datetime.fromtimestamp(START_US // 1_000_000, UTC) + timedelta(microseconds=us)
 
 
 def steady(count: int, step_us: int = 1_000_000) -> list[tuple[int, str, str]]:
@@ -205,10 +217,112 @@ def test_only_what_changed_is_looked_at_again(platform: Platform, tmp_path: Path
     take(platform, vision(tmp_path, tape(DAY, 50), DAY))
     first = checks_run.changed(platform.database, "recent")
     assert first.days == {DAY: (NAME,)}
+    start = at(-3_600_000_000)
+    assert first.changed == {DAY: Changed({NAME: (start, start + timedelta(days=1))})}, "the file claims the day"
     number = checks_run.begin(platform.database, "recent", "run")
     assert platform.rows("select kind, finished_at, run_id from quality_runs") == [("recent", None, "run")]
     checks_run.end(platform.database, number, first, checks_run.run_parts(platform.database, first, DEFAULTS))
     assert platform.rows("select days, finished_at is null, errors from quality_runs") == [(1, False, [])]
     assert checks_run.changed(platform.database, "recent").days == {}
     take(platform, vision(tmp_path, tape(DAY, 5, first_id=5000, start_us=80_000_000_000), DAY, "-b"))
-    assert checks_run.changed(platform.database, "recent").days == {DAY: (NAME,)}
+    again = checks_run.changed(platform.database, "recent")
+    assert again.days == {DAY: (NAME,)}
+    late = midnight(DAY) + 80_000_000_000 - START_US
+    since, until = at(49 * 1_234_567), at(late + 4 * 1_234_567 + 1)
+    assert again.changed == {DAY: Changed({NAME: (since, until)})}, "that ids are missing between is a change too"
+    assert checks_run.changed(platform.database, "daily").changed is None
+
+
+GEMINI = "gemini:ETHUSD"
+TICKS = ("raw_trades", "raw_quotes")
+FINDINGS = (
+    "select rule, severity, relation, instrument, from_time, to_time, broken, examined, examples, detail from findings"
+    " where state = 'open' order by 1, 3, 4, 5"
+)
+ANOMALIES = (
+    "select rule, relation, instrument, from_time, to_time, round(value::numeric, 6), round(score::numeric, 6) from anomalies"
+    " order by 1, 2, 3, 4"
+)
+
+
+def plant(platform: Platform, folder: Path) -> list[int]:
+    """A day with one defect of each kind; returns when they are, in seconds after the first row."""
+    drawn = random.Random(5)
+    trades = [
+        replace(t, price=f"{42_000 + drawn.random():.2f}", size=f"{drawn.random() + 0.01:.4f}") for t in tape(DAY, 2400, step_us=2_000_000)
+    ]
+    block = trades[1200:1230]
+    take(platform, ccapi(folder, [*trades[:1230], *block, *trades[1230:]], f"gemini__eth-usd__{DAY}__trade.csv"))
+    trades[300] = trades[300].at(trades[299].us - 2_500_000)
+    trades[800:1150] = [replace(t, price="42000.50", size="0.5000", buyer_made=False) for t in trades[800:1150]]
+    trades[1700] = replace(trades[1700], price="45000.00")
+    path = capture(folder, trades)
+    lines = path.read_text().splitlines()
+    for first, last, lag in ((1400, 1500, 20), (1900, 1905, 90)):
+        for n in range(first, last):
+            received, message = lines[n].split(" ", 1)
+            lines[n] = f"{float(received) + lag:.6f} {message}"
+    path.write_text("\n".join(lines) + "\n")
+    take(platform, path)
+    rows = steady(2400, 2_000_000)
+    for n in range(2000, 2020):
+        rows[n] = (rows[n][0], "42002.00", "42001.00")
+    platform.take_in(quotes(folder, rows), "tardis")
+    platform.refresh()
+    return [600, 1950, 2430, 2900, 3400, 3805, 4020]
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_many_looks_at_what_came_say_the_same_as_one_look_at_the_day(
+    platform: Platform, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    monkeypatch.setattr(quality_detectors, "FEW_ROWS", 0)
+    drawn = random.Random(seed)
+    places = plant(platform, tmp_path)
+    # Borders lie within each of the defects, and anywhere.
+    borders = sorted({0, 4801, *places, *drawn.sample(range(60, 4800), 3)})
+    pieces = list(pairwise(borders))
+    late = drawn.randrange(len(pieces) - 1)
+    pieces.append(pieces.pop(late))
+    names = {NAME, GEMINI}
+    for table in TICKS:
+        owned(platform, f"create table kept_{table} as table {table}", f"truncate {table}")
+    try:
+        for since, until in ((at(first * 1_000_000), at(last * 1_000_000)) for first, last in pieces):
+            for table in TICKS:
+                bring = f"insert into {table} select * from kept_{table} where event_time >= %s and event_time < %s returning 1"  # noqa: S608  # named here
+                platform.rows(bring, since, until)
+            window = dict.fromkeys(names, (since, until))
+            some = Look({DAY: tuple(sorted(names))}, is_full=False, changed={DAY: Changed(window, window)})
+            assert checks_run.run_parts(platform.database, some, DEFAULTS, parts=[checks_run.detectors]).errors == {}
+    finally:
+        for table in TICKS:
+            owned(platform, f"drop table kept_{table}")
+    bit_by_bit = [platform.rows(ledger) for ledger in (FINDINGS, ANOMALIES)]
+    checks_run.run_parts(platform.database, Look({DAY: None}), DEFAULTS, parts=[checks_run.detectors])
+    assert bit_by_bit == [platform.rows(ledger) for ledger in (FINDINGS, ANOMALIES)]
+    rules = {row[0] for row in bit_by_bit[0]}
+    assert rules >= {"order", "frozen_feed", "clock_skew", "late", "crossed_book", "duplicate", "outside_quote"}
+    assert ("return_z", "raw_trades") in {row[:2] for row in bit_by_bit[1]}
+
+
+def test_what_changed_is_looked_at_whole_only_where_it_may_hold_something(
+    platform: Platform, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plant(platform, tmp_path)
+    window = (at(3_600_000_000), at(3_605_000_000))
+    beside_block = (at(2_000_000_000), at(2_005_000_000))
+
+    def glance(window: tuple[datetime, datetime] | None) -> tuple[str, ...]:
+        with platform.database.connect(Role.WRITER) as connection, connection.transaction():
+            day = quality_detectors.DayLook(DAY)
+            return quality_detectors.to_look_at(connection, day, DEFAULTS, dict.fromkeys((NAME, GEMINI), window))
+
+    assert glance(window) == (NAME,)
+    assert glance(beside_block) == (NAME, GEMINI)
+    assert glance(None) == (NAME, GEMINI)
+    look(platform)
+    assert glance(window) == (NAME, GEMINI), "what is open is looked at again"
+    monkeypatch.setattr(quality_detectors, "FEW_ROWS", 1_000_000)
+    platform.rows("delete from findings returning 1")
+    assert glance(window) == (NAME, GEMINI), "few rows cost nothing"

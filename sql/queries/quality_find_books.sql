@@ -13,7 +13,11 @@ with told as (
         count(*) filter (where kinds.broken = 0) over (partition by kinds.rule, b.instrument order by b.bucket) as sound_before
     from quality_tick_buckets as b
     cross join lateral (values ('crossed_book', b.crossed), ('locked_book', b.locked)) as kinds (rule, broken)
-    where b.relation = 'raw_quotes'
+    where
+        b.relation = 'raw_quotes'
+        and b.instrument in (
+            select s.instrument from quality_tick_buckets as s where s.relation = 'raw_quotes' and (s.crossed > 0 or s.locked > 0)
+        )
 ),
 
 begun as (

@@ -1,13 +1,26 @@
 -- Stretches in which every row was received at another lag than usual that day, by more than is allowed: ten seconds of which even the
 -- nearest row is too far away. Usual is the median over the day, or nothing, where the day lies before its events as a whole. What no
--- row of the usual lag parts is one stretch, however far apart its rows are.
-with usual as (
+-- row of the usual lag parts is one stretch, however far apart its rows are. Where all lags are within what is allowed of each other, and
+-- of nothing, no lag is asked for the usual one.
+with suspected as (
+    select
+        b.relation,
+        b.instrument
+    from quality_tick_buckets as b
+    inner join quality_thresholds as h on b.instrument = h.instrument
+    where b.received > 0
+    group by b.relation, b.instrument, h.clock_skew_seconds
+    having max(b.shortest_lag) - min(b.shortest_lag) > h.clock_skew_seconds or min(b.shortest_lag) < -h.clock_skew_seconds
+),
+
+usual as (
     select
         b.relation,
         b.instrument,
         percentile_cont(0.5) within group (order by b.shortest_lag) as median_lag,
         sum(b.received) as received
     from quality_tick_buckets as b
+    inner join suspected as s on b.relation = s.relation and b.instrument = s.instrument
     where b.received > 0
     group by b.relation, b.instrument
 ),

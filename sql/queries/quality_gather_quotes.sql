@@ -7,8 +7,7 @@ insert into quality_tick_buckets (
 )
 with gathered as (
     select
-        'raw_quotes' as relation,
-        g.instrument,
+        h.number,
         g.bucket,
         count(*) as row_count,
         min(g.event_time) as first_time,
@@ -47,14 +46,22 @@ with gathered as (
             and (%(instruments)s::text[] is null or q.instrument = any(%(instruments)s))
     ) as g
     inner join
-        (select c.instrument, make_interval(secs => c.late_seconds) as late_after from quality_thresholds as c) as h
-        on g.instrument = h.instrument
-    group by g.instrument, g.bucket
+        (
+            select
+                c.instrument,
+                c.number,
+                c.from_time,
+                c.to_time,
+                make_interval(secs => c.late_seconds) as late_after
+            from quality_thresholds as c
+        ) as h
+        on g.instrument = h.instrument and g.event_time >= h.from_time and g.event_time < h.to_time
+    group by h.number, g.bucket
 )
 
 select
-    b.relation,
-    b.instrument,
+    'raw_quotes',
+    n.instrument,
     b.bucket,
     b.row_count,
     b.first_time,
@@ -79,4 +86,5 @@ select
     coalesce(b.least_told = lag(b.greatest_told) over by_time and b.greatest_told = lag(b.least_told) over by_time, false),
     coalesce(b.least_told = lead(b.greatest_told) over by_time and b.greatest_told = lead(b.least_told) over by_time, false)
 from gathered as b
-window by_time as (partition by b.relation, b.instrument order by b.bucket);
+inner join quality_thresholds as n on b.number = n.number
+window by_time as (partition by b.number order by b.bucket);

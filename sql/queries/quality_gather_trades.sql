@@ -7,8 +7,8 @@ insert into quality_tick_buckets (
 )
 with gathered as (
     select
-        g.relation,
-        g.instrument,
+        g.is_aggregated,
+        h.number,
         g.bucket,
         count(*) as row_count,
         min(g.event_time) as first_time,
@@ -27,7 +27,7 @@ with gathered as (
         null::double precision as worst_crossing_bps
     from (
         select
-            'raw_trades' as relation,
+            false as is_aggregated,
             t.instrument,
             t.event_time,
             t.price,
@@ -40,7 +40,7 @@ with gathered as (
             and (%(instruments)s::text[] is null or t.instrument = any(%(instruments)s))
         union all
         select
-            'raw_agg_trades',
+            true,
             a.instrument,
             a.event_time,
             a.price,
@@ -53,14 +53,22 @@ with gathered as (
             and (%(instruments)s::text[] is null or a.instrument = any(%(instruments)s))
     ) as g
     inner join
-        (select c.instrument, make_interval(secs => c.late_seconds) as late_after from quality_thresholds as c) as h
-        on g.instrument = h.instrument
-    group by g.relation, g.instrument, g.bucket
+        (
+            select
+                c.instrument,
+                c.number,
+                c.from_time,
+                c.to_time,
+                make_interval(secs => c.late_seconds) as late_after
+            from quality_thresholds as c
+        ) as h
+        on g.instrument = h.instrument and g.event_time >= h.from_time and g.event_time < h.to_time
+    group by g.is_aggregated, h.number, g.bucket
 )
 
 select
-    b.relation,
-    b.instrument,
+    case when b.is_aggregated then 'raw_agg_trades' else 'raw_trades' end,
+    n.instrument,
     b.bucket,
     b.row_count,
     b.first_time,
@@ -85,4 +93,5 @@ select
     coalesce(b.least_told = lag(b.greatest_told) over by_time and b.greatest_told = lag(b.least_told) over by_time, false),
     coalesce(b.least_told = lead(b.greatest_told) over by_time and b.greatest_told = lead(b.least_told) over by_time, false)
 from gathered as b
-window by_time as (partition by b.relation, b.instrument order by b.bucket);
+inner join quality_thresholds as n on b.number = n.number
+window by_time as (partition by b.number, b.is_aggregated order by b.bucket);

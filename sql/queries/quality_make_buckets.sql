@@ -1,8 +1,12 @@
 -- Where a look at a day gathers what its detectors need of the ticks: ten seconds of one instrument's stream in a row, and thresholds
--- of each instrument. Times of a bucket are those of its rows; before and after are the buckets beside it that have rows. One is constant
--- where all its rows tell the same, continues where they tell the same as the one before, is continued where the one after does.
+-- of each instrument, with the times that are looked at. Times of a bucket are those of its rows; before and after are the buckets
+-- beside it that have rows. One is constant where all its rows tell the same, continues where they tell the same as the one before, is
+-- continued where the one after does. A number stands for the instrument while rows are sorted.
 create temporary table if not exists quality_thresholds (
     instrument text collate "C" primary key,
+    number integer not null,
+    from_time timestamptz not null,
+    to_time timestamptz not null,
     frozen_seconds double precision not null,
     late_seconds double precision not null,
     clock_skew_seconds double precision not null,
