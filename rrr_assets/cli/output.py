@@ -200,7 +200,7 @@ def _table_text(table: pa.Table, title: str | None, hidden: Sequence[str], right
     from rich.table import Table as RichTable
     from rich.text import Text
 
-    shown = table.slice(0, TABLE_ROWS).drop_columns([name for name in hidden if name in table.column_names])
+    shown = table.slice(0, TABLE_ROWS).drop_columns([name for name in table.column_names if name in hidden])
     drawn = RichTable(box=box.SIMPLE_HEAD, pad_edge=False)
     for field in shown.schema:
         is_number = pa.types.is_decimal(field.type) or pa.types.is_integer(field.type) or pa.types.is_floating(field.type)
