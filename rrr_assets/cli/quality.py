@@ -215,7 +215,17 @@ def _add(table: "Table", values: Iterable[str], styles: Iterable[str | None] | N
 
 
 def _print(console: "Console", table: "Table", in_all: int) -> None:
+    from rich.measure import Measurement
+
     console.print()
+    width = Measurement.get(console, console.options.update(max_width=10_000), table).maximum
+    if not console.is_terminal:
+        # A file is as wide as it must be.
+        console.width = max(console.width, width)
+    elif width > console.width:
+        # A cell goes on below rather than lose its end.
+        for column in table.columns:
+            column.no_wrap = False
     console.print(table, soft_wrap=False)
     if in_all > table.row_count:
         console.print(f"{table.row_count:,} of {in_all:,} are shown; --json prints more", style="bright_black")

@@ -132,12 +132,17 @@ def _findings(connection: Connection) -> Iterator[Signal]:
         example = f" ({row['examples'][0]})" if row["examples"] else ""
         title = RULES[rule].title if rule in RULES else rule.replace("_", " ").capitalize()
         key = f"finding|{rule}|{relation}|{instrument}|{day}"
-        size = row["broken"] + (seen[key].size if key in seen else 0)
+        before = seen.get(key)
+        size = row["broken"] + (before.size if before else 0)
+        # What was examined of two stretches may be the same rows.
+        rows = f"{size:,} rows" if before else f"{size:,} of {row['examined']:,} rows"
+        since = min(row["since"], before.since) if before else row["since"]
+        path = _run(row["run_id"]) if rule == "broken_check" else _asset(_table(row["stream"] or relation), day)
         seen[key] = Signal(
             key=key, kind="finding", rule=rule, severity=row["severity"],
-            what=f"{title}: {where}, {size:,} of {row['examined']:,} rows{example}"[:600],
-            since=row["since"], found_at=row["first_seen"], size=size, instrument=instrument,
-            relation=_table(relation), day=day, run_id=row["run_id"], path=_asset(_table(relation), day),
+            what=f"{title}: {where}, {rows}{example}"[:600],
+            since=since, found_at=row["first_seen"], size=size, instrument=instrument,
+            relation=_table(relation), day=day, run_id=row["run_id"], path=path,
         )  # fmt: skip
     # Findings of one look share its run, which says nothing about their cause.
     yield from seen.values()

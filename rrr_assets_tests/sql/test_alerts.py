@@ -553,6 +553,22 @@ def test_the_ledgers_say_what_is_wrong(told: Told, writer: psycopg.Connection[An
     assert told.now == NOW
 
 
+def test_stretches_of_a_day_are_told_together_since_the_first_and_lead_to_their_asset(told: Told, writer: psycopg.Connection[Any]) -> None:
+    writer.execute(
+        "insert into findings (rule, severity, relation, instrument, day, from_time, to_time, broken, examined, examples, detail, state,"
+        " first_seen, last_seen) select rule, 'page', relation, 'binance:BTCUSDT', '2024-01-02', begun::timestamptz,"
+        " begun::timestamptz + interval '1 s', broken, examined, '{}', detail::jsonb, 'open', %s, %s from (values"
+        " ('order', 'raw_trades', '2024-01-02 01:00z', 1, 1, null), ('order', 'raw_trades', '2024-01-02 05:00z', 1, 1, null),"
+        " ('duplicate', 'ingest_batches', '2024-01-02 06:00z', 9, 10, '{\"stream\": \"quotes\"}'))"
+        " as v (rule, relation, begun, broken, examined, detail)",
+        (NOW, NOW),
+    )
+    found = {signal.rule: signal for signal in ledger_signals(writer, told.now)}
+    assert found["order"].what.endswith("raw_trades of binance:BTCUSDT on 2024-01-02, 2 rows")
+    assert found["order"].since == datetime(2024, 1, 2, 1, tzinfo=UTC)
+    assert found["duplicate"].path == "/assets/raw_quotes?view=partitions&partition=2024-01-02"
+
+
 def test_a_look_at_empty_ledgers_finds_nothing(told: Told, writer: psycopg.Connection[Any]) -> None:
     assert ledger_signals(writer, told.now) == []
     assert told.sees() == Reconciled()

@@ -5,6 +5,7 @@ Belongs here: windows, filters, bounds, what is counted. Does not: what it amoun
 
 import json
 import os
+import re
 from collections import defaultdict
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
@@ -15,8 +16,9 @@ from prometheus_client.parser import text_string_to_metric_families
 from psycopg.types.json import Jsonb
 
 from rrr_assets.calc.quality_config import DEFAULTS
+from rrr_assets.cli.quality import _show
 from rrr_assets.quality import metrics
-from rrr_assets.quality.report import as_object, make_report
+from rrr_assets.quality.report import as_object, make_report, time_text
 from rrr_assets.warehouse.connect import Database, Role
 from rrr_assets.warehouse.quality_report import MOST_ROWS, QualityRows, WindowRefused, read_quality
 from rrr_assets_tests.sql.test_read import insert
@@ -186,6 +188,15 @@ def test_more_than_is_shown_is_counted(filled: Database) -> None:
     finally:
         with filled.connect(Role.OWNER) as connection:
             connection.execute("delete from anomalies where rule = 'silence'")
+
+
+def test_what_goes_to_a_file_is_cut_nowhere(filled: Database, capsys: pytest.CaptureFixture[str]) -> None:
+    report = make_report(read_(filled), DEFAULTS)
+    _show(report)
+    printed = capsys.readouterr().out
+    assert report.rows.anomalies
+    for odd in report.rows.anomalies[:10]:
+        assert re.search(rf"{odd.instrument} +{odd.rule} +{re.escape(time_text(odd.from_time))} ", printed)
 
 
 def test_programs_get_all_of_it_as_json(filled: Database) -> None:

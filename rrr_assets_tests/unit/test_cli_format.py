@@ -196,7 +196,12 @@ def test_a_hundred_thousand_rows_are_printed_in_a_second() -> None:
 
 
 def test_a_table_shows_its_first_rows_and_says_so(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
-    emit(pa.table({"n": range(TABLE_ROWS + 1), "hidden": ["[bold]x"] * (TABLE_ROWS + 1)}), None, title="numbers", hidden=["hidden"])
+    emit(
+        pa.table({"n": range(TABLE_ROWS + 1), "hidden": ["[bold]x"] * (TABLE_ROWS + 1)}),
+        None,
+        title="numbers",
+        hidden=["hidden", "absent", "hidden"],
+    )
     shown = capfdbinary.readouterr()
     lines = shown.out.decode().split()
     assert lines[0] == "numbers"

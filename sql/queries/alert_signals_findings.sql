@@ -1,4 +1,4 @@
--- Findings that are open, the newest first.
+-- Findings that are open, the newest first. What a load found stands in its batch, and names the stream.
 select
     f.rule,
     f.severity,
@@ -10,6 +10,7 @@ select
     f.broken,
     f.examined,
     f.examples,
+    case when f.relation = 'ingest_batches' then f.detail ->> 'stream' end as stream,
     f.run_id
 from findings as f
 where f.state = 'open'
