@@ -186,5 +186,9 @@ def backup_log(warehouse: Warehouse) -> dg.SkipReason:
     backups = Backups.current(warehouse.database())
     backups.keep_receiving()
     found = backups.reception()
+    # The receiver goes on by itself behind a hole: nobody would hear of it before the night.
+    if holes := backups.holes():
+        told = f"the log is missing after {', '.join(holes)}: what came later cannot be restored. Make a base backup: `rrr backup make`"
+        raise dg.Failure(told, allow_retries=False)
     state = "receiving" if found.is_receiving else "starting"
     return dg.SkipReason(f"The receiver of the log is {state}; {(found.kept_back_bytes or 0) / 1e6:,.0f} MB of log wait for it.")

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from rrr_assets.warehouse.sqlfiles import query
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 State = Literal["good", "wrong", "unknown", "off"]
 
 SILENT_RUN_SECONDS: Final = 1800
-"""So long a run may say nothing. The longest silent step, a month's archive, takes minutes."""
+"""So long a run may say nothing, as for the alerts."""
 
 WAITING_RUN_SECONDS: Final = 900
 """So long a run may wait in the queue while others have room."""
@@ -138,9 +138,10 @@ def look_at_server() -> "tuple[Database | None, Look]":
     return database, Look(cause, "good", f"it answers, with {len(applied)} migrations")
 
 
-def look_at_log(_database: "Database") -> Look:
-    """Whether the log is received from which the database would be restored."""
-    from rrr_assets.warehouse.backup import backup_dir, probe
+def look_at_log(database: "Database") -> Look:
+    """Whether the log is received from which the database would be restored, and has no hole since the last base backup."""
+    from rrr_assets.warehouse.backup import Backups, backup_dir, probe
+    from rrr_assets.warehouse.barman import BackupFailed
     from rrr_assets.warehouse.home import Home, home_dir
     from rrr_assets.warehouse.server import status
 
@@ -151,9 +152,15 @@ def look_at_log(_database: "Database") -> Look:
     running = None if given else status(Home(home_dir()))
     url = given or (running.url("rrr", running.superuser) if running is not None else "")
     said = str(probe(url).get("receiver", "down"))
-    if said == "receiving":
-        return Look(cause, "good", "the log is being received")
-    return Look(cause, "wrong", f"the receiver of the log is {said}", "rrr backup make" if said.startswith("torn") else "rrr up")
+    if said != "receiving":
+        return Look(cause, "wrong", f"the receiver of the log is {said}", "rrr backup make" if said.startswith("torn") else "rrr up")
+    try:
+        holes = Backups.current(database).holes()
+    except BackupFailed as error:
+        return Look(cause, "unknown", _first_line(error), "rrr backup check")
+    if holes:
+        return Look(cause, "wrong", f"the log is received, and is missing after {', '.join(holes)}", "rrr backup make")
+    return Look(cause, "good", "the log is being received")
 
 
 def look_at_files(database: "Database") -> Look:
@@ -163,13 +170,14 @@ def look_at_files(database: "Database") -> Look:
 
     cause = "bad-file"
     with database.connect(Role.ANALYST, autocommit=True) as connection:
-        rows = connection.execute(query("doctor_files")).fetchall()
-    refused = [path.name for path in (Home.current().landing / "refused").glob("*.reason.txt")]
-    told = [f"{name}: {count} rows, {reason}" for name, reason, count in rows[:_MOST_TOLD]]
-    if refused:
-        told.append(f"{len(refused)} files of the inbox were refused: see landing/refused")
+        found = connection.execute(query("doctor_files")).fetchall()
+    rows = [(name, reason, count) for name, reason, count, is_missed in found if is_missed]
+    kept = sum(count for *_, count, is_missed in found if not is_missed)
+    told = [f"{path.name}: {reason}" for path, _, reason in Home.current().refused_files()[:_MOST_TOLD]]
+    told += [f"{name}: {count} rows, {reason}" for name, reason, count in rows[:_MOST_TOLD]]
     if not told:
-        return Look(cause, "good", "nothing waits in quarantine, no file was refused")
+        beside = f"; of {kept} lines in quarantine nothing is missed any more" if kept else ", nothing waits in quarantine"
+        return Look(cause, "good", f"no file was refused{beside}")
     more = f" and {len(rows) - _MOST_TOLD} more" if len(rows) > _MOST_TOLD else ""
     return Look(cause, "wrong", "; ".join(told) + more, "rrr quarantine")
 
@@ -187,7 +195,7 @@ def look_at_feeds(database: "Database") -> Look:
     if not late:
         return Look(cause, "good", f"{len(rows)} streams are as fresh as was promised")
     told = ", ".join(f"{name} {stream} ({_age(age)})" for name, stream, age in late[:_MOST_TOLD])
-    return Look(cause, "wrong", f"{len(late)} of {len(rows)} streams are late: {told}", "rrr gaps")
+    return Look(cause, "wrong", f"{len(late)} of {len(rows)} streams are late: {told}", "rrr quality fresh")
 
 
 def look_at_backlog(database: "Database") -> Look:
@@ -334,13 +342,15 @@ def stuck_runs(
     from dagster import DagsterRunStatus, RunsFilter
     from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES
 
+    from rrr_assets.resources.alert_signals import last_word
+
     records = instance.get_run_records(RunsFilter(statuses=NOT_FINISHED_STATUSES))
     waits = {DagsterRunStatus.QUEUED, DagsterRunStatus.NOT_STARTED}
     is_idle = all(record.dagster_run.status in waits for record in records)
     found = []
     for record in records:
         run = record.dagster_run
-        silent = int(time.time() - _last_word(instance, run.run_id, record.create_timestamp))
+        silent = int(time.time() - last_word(instance, record).timestamp())
         limit = waiting_seconds if run.status in waits else silent_seconds
         if silent > limit and (is_idle or run.status not in waits):
             found.append(StuckRun(run.run_id, run.job_name, run.status.value.lower(), silent))
@@ -380,11 +390,6 @@ def stop_run(instance: "DagsterInstance", run_id: str, *, patience_seconds: int 
         time.sleep(0.5)
     instance.report_run_canceled(run, message="Closed by `rrr runs stop`: its process is gone, or does not listen.")
     return f"{run.run_id} was closed: its process is gone, or does not listen"
-
-
-def _last_word(instance: "DagsterInstance", run_id: str, created: Any) -> float:
-    records = instance.get_records_for_run(run_id, limit=1, ascending=False).records
-    return records[0].event_log_entry.timestamp if records else created.replace(tzinfo=UTC).timestamp()
 
 
 def _daemon_lives(instance: "DagsterInstance") -> bool:
@@ -453,7 +458,12 @@ def _told_when_broken(look: "Callable[[Database], Look]", database: "Database") 
 
     from rrr_assets.warehouse.connect import DatabaseUnusable
 
-    causes = {look_at_log: "lost-wal", look_at_files: "bad-file", look_at_feeds: "dead-feed", look_at_backlog: "invalidation-storm"}
+    causes: dict[Callable[[Database], Look], str] = {
+        look_at_log: "lost-wal",
+        look_at_files: "bad-file",
+        look_at_feeds: "dead-feed",
+        look_at_backlog: "invalidation-storm",
+    }
     try:
         return look(database)
     except (psycopg.Error, DatabaseUnusable, OSError) as error:

@@ -18,6 +18,7 @@ from rrr_assets.calc.alerts import Signal, class_of_failure
 from rrr_assets.contracts.runbooks import RULES
 from rrr_assets.resources.partitions import RANGE_END, RANGE_START, days_between
 from rrr_assets.resources.reporting import INTEGRITY
+from rrr_assets.warehouse.home import SET_ASIDE
 
 if TYPE_CHECKING:
     from dagster._core.storage.dagster_run import DagsterRun, RunRecord
@@ -30,8 +31,10 @@ SENSOR: Final = "alerts"
 _LOOK_BACK: Final = timedelta(days=14)
 _MOST_RUNS: Final = 300
 _MOST_CHECKS: Final = 1000
+SILENT: Final = timedelta(minutes=30)
+"""So long a run that is under way may say nothing. The longest silent step, a month's archive, takes minutes."""
 _STUCK: Final = {
-    "STARTED": timedelta(hours=6),
+    "STARTED": SILENT,
     "QUEUED": timedelta(hours=1),
     "STARTING": timedelta(minutes=15),
     "CANCELING": timedelta(minutes=15),
@@ -43,6 +46,8 @@ _PARTITION: Final = "dagster/partition"
 _WILL_RETRY: Final = "dagster/will_retry"
 # The ledgers say the same of these more exactly: what their checks merely warn of is no news.
 _IN_LEDGERS: Final = ("raw_", "venue_bars", "bars_", "bar_conformance")
+# And these sum up the ledger's findings, which are told one by one.
+_SUMMARIES: Final = frozenset({"quality_recent", "quality_daily"})
 _OF_ASSET: Final = (
     ("archive", "archive"),
     ("database_backup", "backup"),
@@ -150,7 +155,7 @@ def failed_checks(instance: dg.DagsterInstance, now: datetime) -> Iterator[Signa
             continue
         asset = told.asset_key.to_user_string()
         is_warning = told.severity is dg.AssetCheckSeverity.WARN
-        if is_warning and asset.startswith(_IN_LEDGERS):
+        if asset in _SUMMARIES or (is_warning and asset.startswith(_IN_LEDGERS)):
             continue
         at = row.evaluation_event_timestamp.replace(tzinfo=UTC)
         day = _as_day(row.partition)
@@ -219,6 +224,9 @@ def failed_runs(instance: dg.DagsterInstance, now: datetime) -> Iterator[Signal]
         if _is_made_good(instance, target, last):
             continue
         reason, step = _failure(instance, run.run_id)
+        if SET_ASIDE in reason:
+            # The folder of refused files tells it, until the file is mended.
+            continue
         rule = class_of_failure(reason) or ("broken_check" if step in _checks_planned(instance, run.run_id) else "run_failed")
         days = _days(run)
         where = "" if not days else f" of {days[0]}" if len(days) == 1 else f" of {days[0]} to {days[-1]}"
@@ -231,18 +239,27 @@ def failed_runs(instance: dg.DagsterInstance, now: datetime) -> Iterator[Signal]
 
 
 def stuck_runs(instance: dg.DagsterInstance, now: datetime) -> Iterator[Signal]:
-    """Runs that wait or run for longer than any should."""
+    """Runs that wait for longer than any should, or are under way and say nothing."""
     statuses = [dg.DagsterRunStatus[name] for name in _STUCK]
     for record in instance.get_run_records(dg.RunsFilter(statuses=statuses), limit=_MOST_RUNS):
         run = record.dagster_run
         begun = datetime.fromtimestamp(record.start_time, UTC) if record.start_time else record.create_timestamp
-        if now - begun > _STUCK[run.status.name]:
+        is_under_way = run.status is dg.DagsterRunStatus.STARTED
+        since = last_word(instance, record) if is_under_way else begun
+        if now - since > _STUCK[run.status.name]:
+            silent = f", and said nothing since {since:%H:%M}" if is_under_way else ""
             yield Signal(
                 key=f"stuck|{run.run_id}", kind="platform", rule="stuck_run", severity="page", relation=run.job_name,
-                what=f"{_job(run)} is {run.status.value.lower().replace('_', ' ')} since {begun:%Y-%m-%d %H:%M} UTC",
-                since=begun, found_at=now,
-                size=int((now - begun).total_seconds()) // 3600, path=f"/runs/{run.run_id}",
+                what=f"{_job(run)} is {run.status.value.lower().replace('_', ' ')} since {begun:%Y-%m-%d %H:%M} UTC{silent}",
+                since=since, found_at=now,
+                size=int((now - since).total_seconds()) // 3600, path=f"/runs/{run.run_id}",
             )  # fmt: skip
+
+
+def last_word(instance: dg.DagsterInstance, record: "RunRecord") -> datetime:
+    """When a run said something last, UTC; of one that never did, when it was asked for."""
+    said = instance.get_records_for_run(record.dagster_run.run_id, limit=1, ascending=False).records
+    return datetime.fromtimestamp(said[0].event_log_entry.timestamp, UTC) if said else record.create_timestamp.replace(tzinfo=UTC)
 
 
 @dataclass
@@ -323,18 +340,27 @@ def _failure(instance: dg.DagsterInstance, run_id: str) -> tuple[str, str | None
 
 
 def _asked_failure(instance: dg.DagsterInstance, run_id: str) -> tuple[str, str | None]:
-    events = instance.all_logs(run_id, of_type={dg.DagsterEventType.STEP_FAILURE, dg.DagsterEventType.RUN_FAILURE})
+    types = {dg.DagsterEventType.STEP_FAILURE, dg.DagsterEventType.RUN_FAILURE, dg.DagsterEventType.ENGINE_EVENT}
+    events = instance.all_logs(run_id, of_type=types)
     told = [entry.dagster_event for entry in events if entry.dagster_event is not None]
     for event in told:
         if event.is_step_failure:
             failure = event.step_failure_data
             if failure.user_failure_data and failure.user_failure_data.description:
                 return failure.user_failure_data.description, event.step_key
-            error = failure.error
-            while error is not None and error.cause is not None:
-                error = error.cause
-            return (f"{error.cls_name}: {_without_class(error.message)}" if error else str(event.message)), event.step_key
+            return (_innermost(failure.error) or str(event.message)), event.step_key
+    for event in told:
+        # A run whose code does not load says so here alone; its failure is without a reason.
+        if event.event_type is dg.DagsterEventType.ENGINE_EVENT and (why := _innermost(event.engine_event_data.error)):
+            return why, None
+    told = [event for event in told if event.event_type is not dg.DagsterEventType.ENGINE_EVENT]
     return next((str(event.message) for event in told if event.message), "no reason was told"), None
+
+
+def _innermost(error: Any) -> str | None:
+    while error is not None and error.cause is not None:
+        error = error.cause
+    return f"{error.cls_name}: {_without_class(error.message)}" if error else None
 
 
 def _without_class(message: str) -> str:

@@ -13,7 +13,7 @@ from rrr_assets.resources.partitions import contiguous, days_between, range_tags
 from rrr_assets.resources.requests import ASKED_TAG, assets_of, changed_only, checks_of, days_under_way, is_under_way, no_room, run_key
 from rrr_assets.resources.warehouse import Warehouse
 from rrr_assets.venues.table_mapping import SUFFIX, is_mapping
-from rrr_assets.warehouse.home import Home
+from rrr_assets.warehouse.home import REASON, SET_ASIDE, Home
 
 _SETTLED_SECONDS: Final = 5
 _MOST_FILES: Final = 200
@@ -46,9 +46,7 @@ def accept_inbox(context: dg.OpExecutionContext, warehouse: Warehouse) -> None:
             for stream in accepted:
                 context.log.info("accepted %s: %d rows of %s on %d days", path.name, stream.rows_read, stream.stream, len(stream.days))
     if refused:
-        raise dg.Failure(
-            f"{len(refused)} files were refused and set aside in landing/refused: {'; '.join(refused[:5])}", allow_retries=False
-        )
+        raise dg.Failure(f"{len(refused)} files were refused and {SET_ASIDE}: {'; '.join(refused[:5])}", allow_retries=False)
 
 
 @dg.job(description="Accepts the files that lie in the landing zone's inbox.", tags={"rrr/kind": "accept"})
@@ -142,7 +140,7 @@ def _set_aside(home: Home, path: Path, reason: str) -> None:
     for beside, goes_to in zip(_beside(path), _beside(target), strict=True):
         if beside.exists():
             beside.replace(goes_to)
-    target.with_name(target.name + ".reason.txt").write_text(reason + "\n", "utf-8")
+    target.with_name(target.name + REASON).write_text(reason + "\n", "utf-8")
 
 
 def _beside(path: Path) -> tuple[Path, Path]:

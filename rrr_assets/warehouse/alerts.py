@@ -30,6 +30,7 @@ from rrr_assets.contracts.information_bars import INFORMATION_BARS
 from rrr_assets.contracts.runbooks import HARD, RULES
 from rrr_assets.warehouse.connect import Database, Role
 from rrr_assets.warehouse.faultpoints import reach
+from rrr_assets.warehouse.home import Home, home_dir
 from rrr_assets.warehouse.sqlfiles import query
 
 if TYPE_CHECKING:
@@ -149,6 +150,11 @@ def _findings(connection: Connection) -> Iterator[Signal]:
 
 
 def _refused(connection: Connection, now: datetime) -> Iterator[Signal]:
+    for path, at, reason in Home(home_dir()).refused_files()[:_MOST]:
+        yield Signal(
+            key=f"refused|{path.name}", kind="platform", rule="refused_file", severity=_default("refused_file"),
+            what=f"A file of the inbox was refused: {reason}"[:600], since=at, found_at=at, path="/assets/landing_files",
+        )  # fmt: skip
     for row in _rows(connection, "alert_signals_refused", {"since": now - _REFUSED_FOR, "most": _MOST}):
         yield Signal(
             key=f"refused|{row['name']}|{row['day']}", kind="platform", rule="refused_file", severity="warn",

@@ -292,14 +292,21 @@ class Backups:
         complete = [backup for backup in barman.backups() if backup.is_complete]
         results.append(_rule("there is a base backup", bool(complete), "Make one with `rrr backup make`"))
         if complete:
-            names = barman.run("list-files", "--target", "wal", SERVER, complete[-1].backup_id).split()
-            received = [path.name.removesuffix(".partial") for path in barman.streaming.iterdir()]
-            holes = holes_in([Path(name).name for name in names] + received)
+            holes = _holes(barman, complete[-1].backup_id)
             hint = f"it is missing after {', '.join(holes)}: what came later cannot be restored. Make a base backup with `rrr backup make`"
             results.append(_rule("the log since the last base backup is whole", not holes, hint))
         took = self.seconds_until_safe(MOST_SECONDS_AT_RISK, on_disk=on_disk)
         safe = f"what is committed is {'on the disk' if on_disk else 'in the folder'} of the backups within {MOST_SECONDS_AT_RISK} s"
         return [*results, _rule(safe, took is not None, "it took longer: is the receiver there, and its disk not full?", is_blocking=False)]
+
+    def holes(self) -> list[str]:
+        """After which pieces the log since the last base backup is missing: what came later cannot be restored. Nothing is changed."""
+        settings = self.home.root / "backup" / "barman.conf"
+        if not settings.is_file():
+            return []
+        barman = Barman(settings, self.folder)
+        complete = [backup for backup in barman.backups() if backup.is_complete]
+        return _holes(barman, complete[-1].backup_id) if complete else []
 
     def switch_off(self) -> None:
         """End the receiver and give back what the server keeps for it. The backups stay."""
@@ -435,6 +442,12 @@ class Backups:
                     connection.execute(statement)
             time.sleep(_FIRST_LOG_STEP_SECONDS)
             barman.run("archive-wal", SERVER)
+
+
+def _holes(barman: Barman, backup_id: str) -> list[str]:
+    names = barman.run("list-files", "--target", "wal", SERVER, backup_id).split()
+    received = [path.name.removesuffix(".partial") for path in barman.streaming.iterdir()]
+    return holes_in([Path(name).name for name in names] + received)
 
 
 def holes_in(names: Sequence[str]) -> list[str]:

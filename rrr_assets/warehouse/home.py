@@ -14,6 +14,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
@@ -21,6 +22,10 @@ from filelock import FileLock, Timeout
 
 PASSWORD_BYTES: Final = 24
 LOCK_SECONDS: Final = 150.0
+REASON: Final = ".reason.txt"
+"""What the name of a refused file's reason ends with, beside it."""
+SET_ASIDE: Final = "set aside in landing/refused"
+"""How the failure of a run says that."""
 
 
 class HomeUnusable(Exception):
@@ -119,6 +124,19 @@ class Home:
     def server_upgrade(self) -> Path:
         """Where an upgrade makes the data of the new version, from a copy of the old; there only while it does."""
         return self.server_tree / "upgrade"
+
+    def refused_files(self) -> list[tuple[Path, datetime, str]]:
+        """Files of the inbox that were refused and lie set aside: the file, when it was refused (UTC), and why. The latest first."""
+        found = []
+        for told in (self.landing / "refused").glob(f"*{REASON}"):
+            path = told.with_name(told.name.removesuffix(REASON))
+            try:
+                facts, reason = told.stat(), told.read_text("utf-8", errors="replace").strip()
+                path.lstat()
+            except FileNotFoundError:
+                continue  # taken away: it was mended, or is not wanted
+            found.append((path, datetime.fromtimestamp(facts.st_mtime, UTC), reason))
+        return sorted(found, key=lambda each: (each[1], each[0]), reverse=True)
 
     def prepare(self) -> None:
         """Make the home and its folders, each open to its owner alone. Folders that exist stay as they are."""
