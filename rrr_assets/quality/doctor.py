@@ -32,6 +32,9 @@ SILENT_RUN_SECONDS: Final = 1800
 WAITING_RUN_SECONDS: Final = 900
 """So long a run may wait in the queue while others have room."""
 
+SILENT_DAEMON_SECONDS: Final = 300
+"""So long the daemon may give no sign of life, as for the watchdog. Dagster itself waits half an hour."""
+
 OLD_BACKLOG_SECONDS: Final = 300
 """How old the oldest change may be of which bars and verdicts do not know."""
 
@@ -395,7 +398,7 @@ def stop_run(instance: "DagsterInstance", run_id: str, *, patience_seconds: int 
 def _daemon_lives(instance: "DagsterInstance") -> bool:
     from dagster._daemon.controller import all_daemons_live
 
-    return bool(all_daemons_live(instance))
+    return bool(all_daemons_live(instance, heartbeat_tolerance_seconds=SILENT_DAEMON_SECONDS))
 
 
 # --- what lies on the disks -------------------------------------------------------------------------------------------

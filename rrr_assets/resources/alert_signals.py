@@ -403,7 +403,7 @@ def failed_ticks(instance: dg.DagsterInstance, now: datetime) -> Iterator[Signal
         if len(ended) < needed or any(tick.status is not TickStatus.FAILURE for tick in ended[:needed]):
             continue
         name, error = state.instigator_name, ended[0].error
-        reason = f"{error.cls_name}: {_without_class(error.message)}" if error else "no reason was told"
+        reason = _innermost(error) or "no reason was told"
         at = datetime.fromtimestamp(ended[needed - 1].timestamp, UTC)
         rule = "lost_wal" if name == "backup_log" else class_of_failure(reason) or "sensor_failed"
         first_line = reason.splitlines()[0]

@@ -114,7 +114,7 @@ def test_runs_that_fail_for_want_of_room_are_one_message(instance: dg.DagsterIns
         ).success
     look(instance)
     found = rows("select rule, level, runbook, next_step from alerts where state = 'open'")
-    assert found == [("disk_full", 3, "disk-full", "rrr status")]
+    assert found == [("disk_full", 3, "disk-full", "rrr doctor disk")]
     assert len(served.slack) == 1
 
 
@@ -128,6 +128,41 @@ def test_a_run_that_does_not_end_is_told(instance: dg.DagsterInstance) -> None:
         assert found.what.startswith("long is starting since")
     finally:
         instance.delete_run(run.run_id)
+
+
+def test_a_run_whose_code_does_not_load_names_the_deploy(instance: dg.DagsterInstance) -> None:
+    """Its failure is without a reason; what Dagster says beside it is the reason."""
+    run = dg.DagsterRun(job_name="broken", status=dg.DagsterRunStatus.STARTING, tags={"dagster/max_retries": "0"})
+    instance.add_run(run)
+    try:
+        try:
+            __import__("a_module_that_was_not_deployed")
+        except ModuleNotFoundError:
+            from dagster._core.events import EngineEventData
+            from dagster._utils.error import serializable_error_info_from_exc_info
+
+            data = EngineEventData.engine_error(serializable_error_info_from_exc_info(sys.exc_info()))
+            instance.report_engine_event("Could not load job definition.", run, data)
+        instance.report_run_failed(run)
+        (found,) = [each for each in alert_signals.failed_runs(instance, datetime.now(UTC)) if each.run_id == run.run_id]
+        assert found.rule == "bad_deploy"
+        assert "a_module_that_was_not_deployed" in found.what
+    finally:
+        instance.delete_run(run.run_id)
+
+
+@pytest.mark.usefixtures("served")
+def test_a_file_that_was_refused_is_told_until_it_is_taken_away(empty_home: Home, instance: dg.DagsterInstance) -> None:
+    folder = empty_home.landing / "refused"
+    folder.mkdir(exist_ok=True)
+    for name, text in (("1-cut.zip", "PK"), ("1-cut.zip.reason.txt", "cut.zip: the archive is truncated\n")):
+        (folder / name).write_text(text, "utf-8")
+    look(instance)
+    found = rows("select rule, severity, runbook, next_step from alerts where state = 'open' and rule = 'refused_file'")
+    assert found == [("refused_file", "page", "bad-file", "rrr quarantine")]
+    shutil.rmtree(folder)
+    look(instance)
+    assert rows("select state from alerts where rule = 'refused_file'") == [("resolved",)]
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -131,6 +132,20 @@ def test_code_that_does_not_load_is_told_by_its_last_word(monkeypatch: pytest.Mo
     look = doctor.look_at_code()
     assert (look.state, look.next_step) == ("wrong", "rrr doctor code")
     assert look.told.endswith("ImportError: a deploy that went wrong")
+
+
+def test_a_daemon_that_gave_no_sign_of_life_for_minutes_is_down(database: Database) -> None:  # noqa: ARG001
+    from dagster._daemon.types import DaemonHeartbeat
+
+    with doctor.opened_instance() as instance:
+        try:
+            for age, state in ((10, "good"), (600, "wrong")):
+                instance.wipe_daemon_heartbeats()
+                for kind in instance.get_required_daemon_types():
+                    instance.add_daemon_heartbeat(DaemonHeartbeat(time.time() - age, kind, "a-daemon"))
+                assert doctor.look_at_runs().state == state, age
+        finally:
+            instance.wipe_daemon_heartbeats()
 
 
 @pytest.fixture

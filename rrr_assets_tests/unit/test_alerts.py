@@ -110,7 +110,7 @@ def test_the_page_is_that_of_what_went_wrong() -> None:
 
     assert help_of(gap("binance:BTCUSDT")) == ("gap", "rrr gaps --instrument binance:BTCUSDT")
     assert help_of(gap("binance:BTCUSDT", why="quarantined")) == ("bad-file", "rrr quarantine --instrument binance:BTCUSDT")
-    assert help_of(*(gap(f"binance:S{n}USDT") for n in range(9))) == ("dead-feed", "rrr gaps")
+    assert help_of(*(gap(f"binance:S{n}USDT") for n in range(9))) == ("dead-feed", "rrr quality fresh")
 
 
 def test_holes_that_are_found_hours_apart_are_told_apart() -> None:
@@ -352,8 +352,10 @@ def test_every_rule_has_a_page_that_says_what_it_means_one_command_and_what_else
         at = [text.find(heading) for heading in HEADINGS]
         assert all(place > 0 for place in at), rule.page
         assert at == sorted(at), rule.page
-        said = text[at[1] : at[2]]
-        assert re.search(r"^(\$ )?rrr [a-z]", said, re.MULTILINE), rule.page
+        said = re.search(r"^```\n(rrr [a-z].*)\n```$", text[at[1] : at[2]], re.MULTILINE)
+        # The alert and the page begin with the same command.
+        assert said is not None, rule.page
+        assert said.group(1) == rule.command, rule.page
 
 
 def test_every_page_is_of_a_rule_and_in_the_index() -> None:
