@@ -8,11 +8,14 @@ what is unlikely does not excuse itself; below `LEAST_ROWS` bars nothing is said
 leap in the window does not hide the next (Rousseeuw and Croux, 1993; 1.4826 makes the MAD of normal values their deviation).
 """
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
+
+from rrr_assets.calc.quality_silence import IMPROBABLE, NEAREST, judge
 
 if TYPE_CHECKING:
     from rrr_assets.calc.quality_config import Thresholds
@@ -59,6 +62,31 @@ def unlikely_bars(
     found += _returns(close, is_next, tick, thresholds.window_minutes, thresholds.return_z)
     found += _volumes(volume, thresholds.window_minutes, thresholds.volume_ratio)
     return [each for each in found if each.place >= first]
+
+
+def silent_stretches(minutes: Integers, gap_seconds: float, first: int = 0) -> list[Unlikely]:
+    """Stretches without a bar that are longer than `gap_seconds`, and longer than is usual just before and after.
+
+    Where ids prove that nobody traded, that is no gap, but worth a look. The score is minus the decimal logarithm of the probability
+    that `quality_silence` gives such a spacing of bars.
+
+    Args:
+        minutes: starts of the bars, in minutes since 1970 UTC, rising.
+        gap_seconds: shorter stretches are not looked at.
+        first: the place of the first bar that is judged; those before it are the look-back.
+
+    Returns:
+        Each at the place of the bar that ends it; `value` and `expected`, the median spacing, in seconds.
+    """
+    times = minutes * 60_000_000
+    threshold = -math.log10(IMPROBABLE)
+    found = []
+    for at in np.flatnonzero((np.diff(minutes) - 1) * 60 > gap_seconds) + 1:
+        told = judge(int(times[at] - times[at - 1]), times[max(0, at - NEAREST) : at], times[at : at + NEAREST])
+        if told is not None and told[0] < IMPROBABLE and at >= first:
+            score = -math.log10(max(told[0], 1e-300))
+            found.append(Unlikely("silence", int(at), float((minutes[at] - minutes[at - 1] - 1) * 60), told[1] / 1e6, score, threshold))
+    return found
 
 
 def _price_changes(high: Floats, low: Floats, close: Floats, is_next: np.ndarray, threshold: float) -> list[Unlikely]:

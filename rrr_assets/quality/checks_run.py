@@ -383,6 +383,12 @@ def _look_at_day(
                 unlikely = detectors_of.unlikely_minutes(connection, bars, settings, since)
                 judged = AnomalyScope(_OF_MINUTES, "bars_1m", asked.instruments if changed is None else bars.instruments, since, look.until)
                 _settle_unlikely(connection, judged, report, unlikely)
+        if changed is None:
+            # What came later tells whether a silence was improbable: only who looks at the whole day speaks of it.
+            with report.check("silent minutes"), connection.transaction():
+                silent = detectors_of.silent_stretches(connection, look, settings)
+                scope = AnomalyScope(("silence",), "bars_1m", asked.instruments, look.since, look.until)
+                _settle_unlikely(connection, scope, report, silent)
 
 
 def _look_at_ticks(

@@ -42,6 +42,9 @@ WIDE: Final = timedelta(hours=6)
 _GRID: Final = timedelta(minutes=10)
 _TICK: Final = timedelta(microseconds=1)
 _ONE_DAY: Final = timedelta(days=1)
+_SPACINGS: Final = 120
+"""Bars before a day by whose spacing its first silence is judged."""
+
 _LOOK_BACK: Final = timedelta(days=7)
 
 
@@ -191,6 +194,26 @@ def unlikely_minutes(
                     each.rule, "bars_1m", name, start, start + timedelta(minutes=1), each.value, each.expected, each.score, each.threshold
                 )
             )
+    return found
+
+
+def silent_stretches(connection: Connection, look: DayLook, settings: "QualitySettings") -> list[Anomaly]:
+    """Stretches of the day without a 1-minute bar that are improbable; one that began before the day begins with it here."""
+    import numpy as np
+
+    from rrr_assets.calc.quality_bars import silent_stretches
+
+    values = look.values | {"from_time": look.since, "since": look.since - _LOOK_BACK, "most": _SPACINGS}
+    midnight = int(look.since.timestamp()) // 60
+    found = []
+    for name, rows in groupby(connection.execute(query("quality_bars"), values).fetchall(), key=lambda row: str(row[0])):
+        minutes = np.array([row[1] for row in rows], np.int64)
+        first = int(np.searchsorted(minutes, midnight))
+        for each in silent_stretches(minutes, settings.thresholds_of(name).gap_seconds, first):
+            begun = max(int(minutes[each.place - 1]) + 1, midnight)
+            since, until = (datetime.fromtimestamp(minute * 60, UTC) for minute in (begun, int(minutes[each.place])))
+            if since < until:
+                found.append(Anomaly(each.rule, "bars_1m", name, since, until, each.value, each.expected, each.score, each.threshold))
     return found
 
 

@@ -198,6 +198,19 @@ def test_leaps_of_price_and_volume_are_anomalies_and_never_findings(platform: Pl
     assert platform.rows("select count(*) from anomalies") == [(len(found),)]
 
 
+def test_minutes_in_which_a_busy_tape_is_silent_are_an_anomaly_and_no_gap(platform: Platform, tmp_path: Path) -> None:
+    trades = tape(DAY, 4000)
+    take(platform, vision(tmp_path, [*trades[:2000], *(replace(t, us=t.us + 900_000_000) for t in trades[2000:])], DAY))
+    platform.refresh()
+    for _ in range(2):
+        look(platform)
+    [(since, until, value)] = platform.rows("select from_time, to_time, value from anomalies where rule = 'silence'")
+    assert timedelta(minutes=14) <= until - since <= timedelta(minutes=15)
+    assert value == (until - since).total_seconds()
+    assert platform.rows("select count(*) from gaps where stream = 'trades'") == [(0,)], "the ids are there"
+    assert platform.rows(OPEN) == []
+
+
 def test_a_table_that_is_gone_is_an_error_and_the_other_checks_still_answer(platform: Platform, tmp_path: Path) -> None:
     rows = steady(200)
     rows[100] = (rows[100][0], "42002.00", "42001.00")

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rrr_assets.calc.quality_bars import LEAST_ROWS, unlikely_bars
+from rrr_assets.calc.quality_bars import LEAST_ROWS, silent_stretches, unlikely_bars
 from rrr_assets.calc.quality_config import Thresholds
 
 USUAL = Thresholds.model_validate({"window_minutes": 20})
@@ -60,3 +60,16 @@ def test_returns_are_those_of_the_plain_definition(ticks: list[int]) -> None:
         if abs(returns[at] - median) / deviation > USUAL.return_z:
             expected.append(at + 1)
     assert found(list(closes)).get("return_z", []) == pytest.approx(expected)
+
+
+def test_a_silence_of_a_busy_tape_is_told_and_one_of_a_quiet_tape_is_not() -> None:
+    def silent(minutes: list[int], first: int = 0) -> list[tuple[int, float]]:
+        return [(each.place, each.value) for each in silent_stretches(np.array(minutes, np.int64), 300, first)]
+
+    busy = [*range(100), *range(110, 200)]
+    assert silent(busy) == [(100, 600.0)]
+    assert silent(busy, first=101) == []
+    assert silent([*range(100), *range(105, 200)]) == [], "five minutes, and no longer"
+    chance = np.random.default_rng(7)
+    assert silent(np.cumsum(chance.geometric(0.12, 300)).tolist()) == [], "silences of this length are usual"
+    assert silent([*range(20), *range(60, 70)]) == [], "too little is known"
