@@ -146,7 +146,8 @@ def test_a_day_of_quotes_shows_its_rows(address: str, browser: "Chrome") -> None
 
 
 def test_quotes_show_their_columns(address: str, browser: "Chrome") -> None:
-    look(browser, f"{address}/assets/raw_quotes?view=overview", ["bid_price", "ask_size", "available_at", "gap_healing", "Automation"], "ui-quotes")
+    awaited = ["bid_price", "ask_size", "available_at", "gap_healing", "Automation"]
+    look(browser, f"{address}/assets/raw_quotes?view=overview", awaited, "ui-quotes")
 
 
 @pytest.mark.parametrize(
