@@ -36,6 +36,8 @@ _LONGEST: Final = timedelta(hours=1)
 _SEVERAL: Final = 3
 _FEED: Final = frozenset({"gap", "freshness", "frozen_feed", "silence"})
 _FILE: Final = frozenset({"quarantine"})
+_SCHEMA: Final = "schema_drift"
+_CONTRACTS: Final = "validations"
 _ON_BARS: Final = ("bars_", "bar_conformance")
 _IN_LEDGERS: Final = ("raw_", "venue_bars", *_ON_BARS)
 _LEADS: Final = ("quarantine", "freshness", "frozen_feed", "gap")
@@ -277,6 +279,9 @@ def _join_data(groups: _Groups) -> None:
 
 
 def _unit(signal: Signal) -> Hashable:
+    if signal.rule == _SCHEMA:
+        # Somebody changed the schema, or a migration was not made: however many tables show it.
+        return _SCHEMA
     if signal.instrument is None:
         return ("table", signal.rule, signal.relation, signal.day)
     day = signal.day or signal.since.date()
@@ -327,7 +332,7 @@ def _batches(found: Sequence[tuple[datetime, str]]) -> list[list[str]]:
 def _join_checks(groups: _Groups) -> None:
     failed = groups.of("check")
     # What flows on in one run is broken by one thing; other checks only happen to share a run.
-    groups.join_by(failed, lambda each: (each.run_id, each.day) if each.run_id and (each.relation or "").startswith(_IN_LEDGERS) else None)
+    groups.join_by(failed, _flow)
     loudest = _loudest_by_place(groups.of("gap", "finding"))
     for members in [each for each in groups.all() if each[0].kind == "check"]:
         loud = max(_LOUDNESS[check.severity] for check in members)
@@ -339,6 +344,14 @@ def _join_checks(groups: _Groups) -> None:
     _join_several(groups, alone, lambda members: (_lead(members).rule, _lead(members).relation))
 
 
+def _flow(check: Signal) -> Hashable | None:
+    """What broken checks have in common that were asked in one run, of what flows on there, or of all contracts."""
+    relation = check.relation or ""
+    if check.run_id is None or check.rule == _SCHEMA or not relation.startswith((*_IN_LEDGERS, _CONTRACTS)):
+        return None
+    return (check.run_id, check.day, relation == _CONTRACTS)
+
+
 _ANY_DAY: Final = "any day"
 _ON_DAY: Final = "any table"
 
@@ -347,14 +360,17 @@ def _loudest_by_place(data: Iterable[Signal]) -> dict[Hashable, Signal]:
     """The loudest defect of each table and day, of each table, and of each day."""
     found: dict[Hashable, Signal] = {}
     for signal in data:
-        for place in ((signal.relation, signal.day), (signal.relation, _ANY_DAY), (_ON_DAY, signal.day)):
+        of_schema = [_SCHEMA] if signal.rule == _SCHEMA else []
+        for place in ((signal.relation, signal.day), (signal.relation, _ANY_DAY), (_ON_DAY, signal.day), *of_schema):
             if place not in found or _LOUDNESS[signal.severity] > _LOUDNESS[found[place].severity]:
                 found[place] = signal
     return found
 
 
 def _places(check: Signal) -> list[Hashable]:
-    """Where the defect would be that a check fails by: in its table, and for bars in their trades too."""
+    """Where the defect would be that a check fails by: in its table, and for bars in their trades too; of the schema wherever it is."""
+    if check.rule == _SCHEMA:
+        return [_SCHEMA]
     if check.day is None:
         return [(check.relation, _ANY_DAY)]
     places: list[Hashable] = [(check.relation, check.day), (check.relation, None)]

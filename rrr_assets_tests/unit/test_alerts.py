@@ -67,6 +67,17 @@ def rules(signals: list[Signal], settings: Alerting = PLAIN) -> list[tuple[str, 
 # --- what belongs together --------------------------------------------------------------------------------------
 
 
+def test_a_schema_that_was_changed_is_one_cause_however_many_tables_show_it_and_whoever_asks() -> None:
+    tables = ("raw_trades", "gaps", "orders", "instruments", "alerts")
+    findings = [finding("schema_drift", None, relation=table, day=None, found=40 * number) for number, table in enumerate(tables)]
+    asked = check("validations", name="schema_drift", day=None, run_id="validate")
+    [cause] = causes([*findings, asked], Alerting())
+    assert (cause.rule, len(cause.members)) == ("schema_drift", 6)
+    others = [check("validations", name=name, day=None, run_id="validate") for name in ("great_expectations", "contract")]
+    assert len(causes(others, Alerting())) == 1
+    assert len(causes([*findings, asked, *others], Alerting())) == 2
+
+
 def test_nothing_wrong_has_no_cause() -> None:
     assert causes([], PLAIN) == []
 
