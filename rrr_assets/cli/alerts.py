@@ -29,10 +29,22 @@ def alerts(
     if context.invoked_subcommand is not None:
         return
     from rrr_assets import read
-    from rrr_assets.cli.output import emit
+    from rrr_assets.cli.output import emit, note
 
     hidden = ("cause", "told_level", "link", "detail", "opened_at", "changed_at", *(() if is_all else ("state", "resolved_at")))
     emit(read.alerts(resolved=is_all), chosen, as_json=as_json, out=out, hidden=hidden)
+    if not as_json:
+        note(_looked())
+
+
+def _looked() -> str:
+    """When somebody last looked for what is wrong: no alert says nothing where nobody did."""
+    from rrr_assets.warehouse.home import Home, home_dir
+
+    path = Home(home_dir()).alerts_json
+    if not path.is_file():
+        return "nobody has looked for what is wrong yet: the daemon does it, or `rrr alerts send`"
+    return f"last looked at {json.loads(path.read_text('utf-8'))['looked_at'][:19].replace('T', ' ')} UTC"
 
 
 @alerts_app.command(name="mutes")
