@@ -298,6 +298,14 @@ def test_what_slack_asks_for_is_waited(told: Told, served: AlertServer) -> None:
     assert len(served.slack) == 1
 
 
+@pytest.mark.parametrize("kind", ["slack", "webhook"])
+def test_a_wait_without_end_keeps_nobody_from_being_told(told: Told, served: AlertServer, kind: str) -> None:
+    served.answers, served.retry_after = [429], "9" * 4400
+    told.settings = alerting(served, kind)
+    assert list(told.tells(BTC).failed.values())
+    assert told.sends(after=timedelta(minutes=61)).sent == 1
+
+
 def test_blocks_that_slack_refuses_are_sent_as_text(told: Told, served: AlertServer) -> None:
     served.answers = ["invalid_blocks"]
     told.settings = alerting(served, "slack")
