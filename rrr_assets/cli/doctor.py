@@ -87,8 +87,8 @@ def _disk(*, as_json: bool) -> None:
             sys.stdout.write(f"{disk.told}\n")
         for each in taken:
             what = f"frees some: `{each.to_free}`" if each.to_free else "nothing of it may go"
-            told = what if each.is_ours else f"shows what it is: `{each.to_free}`"
-            sys.stdout.write(f"{each.size_bytes / _GIGABYTE:10,.2f} GB  {each.what} ({each.folder})\n{'':15}{told}\n")
+            line = what if each.is_ours else f"shows what it is: `{each.to_free}`"
+            sys.stdout.write(f"{each.size_bytes / _GIGABYTE:10,.2f} GB  {each.what} ({each.folder})\n{'':15}{line}\n")
     if any(disk.is_full for disk in found):
         raise typer.Exit(1)
 

@@ -370,6 +370,7 @@ def stop_run(instance: "DagsterInstance", run_id: str, *, patience_seconds: int 
         LookupError: there is no such run.
     """
     from dagster import DagsterRunStatus, RunsFilter
+    from dagster._core.errors import DagsterUserCodeUnreachableError
     from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES
 
     run = instance.get_run_by_id(run_id)
@@ -384,7 +385,11 @@ def stop_run(instance: "DagsterInstance", run_id: str, *, patience_seconds: int 
     if run.status in {DagsterRunStatus.QUEUED, DagsterRunStatus.NOT_STARTED}:
         instance.report_run_canceled(run, message="Taken from the queue by `rrr runs stop`.")
         return f"{run.run_id} was taken from the queue"
-    asked = instance.run_launcher.terminate(run.run_id)
+    try:
+        asked = instance.run_launcher.terminate(run.run_id)
+    except DagsterUserCodeUnreachableError:
+        # The code server waits for a process that does not end, or is gone itself: in the books the run is closed all the same.
+        asked = False
     until = time.monotonic() + (patience_seconds if asked else 0)
     while time.monotonic() < until:
         now = instance.get_run_by_id(run.run_id)
