@@ -1,6 +1,7 @@
 """The doctor and the runs that it stops: each fault is put there, named with its page and its first command, and gone when it is mended."""
 
 import json
+import shutil
 import subprocess
 import sys
 import time
@@ -63,6 +64,10 @@ def test_a_disk_below_its_floor(monkeypatch: pytest.MonkeyPatch) -> None:
     taken = doctor.what_takes_room()
     assert taken[0].size_bytes == max(each.size_bytes for each in taken) > 1_000_000
     assert "the database" in {each.what for each in taken}
+    [others] = [each for each in taken if not each.is_ours]
+    whole = shutil.disk_usage(doctor.__file__).used
+    assert 0 < others.size_bytes < whole, "the platform's own is not counted"
+    assert others.to_free.startswith(f"du -xhd2 {others.folder} ")
 
 
 def test_rows_in_quarantine_are_named_by_their_file(empty: Platform, tmp_path: Path) -> None:
