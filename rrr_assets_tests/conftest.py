@@ -15,6 +15,8 @@ from rrr_assets.warehouse import server
 from rrr_assets.warehouse.home import Home
 from rrr_assets_tests.platform import Platform, fresh_database
 
+FOLDER = Path(__file__).parent
+
 # Wall time says nothing on a machine that several processes share; the time limit of a test is pytest-timeout's.
 settings.register_profile("default", deadline=None, max_examples=100, suppress_health_check=[HealthCheck.too_slow])
 # Pull requests: the same examples every time, so that a red run is the change's own.
@@ -24,6 +26,16 @@ settings.register_profile("thorough", settings.get_profile("default"), max_examp
 # The days of the tests are long ago. They go through the database where a test does not say otherwise: most look at what it holds.
 os.environ.setdefault("RRR_HISTORY_TO", "database")
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
+
+
+# What takes a minute or more, longest first. A file is run by one process, and one that begins last is waited for by all.
+LONGEST = ("sql/test_backup.py",)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the tests of long files first; else as they were found."""
+    rank = {name: number for number, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: rank.get(item.path.relative_to(FOLDER).as_posix(), len(rank)))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
@@ -52,7 +64,7 @@ def _reason(report: pytest.TestReport | pytest.CollectReport) -> str:
 
 
 @pytest.fixture(scope="session")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
+def home_of_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
     """A home of this test process, with its embedded server; the environment names it for all tests and their children."""
     root = tmp_path_factory.mktemp("home")
     saved = {name: os.environ.pop(name, None) for name in ("RRR_DATABASE_URL", "RRR_HOME", "RRR_BACKUP_DIR", "DAGSTER_HOME")}
@@ -63,6 +75,14 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
         server.stop()
         os.environ.pop("RRR_HOME")
         os.environ.update({name: value for name, value in saved.items() if value is not None})
+
+
+@pytest.fixture(scope="module")
+def home(home_of_process: Home) -> Iterator[Home]:
+    """The home of this test process, named by the environment: one that was at the tests of SQL before has theirs there."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("RRR_HOME", str(home_of_process.root))
+        yield home_of_process
 
 
 @pytest.fixture

@@ -18,9 +18,9 @@ from rrr_assets.resources.partitions import range_tags
 from rrr_assets.simulator import WrittenFile, simulate
 from rrr_assets.ticks import landing
 from rrr_assets.ticks.landing import Accepted
-from rrr_assets.warehouse.connect import Database, Role
+from rrr_assets.warehouse.connect import EMBEDDED_DATABASE, Database, Role
 from rrr_assets.warehouse.home import Home
-from rrr_assets.warehouse.migrate import migrate
+from rrr_assets_tests.platform import migrated
 
 TICKS = ("raw_trades", "raw_agg_trades", "raw_quotes", "raw_depth")
 BARS = ("bars_1m", "bars_5m", "bars_1h", "bars_1d")
@@ -39,14 +39,13 @@ CHECKS = ("integrity", "quality")
 
 def emptied(home: Home) -> None:
     """Drop the home's databases, landed files and archive; the server goes on."""
-    database = Database.current()
     server = Database.current("postgres")
     with server.connect_admin() as connection:
-        for name in (database.name, f"{database.name}_dagster"):
+        for name in (EMBEDDED_DATABASE, f"{EMBEDDED_DATABASE}_dagster"):
             connection.execute(sql.SQL("drop database if exists {} with (force)").format(sql.Identifier(name)))
     for folder in (home.landing, home.dagster, home.root / "archive"):
         shutil.rmtree(folder, ignore_errors=folder.name == "archive")
-    migrate(Database.current())
+    migrated()
     home.prepare()
 
 
