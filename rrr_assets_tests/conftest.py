@@ -15,8 +15,6 @@ from rrr_assets.warehouse import server
 from rrr_assets.warehouse.home import Home
 from rrr_assets_tests.platform import Platform, fresh_database
 
-FOLDER = Path(__file__).parent
-
 # Wall time says nothing on a machine that several processes share; the time limit of a test is pytest-timeout's.
 settings.register_profile("default", deadline=None, max_examples=100, suppress_health_check=[HealthCheck.too_slow])
 # Pull requests: the same examples every time, so that a red run is the change's own.
@@ -28,14 +26,10 @@ os.environ.setdefault("RRR_HISTORY_TO", "database")
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
 
-# What takes a minute or more, longest first. A file is run by one process, and one that begins last is waited for by all.
-LONGEST = ("sql/test_backup.py",)
-
-
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the tests of long files first; else as they were found."""
-    rank = {name: number for number, name in enumerate(LONGEST)}
-    items.sort(key=lambda item: rank.get(item.path.relative_to(FOLDER).as_posix(), len(rank)))
+    """Put files first that have most slow tests: one process runs a file, and for a long one that begins last all others wait."""
+    slow = Counter(item.path for item in items if item.get_closest_marker("slow"))
+    items.sort(key=lambda item: -slow[item.path])
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

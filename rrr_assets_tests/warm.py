@@ -26,7 +26,9 @@ TIMEOUT_SECONDS: Final = 300
 _IMPORTED: Final = (
     "rrr_assets.cli",
     "dagster",
+    "dagster._core.execution.execute_in_process",
     "dagster_postgres",
+    "fsspec.implementations.local",
     "pyarrow",
     "pyarrow.parquet",
     "pyarrow.dataset",
