@@ -2,8 +2,6 @@
 
 import json
 import shutil
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +14,7 @@ from rrr_assets.warehouse.connect import Database, Role
 from rrr_assets.warehouse.home import Home
 from rrr_assets_tests.loading import DAY, NAME, emptied, tape, vision
 from rrr_assets_tests.platform import Platform
+from rrr_assets_tests.warm import rrr
 
 PAGES = Path(__file__).resolve().parents[2] / "docs" / "runbooks"
 
@@ -180,9 +179,6 @@ def test_a_run_that_says_nothing_is_found_and_closed(sleeping: str) -> None:
 
 
 def test_the_commands_say_the_same(database: Database, empty: Platform, sleeping: str) -> None:  # noqa: ARG001
-    def rrr(*words: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run([sys.executable, "-m", "rrr_assets.cli", *words], capture_output=True, text=True, timeout=120, check=False)
-
     done = rrr("doctor", "--json")
     told = {look["cause"]: look for look in json.loads(done.stdout)}
     assert (done.returncode, told["stuck-run"]["next_step"], told["database-down"]["state"]) == (1, "rrr ui", "good")

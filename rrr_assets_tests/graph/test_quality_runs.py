@@ -4,8 +4,9 @@ import dagster as dg
 import pytest
 
 from rrr_assets.definitions import build_defs, defs
-from rrr_assets_tests.dagster_platform import QUIET, days_from, rows, rrr, told
+from rrr_assets_tests.dagster_platform import QUIET, days_from, rows, told
 from rrr_assets_tests.loading import DAY, NAME, tape, vision
+from rrr_assets_tests.warm import rrr
 
 pytestmark = pytest.mark.slow
 
