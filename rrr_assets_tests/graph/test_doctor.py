@@ -28,6 +28,9 @@ def database(home: Home) -> Database:  # noqa: ARG001  # the server of this home
 
     migrate(database)
     prepare_dagster_home()
+    with doctor.opened_instance() as instance:
+        # Another module's daemon may have lived here a moment ago.
+        instance.wipe_daemon_heartbeats()
     return database
 
 
