@@ -16,6 +16,7 @@ from polars.testing import assert_frame_equal
 from rrr_assets.calc.features import FEATURES
 from rrr_assets.calc.features.compute import MINUTE, evaluate, look_back, minutes
 from rrr_assets.calc.features.declare import BAR_INPUTS, INPUTS, TICK_INPUTS, complete, feature, in_order
+from rrr_assets.calc.features.ticks import QUOTE_COLUMNS, tick_minutes
 from rrr_assets.calc.features.windows import exponential_mean, geometric_sum, wilder_mean, window_moment, window_sum
 
 START = datetime(2025, 3, 3, tzinfo=UTC)
@@ -389,3 +390,96 @@ def test_minutes_of_the_week_begin_on_monday() -> None:
     found = minutes(bars, ticks, tape, ["a:B"], START - MINUTE, START + 2 * MINUTE)
     assert found["minute_of_week"].to_list() == [10_079, 0, 1]
     assert timedelta(minutes=10_080) == timedelta(days=7)
+
+
+# --- minutes of ticks ---------------------------------------------------------------------------------------------
+
+SECOND = timedelta(seconds=1)
+
+
+def quotes_of(*rows: tuple[float, Any, Any, Any, Any]) -> pl.DataFrame:
+    """Seconds since the start, bid, its size, ask, its size; received 20 ms later."""
+    schema = {"event_time": TIME, "available_at": TIME, "is_observed": pl.Boolean, **dict.fromkeys(QUOTE_COLUMNS[3:], pl.Float64)}
+    return pl.DataFrame([(START + at * SECOND, START + (at + 0.02) * SECOND, True, *row) for at, *row in rows], schema=schema, orient="row")
+
+
+def trades_of(*rows: tuple[float, float, float]) -> pl.DataFrame:
+    schema = {"event_time": TIME, "available_at": TIME, "is_observed": pl.Boolean, "price": pl.Float64, "size": pl.Float64}
+    return pl.DataFrame([(START + at * SECOND, START + (at + 0.5) * SECOND, True, *row) for at, *row in rows], schema=schema, orient="row")
+
+
+def whole(*stretches: tuple[float, float]) -> pl.DataFrame:
+    rows = [(START + first * SECOND, START + end * SECOND) for first, end in stretches]
+    return pl.DataFrame(rows, schema={"from_time": TIME, "to_time": TIME}, orient="row")
+
+
+def ticks_made(quotes: pl.DataFrame, trades: pl.DataFrame, tape: pl.DataFrame, first: int = 0, end: int = 3) -> pl.DataFrame:
+    return tick_minutes(trades, quotes, tape, START + first * MINUTE, START + end * MINUTE, timedelta(seconds=2))
+
+
+def test_a_minute_of_quotes_is_weighted_by_how_long_they_stood() -> None:
+    quotes = quotes_of((0, 99, 4, 101, 2), (30, 99.5, 4, 100.5, 4), (90, 99.5, 6, 100.5, 2))
+    found = ticks_made(quotes, trades_of((30, 101, 3), (100, 100.2, 1), (100, 99.6, 3)), whole((0, 180)))
+    assert found["quoted_spread_bps"].to_list() == pytest.approx([150, 100, 100])
+    assert found["book_depth"].to_list() == pytest.approx([3.5, 4, 4])
+    assert found["depth_imbalance_close"].to_list() == pytest.approx([0, 0.5, 0.5])
+    # At 30 s the bid rises: its new size was gained; the ask falls: its new size came. At 90 s 2 more bid, and 2 fewer offered.
+    assert found["book_flow"].to_list() == pytest.approx([4 - 4, 2 + 2, 0])
+    # The trade at 30 s goes by the quote before it, not by that of its own moment.
+    assert found["effective_spread_bps"].to_list() == pytest.approx([200, None, None][:1] + [(2 * 0.2 + 3 * 2 * 0.4) / 4 * 100, None])
+    assert found["quote_count"].to_list() == [2, 1, 0]
+
+
+def test_when_a_minute_of_ticks_could_be_used() -> None:
+    quotes = quotes_of((0, 99, 4, 101, 2), (59.99, 99, 4, 101, 2))
+    modelled = trades_of((70, 100, 1)).with_columns(pl.lit(value=False).alias("is_observed"))
+    found = ticks_made(quotes, modelled, whole((0, 180)))
+    assert found["available_at"].to_list() == [START + timedelta(seconds=60.01), START + timedelta(seconds=120), START + timedelta(seconds=182)]
+    assert found["is_observed"].to_list() == [True, False, False]
+
+
+def test_over_a_hole_in_the_tape_no_quote_stands() -> None:
+    quotes = quotes_of((0, 99, 4, 101, 2), (190, 99, 4, 101, 2))
+    found = ticks_made(quotes, trades_of((185, 100, 1), (195, 100, 1)), whole((0, 120), (180, 300)), end=5)
+    assert found["quoted_spread_bps"].to_list() == pytest.approx([200, 200, None, 200, 200])
+    assert found["book_flow"].to_list() == [0, 0, None, 0, 0]
+    # Between 180 s and 190 s nothing stands yet.
+    assert found["effective_spread_bps"].to_list() == [None, None, None, 0, None]
+
+
+@pytest.mark.parametrize("bad", [(None, None, 101, 2), (99, 4, None, None), (102, 4, 101, 2), (0, 4, 101, 2)])
+def test_a_quote_that_lacks_a_side_or_is_crossed_stands_for_nothing(bad: tuple[Any, ...]) -> None:
+    found = ticks_made(quotes_of((0, 99, 4, 101, 2), (15, *bad), (45, 99, 4, 101, 2), (60, *bad)), trades_of((20, 100, 1)), whole((0, 180)))
+    assert found["quoted_spread_bps"].to_list() == pytest.approx([200, None, None])
+    assert found["book_depth"].to_list() == pytest.approx([3, None, None])
+    assert found["effective_spread_bps"].to_list() == [None, None, None]
+    assert found["depth_imbalance_close"].to_list() == pytest.approx([2 / 6, None, None])
+
+
+def test_locked_quotes_and_quotes_of_no_size_have_values() -> None:
+    found = ticks_made(quotes_of((0, 100, 0, 100, 0)), trades_of(), whole((0, 180)))
+    assert found["quoted_spread_bps"].to_list() == [0, 0, 0]
+    assert found["depth_imbalance_close"].to_list() == [None] * 3
+
+
+def test_without_ticks_there_is_a_row_that_says_nothing() -> None:
+    found = ticks_made(quotes_of(), trades_of(), whole())
+    assert found.select(TICK_INPUTS).null_count().row(0) == (3,) * len(TICK_INPUTS)
+    assert found["quote_count"].to_list() == [0, 0, 0]
+
+
+def test_a_window_of_ticks_and_the_whole_day_agree_to_the_bit() -> None:
+    rng = np.random.default_rng(3)
+    at = np.sort(rng.uniform(0, 1800, 5000)).round(6)
+    bids = 100 + rng.normal(0, 0.1, 5000)
+    asks = bids + rng.choice([-0.01, 0.0, 0.02, 0.07], 5000, p=[0.01, 0.04, 0.5, 0.45])
+    rows = zip(at.tolist(), bids.tolist(), rng.exponential(3, 5000).tolist(), asks.tolist(), rng.exponential(3, 5000).tolist(), strict=True)
+    quotes = quotes_of(*rows)
+    trades = trades_of(*zip(np.sort(rng.uniform(0, 1800, 900)).tolist(), (100 + rng.normal(0, 0.1, 900)).tolist(), rng.exponential(1, 900).tolist(), strict=True))
+    tape = whole((0, 700), (760, 1800))
+    day = ticks_made(quotes, trades, tape, 0, 30)
+    for first, end in [(0, 1), (3, 9), (11, 14), (29, 30)]:
+        before = quotes.filter(pl.col("event_time") < START + first * MINUTE).tail(1)
+        window = quotes.filter(pl.col("event_time").is_between(START + first * MINUTE, START + end * MINUTE, closed="left"))
+        inside = trades.filter(pl.col("event_time").is_between(START + first * MINUTE, START + end * MINUTE, closed="left"))
+        assert_frame_equal(ticks_made(pl.concat([before, window]), inside, tape, first, end), day[first:end], check_exact=True)
