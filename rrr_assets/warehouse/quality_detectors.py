@@ -15,6 +15,7 @@ from datetime import UTC, date, datetime, timedelta
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, Final
 
+from psycopg import sql
 from psycopg.types.json import Jsonb
 
 from rrr_assets.warehouse.books import Connection
@@ -290,8 +291,10 @@ def to_look_at(connection: Connection, look: DayLook, settings: "QualitySettings
         prepare(connection, DayLook(look.day, tuple(windows)), settings, windows)
         for gather in ("quality_gather_trades", "quality_gather_quotes"):
             connection.execute(query(gather), values)
-        for screen in ("quality_screen_buckets", "quality_screen_order", "quality_screen_repeated"):
-            whole |= {name for (name,) in connection.execute(query(screen), values).fetchall()}
+        screens = [sql.SQL(query(screen)) for screen in ("quality_screen_buckets", "quality_screen_repeated")]
+        of_one = sql.SQL(query("quality_screen_order"))
+        for screen in (*screens, *(of_one.format(table=sql.Identifier(relation)) for relation in TICK_RELATIONS)):
+            whole |= {name for (name,) in connection.execute(screen, values).fetchall()}
         whole |= {name for _, name, *_ in connection.execute(query("quality_find_outside_quote"), values).fetchall()}
     return tuple(sorted(whole))
 

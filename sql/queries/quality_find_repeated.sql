@@ -14,7 +14,7 @@ with pairs as (
         where
             t.event_time >= %(from_time)s and t.event_time < %(to_time)s and t.space = 'ordinal'
             and (%(instruments)s::text[] is null or t.instrument = any(%(instruments)s))
-        group by hash_numeric_extended(t.price, hash_numeric_extended(t.size, hashtextextended(t.instrument, 0))), t.event_time
+        group by hashtextextended(t.instrument, told_by_trade(t.price, t.size, null)), t.event_time
         having count(*) > 1
         union all
         select
@@ -24,17 +24,7 @@ with pairs as (
         where
             q.event_time >= %(from_time)s and q.event_time < %(to_time)s and q.space = 'ordinal'
             and (%(instruments)s::text[] is null or q.instrument = any(%(instruments)s))
-        group by
-            hash_numeric_extended(
-                coalesce(q.bid_size, 0),
-                hash_numeric_extended(
-                    coalesce(q.ask_size, 0),
-                    hash_numeric_extended(
-                        coalesce(q.bid_price, 0), hash_numeric_extended(coalesce(q.ask_price, 0), hashtextextended(q.instrument, 0))
-                    )
-                )
-            ),
-            q.event_time
+        group by hashtextextended(q.instrument, told_by_quote(q.bid_price, q.bid_size, q.ask_price, q.ask_size)), q.event_time
         having count(*) > 1
     ) as e
     group by e.instrument, since
@@ -55,7 +45,7 @@ told as (
         'raw_trades' as relation,
         t.instrument,
         t.event_time,
-        hash_numeric_extended(t.price, hash_numeric_extended(t.size, coalesce((t.side = 'buy')::int, 2))) as told
+        told_by_trade(t.price, t.size, t.side) as told
     from raw_trades as t
     where
         t.event_time >= %(from_time)s and t.event_time < %(to_time)s and t.space = 'ordinal'
@@ -67,13 +57,7 @@ told as (
         'raw_quotes',
         q.instrument,
         q.event_time,
-        hash_numeric_extended(
-            coalesce(q.bid_price, 0),
-            hash_numeric_extended(
-                coalesce(q.bid_size, 0),
-                hash_numeric_extended(coalesce(q.ask_price, 0), hash_numeric_extended(coalesce(q.ask_size, 0), 0))
-            )
-        )
+        told_by_quote(q.bid_price, q.bid_size, q.ask_price, q.ask_size)
     from raw_quotes as q
     where
         q.event_time >= %(from_time)s and q.event_time < %(to_time)s and q.space = 'ordinal'

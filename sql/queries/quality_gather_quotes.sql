@@ -31,13 +31,7 @@ with gathered as (
             q.ask_price as ask,
             q.bid_price > q.ask_price as is_crossed,
             q.bid_price = q.ask_price as is_locked,
-            hash_numeric_extended(
-                coalesce(q.bid_price, 0),
-                hash_numeric_extended(
-                    coalesce(q.bid_size, 0),
-                    hash_numeric_extended(coalesce(q.ask_price, 0), hash_numeric_extended(coalesce(q.ask_size, 0), 0))
-                )
-            ) as told,
+            told_by_quote(q.bid_price, q.bid_size, q.ask_price, q.ask_size) as told,
             q.received_at - q.event_time as received_after,
             date_bin('10 seconds', q.event_time, timestamptz '2000-01-01 00:00:00+00') as bucket
         from raw_quotes as q

@@ -31,7 +31,7 @@ with gathered as (
             t.instrument,
             t.event_time,
             t.price,
-            hash_numeric_extended(t.price, hash_numeric_extended(t.size, coalesce((t.side = 'buy')::int, 2))) as told,
+            told_by_trade(t.price, t.size, t.side) as told,
             t.received_at - t.event_time as received_after,
             date_bin('10 seconds', t.event_time, timestamptz '2000-01-01 00:00:00+00') as bucket
         from raw_trades as t
@@ -44,7 +44,7 @@ with gathered as (
             a.instrument,
             a.event_time,
             a.price,
-            hash_numeric_extended(a.price, hash_numeric_extended(a.size, coalesce((a.side = 'buy')::int, 2))),
+            told_by_trade(a.price, a.size, a.side),
             a.received_at - a.event_time,
             date_bin('10 seconds', a.event_time, timestamptz '2000-01-01 00:00:00+00')
         from raw_agg_trades as a

@@ -5,7 +5,7 @@ with told as (
         'raw_trades' as relation,
         t.instrument,
         t.event_time,
-        hash_numeric_extended(t.price, hash_numeric_extended(t.size, coalesce((t.side = 'buy')::int, 2))) as told
+        told_by_trade(t.price, t.size, t.side) as told
     from raw_trades as t
     inner join quality_thresholds as h on t.instrument = h.instrument and t.event_time >= h.from_time and t.event_time < h.to_time
     where t.event_time >= %(from_time)s and t.event_time < %(to_time)s and t.space = 'ordinal'
@@ -14,13 +14,7 @@ with told as (
         'raw_quotes',
         q.instrument,
         q.event_time,
-        hash_numeric_extended(
-            coalesce(q.bid_price, 0),
-            hash_numeric_extended(
-                coalesce(q.bid_size, 0),
-                hash_numeric_extended(coalesce(q.ask_price, 0), hash_numeric_extended(coalesce(q.ask_size, 0), 0))
-            )
-        )
+        told_by_quote(q.bid_price, q.bid_size, q.ask_price, q.ask_size)
     from raw_quotes as q
     inner join quality_thresholds as h on q.instrument = h.instrument and q.event_time >= h.from_time and q.event_time < h.to_time
     where q.event_time >= %(from_time)s and q.event_time < %(to_time)s and q.space = 'ordinal'
