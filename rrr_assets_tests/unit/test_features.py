@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 from rrr_assets.calc.features import FEATURES
-from rrr_assets.calc.features.compute import MINUTE, evaluate, look_back, minutes
+from rrr_assets.calc.features.compute import CARRIED, MINUTE, evaluate, look_back, minutes
 from rrr_assets.calc.features.declare import BAR_INPUTS, INPUTS, TICK_INPUTS, complete, feature, in_order
 from rrr_assets.calc.features.ticks import QUOTE_COLUMNS, tick_minutes
 from rrr_assets.calc.features.windows import exponential_mean, geometric_sum, wilder_mean, window_moment, window_sum
@@ -57,9 +57,15 @@ def laid(columns: dict[str, Any]) -> pl.DataFrame:
     return pl.DataFrame(key | columns, schema_overrides={"bar_start": TIME, **dict.fromkeys(INPUTS, pl.Float64)})
 
 
+def padded(frame: pl.DataFrame) -> pl.DataFrame:
+    """With the minutes before from which closes could be carried: nothing is known of them."""
+    before = [{"instrument": "a:B", "bar_start": frame["bar_start"][0] - k * MINUTE, "is_known": False} for k in range(CARRIED, 0, -1)]
+    return pl.concat([pl.DataFrame(before, schema_overrides={"bar_start": TIME}), frame], how="diagonal")
+
+
 def last(frame: pl.DataFrame, name: str) -> float | None:
     """The value at the last minute, computed as a batch would."""
-    value = evaluate(frame, [name], since=frame["bar_start"][-1])[name][0]
+    value = evaluate(padded(frame), [name], since=frame["bar_start"][-1])[name][0]
     assert value is None or isinstance(value, float)
     return value
 
@@ -147,6 +153,7 @@ def test_a_value_is_a_function_of_exactly_its_bars(name: str) -> None:
     n = declared.bars + 40
     frame, elsewhere = made(n), made(n, seed=8)
     of_window = pl.int_range(n) >= n - declared.bars
+    assert declared.bars + CARRIED == look_back([name]) + 1
     other_past = frame.with_columns(pl.when(of_window).then(pl.col(each)).otherwise(elsewhere[each]).alias(each) for each in INPUTS)
     value = last(frame, name)
     assert value is not None
@@ -171,8 +178,8 @@ def test_a_day_and_single_moments_agree_to_the_bit() -> None:
 
 
 def test_too_short_a_look_back_is_refused() -> None:
-    with pytest.raises(ValueError, match="look back at 19 minutes, and there are 18"):
-        evaluate(made(60), ["sma_20"], since=START + 18 * MINUTE)
+    with pytest.raises(ValueError, match="look back at 79 minutes, and there are 78"):
+        evaluate(made(90), ["sma_20"], since=START + 78 * MINUTE)
 
 
 def test_nothing_gives_nothing() -> None:
@@ -296,7 +303,7 @@ def test_the_others_are_what_their_formulas_say() -> None:
     }
     by_talib = {"sma_20", "ema_12", "ema_26", "macd", "macd_signal", "rsi_14", "atr_14", "bollinger_upper", "bollinger_lower", "return_1h"}
     assert set(known) | by_talib == set(FEATURES)
-    found = evaluate(frame, list(known), since=frame["bar_start"][-1]).row(0, named=True)
+    found = evaluate(padded(frame), list(known), since=frame["bar_start"][-1]).row(0, named=True)
     for name, value in known.items():
         assert found[name] == pytest.approx(value, rel=1e-9, abs=1e-12), name
 
@@ -370,12 +377,20 @@ def test_no_trade_no_minute_and_no_tape_are_three_things() -> None:
 
 
 def test_a_close_is_carried_over_no_hole_and_to_no_other_instrument() -> None:
-    bars, ticks, tape = frames([bar(-7, 4), bar(0, 5, "a:C")], [("a:B", 0, 2), ("a:B", 3, 6), ("a:C", 0, 2)])
+    bars, ticks, tape = frames([bar(0, 4), bar(2, 5, "a:C")], [("a:B", 0, 2), ("a:B", 3, 6), ("a:C", 0, 4)])
     found = minutes(bars, ticks, tape, ["a:B", "a:C", "a:D"], START, START + 4 * MINUTE)
     assert closes(found) == [4, 4, None, None]
-    assert closes(found, "a:C") == [5, 5, None, None]
+    assert closes(found, "a:C") == [None, None, 5, 5]
     assert closes(found, "a:D") == [None] * 4
     assert found.height == 12
+
+
+def test_a_close_is_carried_for_an_hour() -> None:
+    bars, ticks, tape = frames([bar(0, 4), bar(100, 5)], [("a:B", 0, 200)])
+    found = minutes(bars, ticks, tape, ["a:B"], START, START + 200 * MINUTE)
+    assert closes(found) == [4] * 61 + [None] * 39 + [5] * 61 + [None] * 39
+    assert found["volume"].to_list() == [1.0, *[0.0] * 99] * 2
+    assert found["is_known"].all()
 
 
 def test_a_bar_that_lacks_trades_counts_as_it_is() -> None:
@@ -436,6 +451,12 @@ def test_when_a_minute_of_ticks_could_be_used() -> None:
     found = ticks_made(quotes, modelled, whole((0, 180)))
     assert found["available_at"].to_list() == [START + timedelta(seconds=60.01), START + timedelta(seconds=120), START + timedelta(seconds=182)]
     assert found["is_observed"].to_list() == [True, False, False]
+
+
+def test_a_quote_stands_for_ten_minutes() -> None:
+    found = ticks_made(quotes_of((30, 99, 4, 101, 2)), trades_of((629, 100, 1), (631, 100, 1)), whole((0, 1200)), end=13)
+    assert found["quoted_spread_bps"].to_list() == pytest.approx([200] * 11 + [None] * 2)
+    assert found["effective_spread_bps"].to_list() == [None] * 10 + [0] + [None] * 2
 
 
 def test_over_a_hole_in_the_tape_no_quote_stands() -> None:

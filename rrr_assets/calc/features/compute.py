@@ -18,14 +18,17 @@ if TYPE_CHECKING:
     import polars as pl
 
 MINUTE: Final = timedelta(minutes=1)
+CARRIED: Final = 60
+"""For how many minutes without trades a close goes on: longer, it says little, and every value would hang on the last trade ever."""
+
 _MONDAY: Final = datetime(2001, 1, 1)  # noqa: DTZ001  # Polars subtracts it from times of which the zone was taken off
 _PRICES: Final = ("open", "high", "low")
 _OF_NO_TRADE: Final = tuple(name for name in BAR_INPUTS if name not in {*_PRICES, "close"})
 
 
 def look_back(names: Collection[str] = tuple(FEATURES)) -> int:
-    """Minutes before a minute that its values are made from."""
-    return max((FEATURES[name].bars for name in names), default=1) - 1
+    """Minutes before a minute that its values are made from, those included from which a close may be carried into them."""
+    return max((FEATURES[name].bars for name in names), default=1) - 1 + CARRIED
 
 
 def minutes(
@@ -34,10 +37,10 @@ def minutes(
     """Every minute of some instruments in [since, until), by instrument and time, with all that features are made from.
 
     Three things are told apart: a minute with trades has its bar; one without, where the tape is whole, opens and closes at the close
-    before it, with nothing traded; of any other nothing is known, and its columns are null.
+    before it, with nothing traded, for CARRIED minutes; of any other nothing is known, and its columns are null.
 
     Args:
-        bars: `instrument`, `bar_start` and BAR_INPUTS as doubles, of [since, until), and the last before, of which only the close counts.
+        bars: `instrument`, `bar_start` and BAR_INPUTS as doubles, of [since, until).
         ticks: `instrument`, `bar_start` and TICK_INPUTS as doubles.
         tape: `instrument`, `from_time`, `to_time`: stretches in which nothing is missing, in order, apart from each other.
         instruments: which. One without bars is there all the same, with nothing known.
@@ -60,16 +63,14 @@ def minutes(
         .join(bars.select(*key, *BAR_INPUTS), on=key, how="left", maintain_order="left")
         .join(ticks.select(*key, *TICK_INPUTS), on=key, how="left", maintain_order="left")
     )
-    first = bars.filter(pl.col("bar_start") < since).sort(key).group_by("instrument", maintain_order=True).agg(pl.col("close").last().alias("_before"))
-    laid = laid.join(first, on="instrument", how="left", maintain_order="left")
     # A close is carried as far as nothing is missing on the way: over a hole nobody knows at what price it came out.
     carried = (
         pl.when(pl.col("close").is_not_null()).then(pl.col("close"))
         .when(~pl.col("is_whole")).then(pl.lit(float("nan")))
-        .when(pl.col("bar_start") == since).then(pl.col("_before"))
-        .forward_fill().over("instrument")
+        .forward_fill(CARRIED).over("instrument")
     )  # fmt: skip
     is_empty = pl.col("trade_count").is_null() & pl.col("is_whole")
+    # A hole is marked by NaN, which is carried as a close is; what lies past either is null.
     close = carried.fill_nan(None)
     return (
         laid.with_columns(is_empty.alias("_is_empty"), close.alias("close"))

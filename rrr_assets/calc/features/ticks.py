@@ -2,7 +2,8 @@
 
 Belongs here: spreads, depth and the flow of best orders within a minute. Does not: features (the other modules), reading ticks.
 
-A quote stands until the next one, as long as nothing is missing in between: over a hole in the tape nobody knows what stood. One that
+A quote stands until the next one, for STANDS at most, as long as nothing is missing in between: over a hole in the tape nobody knows
+what stood, and of a feed that is silent for longer neither. One that
 lacks a side, or whose bid lies above its ask, stands for nothing: where it stands there is no spread. Sums are made minute by minute in
 the order of the rows, so that a minute's values are the same bits whether it is computed alone or with its whole day.
 """
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     Whole = npt.NDArray[np.int64]
 
 _MINUTE_US: Final = 60_000_000
+STANDS: Final = timedelta(minutes=10)
 QUOTE_COLUMNS: Final = ("event_time", "available_at", "is_observed", "bid_price", "bid_size", "ask_price", "ask_size")
 TRADE_COLUMNS: Final = ("event_time", "available_at", "is_observed", "price", "size")
 
@@ -33,7 +35,7 @@ def tick_minutes(
 
     Args:
         trades: TRADE_COLUMNS of the trades that count in bars, in order; prices and sizes as doubles, times in UTC.
-        quotes: QUOTE_COLUMNS in order, from the start of the stretch of tape that holds `since`, or from the last quote before `since`.
+        quotes: QUOTE_COLUMNS in order, of [since - STANDS, until).
         quote_tape: `from_time`, `to_time`: stretches in which no quote is missing, in order, apart from each other.
         since: UTC, a whole minute.
         until: UTC, a whole minute.
@@ -89,7 +91,9 @@ def _standing(quotes: "pl.DataFrame", tape: "pl.DataFrame", first: int, end: int
     at = _int(quotes["event_time"])
     usable = (values[:, 0] > 0) & (values[:, 2] >= values[:, 0]) & ~np.isnan(values).any(axis=1)
     values = np.where(usable[:, None], values, np.nan)
-    ends = _int(tape["to_time"])
+    limit = STANDS // timedelta(microseconds=1)
+    expires = at[np.append(np.diff(at) > limit, True)] + limit if len(at) else at
+    ends = np.concatenate([_int(tape["to_time"]), expires])
     edges = np.arange(first, end, _MINUTE_US)
     # What happens at one moment happens in this order: the tape ends, quotes come, a minute begins with what stands by then.
     moments = np.concatenate([ends, at, edges])
