@@ -1,0 +1,7 @@
+-- Keeps rows as they were believed, before they are written anew or removed.
+insert into feature_revisions_1m ({columns}, believed_until)
+select
+    {columns},
+    %(known_at)s
+from features_1m as f
+inner join unnest(%(instruments)s::text[], %(times)s::timestamptz[]) as k (instrument, event_time) using (instrument, event_time);
