@@ -3,7 +3,10 @@
 Belongs here: what tests of the graph, the daemon and the UI need to drive the real thing. Does not: fixtures.
 """
 
+import json
 import shutil
+import subprocess
+import sys
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, timedelta
@@ -35,6 +38,11 @@ FED_BY_TRADES = ("raw_trades", "venue_bars", *BARS, "bar_conformance", *INFORMAT
 """What a run materialises where files of trades or venue bars wait and no others."""
 
 CHECKS = ("integrity", "quality")
+
+ROOT = Path(__file__).resolve().parents[1]
+
+QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+"""The run config of a run that prints nothing."""
 
 
 def emptied(home: Home) -> None:
@@ -74,6 +82,19 @@ def land(folder: Path, files: Iterable[WrittenFile]) -> list[Accepted]:
             for file in files
             for accepted in landing.accept(Home.current(), connection, folder / file.path, file.format, file.instrument, None)
         ]
+
+
+def rrr(*words: object) -> subprocess.CompletedProcess[str]:
+    """The command line, in a process of its own."""
+    command = [sys.executable, "-m", "rrr_assets.cli", *map(str, words)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT, timeout=300)
+
+
+def told(*words: object) -> Any:
+    """What a command that goes well tells machines."""
+    done = rrr(*words, "--json")
+    assert done.returncode == 0, done.stdout + done.stderr
+    return json.loads(done.stdout)
 
 
 def rows(statement: str, *values: object) -> list[tuple[Any, ...]]:
@@ -121,10 +142,7 @@ def run_job(
 ) -> dg.ExecuteInProcessResult:
     """Run one of the real jobs for a range of days, or as the one partition it is."""
     definition = build_defs(overrides).resolve_job_def(job)
-    config = {
-        "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
-        "ops": {name: {"config": dict(values)} for name, values in (ops or {}).items()},
-    }
+    config = {**QUIET, "ops": {name: {"config": dict(values)} for name, values in (ops or {}).items()}}
     where: dict[str, Any] = {"partition_key": days[0].isoformat()} if partition else {"tags": range_tags(days[0], days[-1])}
     chosen = [dg.AssetKey(name) for name in selection] if selection else None
     return definition.execute_in_process(instance=instance, run_config=config, asset_selection=chosen, raise_on_error=False, **where)
@@ -135,8 +153,8 @@ def materializations(result: dg.ExecuteInProcessResult) -> dict[tuple[str, str],
     found: dict[tuple[str, str], list[dg.AssetMaterialization]] = defaultdict(list)
     for event in result.all_events:
         if event.is_step_materialization:
-            told = event.step_materialization_data.materialization
-            found[told.asset_key.to_user_string(), str(told.partition)].append(told)
+            made = event.step_materialization_data.materialization
+            found[made.asset_key.to_user_string(), str(made.partition)].append(made)
     return found
 
 

@@ -7,7 +7,8 @@ import random
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, time, timedelta
 
-from rrr_assets.warehouse.quality_report import JudgedDay, LastRun, OpenFinding, OpenGap, QualityRows, StreamAge, Unlikely, Verdicts
+from rrr_assets.warehouse.gaps import Gap
+from rrr_assets.warehouse.quality_report import JudgedDay, LastRun, OpenFinding, QualityRows, StreamAge, Unlikely, Verdicts
 
 AT = datetime(2026, 3, 5, 9, 30, tzinfo=UTC)
 TODAY = AT.date()
@@ -27,12 +28,12 @@ def judged(instrument: str, day: date, status: str = "available", **other: objec
     return JudgedDay(instrument=instrument, day=day, status=status, **(facts | other))
 
 
-def gap(number: int, instrument: str, from_time: datetime, **other: object) -> OpenGap:
+def gap(number: int, instrument: str, from_time: datetime, **other: object) -> Gap:
     facts = {
         "stream": "trades", "kind": "ids", "to_time": from_time + timedelta(minutes=7), "first_missing": 5_000, "last_missing": 5_416,
         "cause": "feed", "state": "open", "first_seen": from_time + timedelta(minutes=20), "attempts": 2, "last_reason": "404",
     }  # fmt: skip
-    return OpenGap(gap_id=number, instrument=instrument, from_time=from_time, **(facts | other))
+    return Gap(gap_id=number, instrument=instrument, from_time=from_time, **(facts | other))
 
 
 def run(kind: str, age: timedelta | None, errors: Sequence[str] = ()) -> LastRun:

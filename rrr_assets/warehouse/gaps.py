@@ -80,9 +80,7 @@ class Gap:
     state: str
     first_seen: datetime
     attempts: int
-    next_attempt_at: datetime | None
     last_reason: str | None
-    evidence: dict[str, Any]
 
     @property
     def days(self) -> list[date]:

@@ -40,6 +40,8 @@ FEW_ROWS: Final = 2_000
 WIDE: Final = timedelta(hours=6)
 """From what width of a change on the instrument is looked at whole: a glance would cost as much."""
 
+TICK_RELATIONS: Final = ("raw_trades", "raw_agg_trades", "raw_quotes")
+
 _GRID: Final = timedelta(minutes=10)
 _TICK: Final = timedelta(microseconds=1)
 _ONE_DAY: Final = timedelta(days=1)
@@ -80,10 +82,12 @@ Window = tuple[datetime, datetime]
 def order(connection: Connection, look: DayLook) -> list[Found]:
     """Times that step back along the ids of the venue: they page beyond `ORDER_SECONDS` or `ORDER_ROWS`, and warn below."""
     found = []
-    for relation, name, since, last, broken, longest in _rows(connection, "quality_find_order", look):
-        severity = PAGE if longest > ORDER_SECONDS or broken > ORDER_ROWS else WARN
-        detail = {"longest_step_seconds": longest}
-        found.append(_found("order", relation, name, look, since, last, broken, broken, detail=detail, severity=severity))
+    for relation in TICK_RELATIONS:
+        rows = connection.execute(_of_stream("quality_find_order", relation), look.values).fetchall()
+        for name, since, last, broken, longest in rows:
+            severity = PAGE if longest > ORDER_SECONDS or broken > ORDER_ROWS else WARN
+            detail = {"longest_step_seconds": longest}
+            found.append(_found("order", relation, name, look, since, last, broken, broken, detail=detail, severity=severity))
     return found
 
 
@@ -235,8 +239,6 @@ OF_BOOKS: Final[dict[str, tuple[Detector, tuple[str, ...]]]] = {
 }
 """By name: a detector that reads bars, verdicts and books, and the rules that it speaks for."""
 
-TICK_RELATIONS: Final = ("raw_trades", "raw_agg_trades", "raw_quotes")
-
 
 def held_instruments(connection: Connection, look: DayLook) -> tuple[str, ...]:
     """Those of the look of which anything is held."""
@@ -291,10 +293,10 @@ def to_look_at(connection: Connection, look: DayLook, settings: "QualitySettings
         prepare(connection, DayLook(look.day, tuple(windows)), settings, windows)
         for gather in ("quality_gather_trades", "quality_gather_quotes"):
             connection.execute(query(gather), values)
-        screens = [sql.SQL(query(screen)) for screen in ("quality_screen_buckets", "quality_screen_repeated")]
-        of_one = sql.SQL(query("quality_screen_order"))
-        for screen in (*screens, *(of_one.format(table=sql.Identifier(relation)) for relation in TICK_RELATIONS)):
-            whole |= {name for (name,) in connection.execute(screen, values).fetchall()}
+        for screen in ("quality_screen_buckets", "quality_screen_repeated"):
+            whole |= {name for (name,) in connection.execute(query(screen), values).fetchall()}
+        for relation in TICK_RELATIONS:
+            whole |= {name for (name,) in connection.execute(_of_stream("quality_screen_order", relation), values).fetchall()}
         whole |= {name for _, name, *_ in connection.execute(query("quality_find_outside_quote"), values).fetchall()}
     return tuple(sorted(whole))
 
@@ -316,6 +318,10 @@ def gather_quotes(connection: Connection, look: DayLook) -> None:
     """Gather the quotes of a look."""
     connection.execute(query("quality_gather_quotes"), look.values)
     connection.execute("analyze quality_tick_buckets")
+
+
+def _of_stream(name: str, relation: str) -> sql.Composed:
+    return sql.SQL(query(name)).format(table=sql.Identifier(relation))
 
 
 def _rows(connection: Connection, name: str, look: DayLook) -> Sequence[tuple[Any, ...]]:

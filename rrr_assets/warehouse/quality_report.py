@@ -14,6 +14,7 @@ import psycopg
 from rrr_assets.calc.outcomes import PermanentFailure
 from rrr_assets.contracts.quality import QUALITY_RUN_KINDS
 from rrr_assets.warehouse.connect import Database, DatabaseUnusable, Role
+from rrr_assets.warehouse.gaps import Gap
 from rrr_assets.warehouse.sqlfiles import query
 
 WINDOW_DAYS: Final = 30
@@ -45,25 +46,6 @@ class JudgedDay:
     anomalies: int
     reasons: Sequence[str]
     computed_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class OpenGap:
-    """A gap that is open or being healed; `last_missing` is missing itself."""
-
-    gap_id: int
-    instrument: str
-    stream: str
-    kind: str
-    from_time: datetime
-    to_time: datetime
-    first_missing: int | None
-    last_missing: int | None
-    cause: str
-    state: str
-    first_seen: datetime
-    attempts: int
-    last_reason: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +130,7 @@ class QualityRows:
     last_held_day: date | None
     instruments: tuple[str, ...]
     days: tuple[JudgedDay, ...]
-    gaps: tuple[OpenGap, ...]
+    gaps: tuple[Gap, ...]
     gaps_in_all: int
     findings: tuple[OpenFinding, ...]
     findings_in_all: int
@@ -206,7 +188,7 @@ def read_quality(
             last_held_day=last_held_day,
             instruments=tuple(name for (name,) in _rows(connection, "quality_report_instruments", of_window)),
             days=tuple(JudgedDay(*row) for row in _rows(connection, "quality_report_days", of_window)),
-            gaps=tuple(OpenGap(*row[:-1]) for row in gaps),
+            gaps=tuple(Gap(*row[:-1]) for row in gaps),
             gaps_in_all=gaps[0][-1] if gaps else 0,
             findings=tuple(OpenFinding(*row[:-2]) for row in findings),
             findings_in_all=findings[0][-2] if findings else 0,

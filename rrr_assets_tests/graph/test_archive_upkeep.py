@@ -1,8 +1,6 @@
 """The archive's upkeep through the graph and on the command line: what is permitted, what is told, what a damaged file does to a run."""
 
 import json
-import subprocess
-import sys
 from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
@@ -16,12 +14,11 @@ from rrr_assets.contracts.retention import ENVIRONMENT
 from rrr_assets.definitions import build_defs
 from rrr_assets.warehouse.home import Home
 from rrr_assets_tests.archive_upkeep import flip
-from rrr_assets_tests.dagster_platform import evaluations, failures, rows, simulated
+from rrr_assets_tests.dagster_platform import evaluations, failures, rows, rrr, simulated
 from rrr_assets_tests.loading import Told, midnight, vision
 
 pytestmark = pytest.mark.slow
 
-ROOT = Path(__file__).resolve().parents[2]
 DAYS = [date(2024, 7, 1), date(2024, 7, 2)]
 JOBS = {
     "archive_compaction": "compact_archive",
@@ -30,11 +27,6 @@ JOBS = {
     "archive_scrub": "scrub_archive",
 }
 WINDOW = ("--start", "2024-07-01", "--end", "2024-07-03")
-
-
-def rrr(*words: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "rrr_assets.cli", *map(str, words)]
-    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT, timeout=300)
 
 
 def told(*words: object) -> Any:

@@ -15,12 +15,11 @@ from rrr_assets.warehouse import backup
 from rrr_assets.warehouse.backup import Backups
 from rrr_assets.warehouse.connect import Database
 from rrr_assets.warehouse.home import Home
-from rrr_assets_tests.dagster_platform import days_from, evaluations, failures, land, rows, run_job, simulated
+from rrr_assets_tests.dagster_platform import QUIET, days_from, evaluations, failures, land, rows, run_job, simulated
 
 pytestmark = pytest.mark.slow
 
 DAYS = days_from(date(2024, 8, 1), 1)
-QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 FULL = str(10**18)
 
 

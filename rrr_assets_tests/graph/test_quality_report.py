@@ -21,18 +21,13 @@ from prometheus_client.parser import text_string_to_metric_families
 from rrr_assets import cli
 from rrr_assets.definitions import build_defs
 from rrr_assets.warehouse.home import Home
-from rrr_assets_tests.dagster_platform import execute
+from rrr_assets_tests.dagster_platform import QUIET, execute, rrr
 
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).resolve().parents[2]
-QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 COMMAND = (sys.executable, "-m", "rrr_assets.cli")
 BTC = "binance:BTCUSDT"
-
-
-def rrr(*words: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([*COMMAND, *map(str, words)], capture_output=True, text=True, check=False, cwd=ROOT, timeout=300)
 
 
 @pytest.fixture(scope="module")

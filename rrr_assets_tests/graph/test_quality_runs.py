@@ -1,33 +1,13 @@
 """The runs of the checks through the graph and on the command line."""
 
-import json
-import subprocess
-import sys
-from pathlib import Path
-from typing import Any
-
 import dagster as dg
 import pytest
 
 from rrr_assets.definitions import build_defs, defs
-from rrr_assets_tests.dagster_platform import days_from, rows
+from rrr_assets_tests.dagster_platform import QUIET, days_from, rows, rrr, told
 from rrr_assets_tests.loading import DAY, NAME, tape, vision
 
 pytestmark = pytest.mark.slow
-
-ROOT = Path(__file__).resolve().parents[2]
-QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
-
-
-def rrr(*words: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "rrr_assets.cli", *map(str, words)]
-    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT, timeout=300)
-
-
-def told(*words: object) -> Any:
-    done = rrr(*words, "--json")
-    assert done.returncode == 0, done.stdout + done.stderr
-    return json.loads(done.stdout)
 
 
 @pytest.fixture(scope="module")

@@ -1,8 +1,6 @@
 """History through the graph and on the command line: straight into the archive, with bars, checks and the archive's own asset."""
 
 import json
-import subprocess
-import sys
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -10,18 +8,12 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from rrr_assets_tests.dagster_platform import rows, simulated
+from rrr_assets_tests.dagster_platform import rows, rrr, simulated
 from rrr_assets_tests.loading import Told, midnight, vision
 
 pytestmark = pytest.mark.slow
 
-ROOT = Path(__file__).resolve().parents[2]
 DAYS = [date(2024, 7, 1), date(2024, 7, 2)]
-
-
-def rrr(*words: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "rrr_assets.cli", *map(str, words)]
-    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT, timeout=300)
 
 
 def told(*words: object) -> Any:

@@ -16,4 +16,4 @@ update gaps as g set
 where g.gap_id = %(gap_id)s
 returning
     g.gap_id, g.instrument, g.stream, g.kind, g.from_time, g.to_time, g.first_missing, g.last_missing, g.cause, g.state, g.first_seen,
-    g.attempts, g.next_attempt_at, g.last_reason, g.evidence;
+    g.attempts, g.last_reason;
