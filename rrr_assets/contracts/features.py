@@ -91,10 +91,7 @@ _FEATURE_COLUMNS: Final = (
     ),
     Column("available_basis", Type.TEXT, "Whether that was observed or modelled.", accepted=_BASIS.accepted),
     Column("known_at", Type.TIME, "When the platform could first serve these values.", unit="UTC"),
-    *(
-        Column(each.name, Type.STATISTIC, each.description, nullable=True, unit=f"in doubles: {each.unit}")
-        for each in FEATURES.values()
-    ),
+    *(Column(each.name, Type.STATISTIC, each.description, nullable=True, unit=f"in doubles: {each.unit}") for each in FEATURES.values()),
 )
 
 FEATURES_1M: Final = Table(

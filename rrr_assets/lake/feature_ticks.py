@@ -5,7 +5,7 @@ Belongs here: choosing the tier, and the columns that features need. Does not: w
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -21,7 +21,7 @@ from rrr_assets.warehouse.sqlfiles import query
 if TYPE_CHECKING:
     import polars as pl
 
-_ORDER = ("event_time", "sequence")
+_ORDER: Final = ("event_time", "sequence")
 
 
 class TieredTicks:
@@ -83,7 +83,8 @@ def _as_frame(rows: pa.Table, columns: Sequence[str]) -> "pl.DataFrame":
 
     is_observed = pc.equal(rows["available_basis"], "observed")
     chosen = {name: is_observed if name == "is_observed" else rows[name] for name in columns}
-    numbers = {name: each.cast(pa.float64()) if pa.types.is_decimal(each.type) else each for name, each in chosen.items()}
+    # Through text, as what the database prints: Arrow's own way from decimals to doubles is not always the nearest one.
+    numbers = {name: each.cast(pa.string()).cast(pa.float64()) if pa.types.is_decimal(each.type) else each for name, each in chosen.items()}
     return pl.DataFrame(pa.table(numbers))
 
 
@@ -91,5 +92,5 @@ def _empty(columns: Sequence[str]) -> "pl.DataFrame":
     import polars as pl
 
     time = pl.Datetime("us", "UTC")
-    kinds = {"event_time": time, "available_at": time, "is_observed": pl.Boolean}
+    kinds: dict[str, pl.DataType] = {"event_time": time, "available_at": time, "is_observed": pl.Boolean()}
     return pl.DataFrame(schema={name: kinds.get(name, pl.Float64()) for name in columns})

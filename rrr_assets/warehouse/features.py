@@ -19,7 +19,7 @@ from rrr_assets.calc.features import FEATURES
 from rrr_assets.calc.features.compute import MINUTE, evaluate, look_back, minutes
 from rrr_assets.calc.features.declare import BAR_INPUTS, TICK_INPUTS
 from rrr_assets.contracts.base import Table
-from rrr_assets.contracts.features import FEATURE_REVISIONS_1M, FEATURES_1M, TICK_MINUTES
+from rrr_assets.contracts.features import FEATURES_1M, TICK_MINUTES
 from rrr_assets.contracts.venues import venue_called
 from rrr_assets.warehouse.books import Connection, draw_stamp, enter, lock_days, log_invalidations
 from rrr_assets.warehouse.connect import Database, Role
@@ -166,7 +166,10 @@ def _usable(laid: "pl.DataFrame", ticks: "pl.DataFrame", back: int) -> "pl.DataF
     # The last bit says whether it is modelled, so that the latest moment brings its own basis.
     moment = pl.col("available_at").dt.epoch("us") * 2 + (pl.col("available_basis") == "modelled").cast(pl.Int64)
     told = laid.select("instrument", "bar_start").join(
-        ticks.select("instrument", "bar_start", "available_at", "available_basis"), on=["instrument", "bar_start"], how="left", maintain_order="left"
+        ticks.select("instrument", "bar_start", "available_at", "available_basis"),
+        on=["instrument", "bar_start"],
+        how="left",
+        maintain_order="left",
     )
     latest = moment.fill_null(modelled.dt.epoch("us") * 2 + 1).rolling_max(back + 1, min_samples=1)
     return told.with_columns(latest.alias("_latest")).select(
@@ -223,7 +226,7 @@ def _refresh_day(
         shift = MINUTE if table.time_column == "event_time" else timedelta(0)
         told = [(name, day, first - shift, last - shift + MINUTE) for name, first, last in spans.iter_rows()]
         log_invalidations(connection, table.name, told, "refresh", None)
-    _tell_next_day(connection, table, day, waiting, whole[1], reach_minutes)
+    _tell_next_day(connection, day, waiting, whole[1], reach_minutes)
     note_applied(connection, table.name, day, pending)
     reach("features.computed")
     shift = MINUTE if table.time_column == "event_time" else timedelta(0)
@@ -235,7 +238,7 @@ def _refresh_day(
 
 
 def _tell_next_day(
-    connection: Connection, table: Table, day: date, waiting: Mapping[str, Sequence[Window]], midnight: datetime, reach_minutes: int
+    connection: Connection, day: date, waiting: Mapping[str, Sequence[Window]], midnight: datetime, reach_minutes: int
 ) -> None:
     """Enter in the log what of the next day hangs on what changed, where that day has anything: it looks back itself when it comes."""
     reached = {
@@ -281,7 +284,9 @@ def _replace(
         moved = written = made.select(*key, *values)
     if len(written):
         rows = written.with_columns(pl.lit(known_at).cast(pl.Datetime("us", "UTC")).alias("known_at")).select(table.column_names)
-        copy_batches(connection, table.name, table.column_names, rows.to_arrow().cast(_copied_schema(table)).to_batches(max_chunksize=16_384))
+        copy_batches(
+            connection, table.name, table.column_names, rows.to_arrow().cast(_copied_schema(table)).to_batches(max_chunksize=16_384)
+        )
     return moved.select("instrument", pl.col(time).alias("at"))
 
 
@@ -309,13 +314,15 @@ def _tape(connection: Connection, names: Sequence[str], since: datetime, until: 
     last = (until - timedelta(microseconds=1)).date()
     values = {"instruments": list(names), "first_day": since.date(), "last_day": last}
     time = pl.Datetime("us", "UTC")
-    schema = {"instrument": pl.String, "is_quotes": pl.Boolean, "from_time": time, "to_time": time}
+    schema: dict[str, Any] = {"instrument": pl.String, "is_quotes": pl.Boolean, "from_time": time, "to_time": time}
     rows = connection.execute(query("features_tape"), values).fetchall()
     found = pl.DataFrame(rows, schema=schema, orient="row")
     return found.filter(~pl.col("is_quotes")).drop("is_quotes"), found.filter("is_quotes").drop("is_quotes")
 
 
-def frame_of(connection: Connection, statement: sql.Composable, values: Mapping[str, object], columns: Sequence[str]) -> "pl.DataFrame":
+def frame_of(
+    connection: Connection, statement: sql.SQL | sql.Composed, values: Mapping[str, object], columns: Sequence[str]
+) -> "pl.DataFrame":
     """The rows of a statement: names, times and flags as they are, every number as a double."""
     import polars as pl
     import pyarrow as pa

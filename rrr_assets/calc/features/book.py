@@ -17,7 +17,7 @@ _NO_QUOTES = "a minute of the window has no quote of both sides"
 @feature(
     window=1,
     unit="bps",
-    formula="(ask - bid) / mid, each quote weighted by how long it stood in the minute; J. Hasbrouck, Empirical Market Microstructure, 2007",
+    formula="(ask - bid) / mid, weighted by how long each quote stood; J. Hasbrouck, Empirical Market Microstructure, 2007",
     null_when="no quote of both sides stood in the minute",
 )
 def quoted_spread(quoted_spread_bps: "Expr") -> "Expr":

@@ -77,7 +77,9 @@ def minutes(
         .with_columns(
             *(pl.when("_is_empty").then(pl.col("close")).otherwise(pl.col(name)).alias(name) for name in _PRICES),
             *(pl.when("_is_empty").then(pl.lit(0.0)).otherwise(pl.col(name)).alias(name) for name in _OF_NO_TRADE),
-            ((pl.col("bar_start").dt.replace_time_zone(None) - _MONDAY).dt.total_minutes() % (7 * 24 * 60)).cast(pl.Float64).alias("minute_of_week"),
+            ((pl.col("bar_start").dt.replace_time_zone(None) - _MONDAY).dt.total_minutes() % (7 * 24 * 60))
+            .cast(pl.Float64)
+            .alias("minute_of_week"),
             (pl.col("is_whole") | pl.col("trade_count").is_not_null()).alias("is_known"),
         )
         .select(*key, "is_known", *INPUTS)

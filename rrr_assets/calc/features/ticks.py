@@ -8,6 +8,7 @@ lacks a side, or whose bid lies above its ask, stands for nothing: where it stan
 the order of the rows, so that a minute's values are the same bits whether it is computed alone or with its whole day.
 """
 
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
@@ -26,6 +27,21 @@ _MINUTE_US: Final = 60_000_000
 STANDS: Final = timedelta(minutes=10)
 QUOTE_COLUMNS: Final = ("event_time", "available_at", "is_observed", "bid_price", "bid_size", "ask_price", "ask_size")
 TRADE_COLUMNS: Final = ("event_time", "available_at", "is_observed", "price", "size")
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What stands from when on, cut at the edges of minutes, of the window: `at` and `until` in microseconds, `is_quote` where a quote came
+    then, and bid, bid size, ask, ask size as `numbers` (NaN where nothing stands), with what stood `before`; and of all that was given.
+    """
+
+    at: "Whole"
+    until: "Whole"
+    is_quote: "npt.NDArray[np.bool_]"
+    numbers: "Array"
+    before: "Array"
+    all_at: "Whole"
+    all_numbers: "Array"
 
 
 def tick_minutes(
@@ -57,7 +73,9 @@ def tick_minutes(
     }
     known = _is_whole(quote_tape, starts) & ~np.isnan(columns["quoted_spread_bps"])
     columns["book_flow"] = np.where(known, columns["book_flow"], np.nan)
-    came = pl.concat([trades.select("event_time", "available_at", "is_observed"), quotes.select("event_time", "available_at", "is_observed")])
+    came = pl.concat(
+        [trades.select("event_time", "available_at", "is_observed"), quotes.select("event_time", "available_at", "is_observed")]
+    )
     in_minute = (
         came.filter((pl.col("event_time") >= since) & (pl.col("event_time") < until))
         .group_by(pl.col("event_time").dt.truncate("1m").alias("bar_start"))
@@ -80,10 +98,7 @@ def tick_minutes(
     )
 
 
-def _standing(quotes: "pl.DataFrame", tape: "pl.DataFrame", first: int, end: int) -> dict[str, "npt.NDArray[np.generic]"]:
-    """What stands from when on, cut at the edges of minutes: `at` and `until` in microseconds, the four numbers (NaN where nothing stands),
-    and whether a row is a quote that came then; `before` numbers are those of what stood until then.
-    """
+def _standing(quotes: "pl.DataFrame", tape: "pl.DataFrame", first: int, end: int) -> Standing:
     import numpy as np
 
     names = ("bid_price", "bid_size", "ask_price", "ask_size")
@@ -107,27 +122,27 @@ def _standing(quotes: "pl.DataFrame", tape: "pl.DataFrame", first: int, end: int
     before = np.vstack([np.full((1, 4), np.nan), standing[:-1]]) if len(standing) else standing
     following = np.append(moments[1:], end) if len(moments) else moments
     inside = (moments >= first) & (moments < end)
-    return {
-        "at": moments[inside], "until": np.minimum(following[inside], end), "is_quote": kind[inside] == 1,
-        "numbers": standing[inside], "before": before[inside], "all_at": moments, "all_numbers": standing,
-    }  # fmt: skip
+    return Standing(
+        at=moments[inside], until=np.minimum(following[inside], end), is_quote=kind[inside] == 1, numbers=standing[inside],
+        before=before[inside], all_at=moments, all_numbers=standing,
+    )  # fmt: skip
 
 
-def _of_standing(stands: dict[str, "npt.NDArray[np.generic]"], starts: "Whole", whole: "npt.NDArray[np.bool_]") -> dict[str, "Array"]:
+def _of_standing(stands: Standing, starts: "Whole", whole: "npt.NDArray[np.bool_]") -> dict[str, "Array"]:
     """Means over a minute, weighted by time, of the spread and the depth, and the imbalance that stands at its end."""
     import numpy as np
 
-    bid, bid_size, ask, ask_size = (stands["numbers"][:, k] for k in range(4))
-    lasted = (stands["until"] - stands["at"]).astype(np.float64)
+    bid, bid_size, ask, ask_size = (stands.numbers[:, k] for k in range(4))
+    lasted = (stands.until - stands.at).astype(np.float64)
     stood = ~np.isnan(bid)
     with np.errstate(invalid="ignore", divide="ignore"):
         spread = (ask - bid) / ((ask + bid) / 2) * 10_000
         depth = (bid_size + ask_size) / 2
         sizes = bid_size + ask_size
         imbalance = np.where(sizes > 0, (bid_size - ask_size) / sizes, np.nan)
-    slots = _slots(stands["at"], starts)
+    slots = _slots(stands.at, starts)
     time_stood = _sums(np.where(stood, lasted, 0.0), slots, starts)
-    last = np.searchsorted(stands["at"], starts + _MINUTE_US, side="left") - 1
+    last = np.searchsorted(stands.at, starts + _MINUTE_US, side="left") - 1
 
     def mean(values: "Array") -> "Array":
         total = _sums(np.where(stood, values * lasted, 0.0), slots, starts)
@@ -140,29 +155,29 @@ def _of_standing(stands: dict[str, "npt.NDArray[np.generic]"], starts: "Whole", 
     }
 
 
-def _flow(stands: dict[str, "npt.NDArray[np.generic]"], starts: "Whole") -> "Array":
+def _flow(stands: Standing, starts: "Whole") -> "Array":
     """What the best bid gained and the best ask lost, quote by quote: e_n of Cont, Kukanov and Stoikov (2014), summed over the minute.
 
     A quote after nothing says nothing.
     """
     import numpy as np
 
-    bid, bid_size, ask, ask_size = (stands["numbers"][:, k] for k in range(4))
-    was_bid, was_bid_size, was_ask, was_ask_size = (stands["before"][:, k] for k in range(4))
+    bid, bid_size, ask, ask_size = (stands.numbers[:, k] for k in range(4))
+    was_bid, was_bid_size, was_ask, was_ask_size = (stands.before[:, k] for k in range(4))
     gained = np.where(bid >= was_bid, bid_size, 0) - np.where(bid <= was_bid, was_bid_size, 0)
     lost = np.where(ask >= was_ask, was_ask_size, 0) - np.where(ask <= was_ask, ask_size, 0)
-    counts = stands["is_quote"] & ~np.isnan(bid) & ~np.isnan(was_bid)
-    return _sums(np.where(counts, gained + lost, 0.0), _slots(stands["at"], starts), starts)
+    counts = stands.is_quote & ~np.isnan(bid) & ~np.isnan(was_bid)
+    return _sums(np.where(counts, gained + lost, 0.0), _slots(stands.at, starts), starts)
 
 
-def _effective_spread(trades: "pl.DataFrame", stands: dict[str, "npt.NDArray[np.generic]"], starts: "Whole") -> "Array":
+def _effective_spread(trades: "pl.DataFrame", stands: Standing, starts: "Whole") -> "Array":
     """Twice the distance of trades from the mid that stood before them, weighted by size; one of a trade's own moment does not count."""
     import numpy as np
 
     at = _int(trades["event_time"])
     price, size = (trades[name].cast(_float()).to_numpy() for name in ("price", "size"))
-    index = np.searchsorted(stands["all_at"], at, side="left") - 1
-    numbers = stands["all_numbers"][np.maximum(index, 0)] if len(stands["all_at"]) else np.full((len(at), 4), np.nan)
+    index = np.searchsorted(stands.all_at, at, side="left") - 1
+    numbers = stands.all_numbers[np.maximum(index, 0)] if len(stands.all_at) else np.full((len(at), 4), np.nan)
     mid = np.where(index >= 0, (numbers[:, 0] + numbers[:, 2]) / 2, np.nan)
     counts = ~np.isnan(mid)
     spread = np.where(counts, 2 * np.abs(price - mid) / np.where(counts, mid, 1) * 10_000, 0.0)
@@ -192,7 +207,7 @@ def _sums(values: "Array", slots: "Whole", starts: "Whole") -> "Array":
     """Sums by minute, each added up row by row in order: bincount does so, whatever stands before and after."""
     import numpy as np
 
-    return np.bincount(slots, weights=values, minlength=len(starts) + 1)[: len(starts)]
+    return np.bincount(slots, weights=values, minlength=len(starts) + 1)[: len(starts)].astype(np.float64, copy=False)
 
 
 def _int(times: "pl.Series") -> "Whole":

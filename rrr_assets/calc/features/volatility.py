@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 @feature(
     window=141,
     unit="quote asset",
-    formula="Wilder's mean of max(high - low, |high - close before|, |low - close before|); New Concepts in Technical Trading Systems, 1978",
+    formula="Wilder's mean of max(high - low, |high - close before|, |low - close before|); New Concepts in Technical Trading, 1978",
 )
 def atr_14(high: "Expr", low: "Expr", close: "Expr") -> "Expr":
     """Average true range over 14 minutes by Wilder's mean of the last 140 true ranges, begun with the plain mean of the first 14."""

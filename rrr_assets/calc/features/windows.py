@@ -36,10 +36,10 @@ def geometric_sum(values: "pl.Expr", n: int, ratio: "float | int") -> "pl.Expr":
     """The sum of the last n values, the k-th before the last times ratio^k."""
 
     def summed(column: "Array") -> "Array":
-        total, taken, part, length = None, 0, column, 1
+        total, taken, part, length = column, 0, column, 1
         while True:
             if n & length:
-                total = part if total is None else _added(total, part, taken, ratio**taken)
+                total = _added(total, part, taken, ratio**taken) if taken else part
                 taken += length
             if taken == n:
                 return total
@@ -61,7 +61,7 @@ def exponential_mean(values: "pl.Expr", n: int, alpha: float) -> "pl.Expr":
 
 
 def wilder_mean(values: "pl.Expr", n: int, period: int) -> "pl.Expr":
-    """Wilder's mean of the last n values, begun with the plain mean of the first `period` of them: w = (w before * (period - 1) + x) / period.
+    """Wilder's mean of the last n values, begun with the plain mean of the first `period`: w = (w before * (period - 1) + x) / period.
 
     Source: J. Welles Wilder, New Concepts in Technical Trading Systems, 1978.
     """
