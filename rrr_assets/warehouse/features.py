@@ -31,12 +31,12 @@ if TYPE_CHECKING:
     import polars as pl
 
 _ONE_DAY: Final = timedelta(days=1)
-BEFORE: Final = "features_before"
+_BEFORE: Final = "{}_before"
 """What the log calls a change late on a day, told to the day after it."""
 
 FOLLOWED: Final[dict[str, tuple[str, ...]]] = {
-    TICK_MINUTES.name: (*TICKS, "raw_quotes"),
-    FEATURES_1M.name: (*TICKS, "bars_1m", TICK_MINUTES.name, BEFORE),
+    TICK_MINUTES.name: (*TICKS, "raw_quotes", _BEFORE.format(TICK_MINUTES.name)),
+    FEATURES_1M.name: (*TICKS, "bars_1m", TICK_MINUTES.name, _BEFORE.format(FEATURES_1M.name)),
 }
 """What either table follows in the invalidation log."""
 
@@ -122,7 +122,7 @@ def refresh_tick_minutes(
             made.append(found.select(pl.lit(name).alias("instrument"), pl.all()))
         return pl.concat(made).select("instrument", "bar_start", "available_at", _basis("is_observed"), "quote_count", *TICK_INPUTS)
 
-    yield from _refresh(database, TICK_MINUTES, days, make, whole_days=whole_days, instruments=instruments, reach_minutes=0)
+    yield from _refresh(database, TICK_MINUTES, days, make, whole_days=whole_days, instruments=instruments, reach_minutes=STANDS // MINUTE)
 
 
 def refresh_features(
@@ -226,7 +226,7 @@ def _refresh_day(
         shift = MINUTE if table.time_column == "event_time" else timedelta(0)
         told = [(name, day, first - shift, last - shift + MINUTE) for name, first, last in spans.iter_rows()]
         log_invalidations(connection, table.name, told, "refresh", None)
-    _tell_next_day(connection, day, waiting, whole[1], reach_minutes)
+    _tell_next_day(connection, _BEFORE.format(table.name), day, waiting, whole[1], reach_minutes)
     note_applied(connection, table.name, day, pending)
     reach("features.computed")
     shift = MINUTE if table.time_column == "event_time" else timedelta(0)
@@ -238,18 +238,18 @@ def _refresh_day(
 
 
 def _tell_next_day(
-    connection: Connection, day: date, waiting: Mapping[str, Sequence[Window]], midnight: datetime, reach_minutes: int
+    connection: Connection, relation: str, day: date, waiting: Mapping[str, Sequence[Window]], midnight: datetime, reach_minutes: int
 ) -> None:
     """Enter in the log what of the next day hangs on what changed, where that day has anything: it looks back itself when it comes."""
     reached = {
         name: max(until for _, until in windows) + reach_minutes * MINUTE
         for name, windows in waiting.items()
-        if reach_minutes and max(until for _, until in windows) + reach_minutes * MINUTE > midnight
+        if max(until for _, until in windows) + reach_minutes * MINUTE > midnight
     }
     if reached:
         next_day = day + _ONE_DAY
         rows = connection.execute(query("features_sources"), {"day": next_day, "instruments": list(reached)}).fetchall()
-        log_invalidations(connection, BEFORE, [(row[0], next_day, midnight, reached[row[0]]) for row in rows], "refresh", None)
+        log_invalidations(connection, relation, [(row[0], next_day, midnight, reached[row[0]]) for row in rows], "refresh", None)
 
 
 def _replace(

@@ -177,6 +177,16 @@ def test_a_day_and_single_moments_agree_to_the_bit() -> None:
     assert_frame_equal(pl.concat(singles), batch, check_exact=True)
 
 
+@pytest.mark.parametrize("length", [300, 600, 1001])
+def test_long_columns_and_short_ones_agree_to_the_bit(length: int) -> None:
+    """An engine may divide, say, by another way where there is much to divide."""
+    frame = made(3000)
+    whole = evaluate(frame)
+    for first in (0, 17, 1500, 3000 - length):
+        part = evaluate(frame[first : first + length])
+        assert_frame_equal(part, whole.join(part.select("bar_start"), on="bar_start", how="semi"), check_exact=True)
+
+
 def test_too_short_a_look_back_is_refused() -> None:
     with pytest.raises(ValueError, match="look back at 79 minutes, and there are 78"):
         evaluate(made(90), ["sma_20"], since=START + 78 * MINUTE)

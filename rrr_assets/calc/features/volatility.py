@@ -7,7 +7,7 @@ from math import log
 from typing import TYPE_CHECKING
 
 from rrr_assets.calc.features.declare import feature
-from rrr_assets.calc.features.windows import larger, wilder_mean, window_mean, window_sum
+from rrr_assets.calc.features.windows import divided, larger, wilder_mean, window_mean, window_sum
 
 if TYPE_CHECKING:
     from polars import Expr
@@ -44,7 +44,7 @@ def realised_volatility_1h(log_return_1m: "Expr") -> "Expr":
 def parkinson_volatility_1h(high: "Expr", low: "Expr") -> "Expr":
     """Parkinson's volatility of a minute from the ranges of the last hour's minutes."""
     spread = (high / low).log()
-    return (window_mean(spread * spread, 60) / (4 * log(2))).sqrt()
+    return divided(window_mean(spread * spread, 60), 4 * log(2)).sqrt()
 
 
 @feature(

@@ -29,7 +29,7 @@ def window_sum(values: "pl.Expr", n: int) -> "pl.Expr":
 
 def window_mean(values: "pl.Expr", n: int) -> "pl.Expr":
     """The mean of the last n values."""
-    return window_sum(values, n) / n
+    return divided(window_sum(values, n), n)
 
 
 def geometric_sum(values: "pl.Expr", n: int, ratio: "float | int") -> "pl.Expr":
@@ -69,7 +69,7 @@ def wilder_mean(values: "pl.Expr", n: int, period: int) -> "pl.Expr":
     if n == period:
         return begun
     rest = 1 - 1 / period
-    return geometric_sum(values, n - period, rest) / period + begun * rest ** (n - period)
+    return divided(geometric_sum(values, n - period, rest), period) + begun * rest ** (n - period)
 
 
 def window_moment(left: "pl.Expr", right: "pl.Expr", n: int) -> "pl.Expr":
@@ -93,6 +93,11 @@ def window_moment(left: "pl.Expr", right: "pl.Expr", n: int) -> "pl.Expr":
             length *= 2
 
     return _over_columns(moment, left, right)
+
+
+def divided(values: "pl.Expr", number: float) -> "pl.Expr":
+    """Values divided by a number. Polars' own division by one number does not round alike in a long column and in a short one."""
+    return _over_columns(lambda column: column / number, values)
 
 
 def ratio(numerator: "pl.Expr", denominator: "pl.Expr") -> "pl.Expr":
