@@ -32,6 +32,7 @@ class AlertServer:
     hooks: list[dict[str, Any]] = field(default_factory=list)
     pings: int = 0
     answers: list[int | str] = field(default_factory=list)
+    retry_after: str = "77"
     is_down: bool = False
     may_look: bool = True
     looks: int = 0
@@ -109,7 +110,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(content)))
         if status == 429:
-            self.send_header("Retry-After", "77")
+            self.send_header("Retry-After", self._served.retry_after)
         self.end_headers()
         self.wfile.write(content)
 

@@ -26,6 +26,12 @@ os.environ.setdefault("RRR_HISTORY_TO", "database")
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put files first that have most slow tests: one process runs a file, and for a long one that begins last all others wait."""
+    slow = Counter(item.path for item in items if item.get_closest_marker("slow"))
+    items.sort(key=lambda item: -slow[item.path])
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Print how many tests were skipped for which reason: a green run says what it did not look at."""
     damaged = Counter[str]()
@@ -52,7 +58,7 @@ def _reason(report: pytest.TestReport | pytest.CollectReport) -> str:
 
 
 @pytest.fixture(scope="session")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
+def home_of_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
     """A home of this test process, with its embedded server; the environment names it for all tests and their children."""
     root = tmp_path_factory.mktemp("home")
     saved = {name: os.environ.pop(name, None) for name in ("RRR_DATABASE_URL", "RRR_HOME", "RRR_BACKUP_DIR", "DAGSTER_HOME")}
@@ -63,6 +69,14 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
         server.stop()
         os.environ.pop("RRR_HOME")
         os.environ.update({name: value for name, value in saved.items() if value is not None})
+
+
+@pytest.fixture(scope="module")
+def home(home_of_process: Home) -> Iterator[Home]:
+    """The home of this test process, named by the environment: one that was at the tests of SQL before has theirs there."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("RRR_HOME", str(home_of_process.root))
+        yield home_of_process
 
 
 @pytest.fixture

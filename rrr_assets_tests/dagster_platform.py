@@ -5,8 +5,6 @@ Belongs here: what tests of the graph, the daemon and the UI need to drive the r
 
 import json
 import shutil
-import subprocess
-import sys
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, timedelta
@@ -21,9 +19,10 @@ from rrr_assets.resources.partitions import range_tags
 from rrr_assets.simulator import WrittenFile, simulate
 from rrr_assets.ticks import landing
 from rrr_assets.ticks.landing import Accepted
-from rrr_assets.warehouse.connect import Database, Role
+from rrr_assets.warehouse.connect import EMBEDDED_DATABASE, Database, Role
 from rrr_assets.warehouse.home import Home
-from rrr_assets.warehouse.migrate import migrate
+from rrr_assets_tests.platform import migrated
+from rrr_assets_tests.warm import rrr
 
 TICKS = ("raw_trades", "raw_agg_trades", "raw_quotes", "raw_depth")
 BARS = ("bars_1m", "bars_5m", "bars_1h", "bars_1d")
@@ -47,14 +46,13 @@ QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 def emptied(home: Home) -> None:
     """Drop the home's databases, landed files and archive; the server goes on."""
-    database = Database.current()
     server = Database.current("postgres")
     with server.connect_admin() as connection:
-        for name in (database.name, f"{database.name}_dagster"):
+        for name in (EMBEDDED_DATABASE, f"{EMBEDDED_DATABASE}_dagster"):
             connection.execute(sql.SQL("drop database if exists {} with (force)").format(sql.Identifier(name)))
     for folder in (home.landing, home.dagster, home.root / "archive"):
         shutil.rmtree(folder, ignore_errors=folder.name == "archive")
-    migrate(Database.current())
+    migrated()
     home.prepare()
 
 
@@ -82,12 +80,6 @@ def land(folder: Path, files: Iterable[WrittenFile]) -> list[Accepted]:
             for file in files
             for accepted in landing.accept(Home.current(), connection, folder / file.path, file.format, file.instrument, None)
         ]
-
-
-def rrr(*words: object) -> subprocess.CompletedProcess[str]:
-    """The command line, in a process of its own."""
-    command = [sys.executable, "-m", "rrr_assets.cli", *map(str, words)]
-    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT, timeout=300)
 
 
 def told(*words: object) -> Any:

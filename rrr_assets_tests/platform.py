@@ -20,7 +20,7 @@ from psycopg import sql
 from rrr_assets.calc.outcomes import DayLoaded
 from rrr_assets.ticks import landing
 from rrr_assets.warehouse.compare import compare_days
-from rrr_assets.warehouse.connect import Database, Role
+from rrr_assets.warehouse.connect import EMBEDDED_DATABASE, Database, Role
 from rrr_assets.warehouse.home import Home, write_private
 from rrr_assets.warehouse.load import load_day
 from rrr_assets.warehouse.load_bars import load_bars_day
@@ -31,6 +31,8 @@ from rrr_assets.warehouse.tick_tables import TICK_TABLES
 TIMESCALE_URL = "RRR_TEST_TIMESCALE_URL"
 """Names a server with TimescaleDB, as its superuser, for tests alone."""
 
+_TEMPLATE = "test_template"
+
 ON_TIMESCALE = pytest.mark.parametrize(
     "engine", [pytest.param("timescaledb", marks=pytest.mark.timescale)], indirect=True, scope="module", ids=["timescaledb"]
 )
@@ -38,10 +40,23 @@ ON_TIMESCALE = pytest.mark.parametrize(
 
 
 def fresh_database() -> Database:
-    """A migrated database of its own on the server of this process' home."""
-    database = Database.current(f"test_{uuid.uuid4().hex[:12]}")
-    migrate(database)
-    return database
+    """A migrated database of its own on the server of the environment."""
+    return migrated(f"test_{uuid.uuid4().hex[:12]}")
+
+
+def migrated(name: str | None = None, engine: Engine | None = None) -> Database:
+    """A new migrated database, the platform's own where no name is given: on the embedded server a copy of one that was migrated once."""
+    if not os.environ.get("RRR_DATABASE_URL"):
+        server = Database.current("postgres")
+        with Home.current().lock("template"), server.connect_admin() as connection:
+            if not connection.execute("select 1 from pg_database where datname = %s", (_TEMPLATE,)).fetchone():
+                migrate(Database.current(f"{_TEMPLATE}_in_work"), "postgresql")
+                connection.execute(f"alter database {_TEMPLATE}_in_work rename to {_TEMPLATE}")
+            copied = sql.SQL("create database {} template {}").format(sql.Identifier(name or EMBEDDED_DATABASE), sql.Identifier(_TEMPLATE))
+            connection.execute(copied)
+    made = Database.current(name)
+    migrate(made, engine)  # rights and settings of a database are not copied
+    return made
 
 
 @contextmanager
@@ -52,9 +67,7 @@ def made_database(name: str, engine: Engine | None = None) -> Iterator[Database]
         with psycopg.connect(address, autocommit=True) as connection:
             connection.execute(sql.SQL("create database {}").format(sql.Identifier(name)))
     try:
-        made = Database.current(name)
-        if engine is not None:
-            migrate(made, engine)
+        made = Database.current(name) if engine is None else migrated(name, engine)
         if engine == "timescaledb":
             pause_jobs(made)
         yield made

@@ -69,6 +69,8 @@ class HealingSource(_Part):
     def _mirror_has_a_folder(self) -> Self:
         if self.kind == "mirror" and not self.url:
             raise ValueError("a mirror needs its folder as url")
+        if self.url and not self.url.isprintable():
+            raise ValueError("the url has characters that are not printed")
         return self
 
 
@@ -197,7 +199,9 @@ def _read(path: str, _changed_ns: int) -> QualitySettings:
             Thresholds.model_validate(given)
             if scope != "*" and ":" not in scope:
                 raise QualityConfigRefused(f"{path}: thresholds of '{scope}': write *, VENUE:* or VENUE:SYMBOL")
-    except yaml.YAMLError as error:
+    except OSError as error:
+        raise QualityConfigRefused(f"{path}: {error.strerror}. RRR_QUALITY_CONFIG names a file of settings") from error
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
         raise QualityConfigRefused(f"{path}: it is no YAML: {error}") from error
     except ValidationError as error:
         first = error.errors()[0]

@@ -86,8 +86,9 @@ def _disk(*, as_json: bool) -> None:
         for disk in found:
             sys.stdout.write(f"{disk.told}\n")
         for each in taken:
-            what = f"`{each.to_free}`" if each.to_free else "nothing of it may go"
-            sys.stdout.write(f"{each.size_bytes / _GIGABYTE:10,.2f} GB  {each.what} ({each.folder})\n{'':15}frees some: {what}\n")
+            what = f"frees some: `{each.to_free}`" if each.to_free else "nothing of it may go"
+            line = what if each.is_ours else f"shows what it is: `{each.to_free}`"
+            sys.stdout.write(f"{each.size_bytes / _GIGABYTE:10,.2f} GB  {each.what} ({each.folder})\n{'':15}{line}\n")
     if any(disk.is_full for disk in found):
         raise typer.Exit(1)
 

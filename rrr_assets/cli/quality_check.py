@@ -21,6 +21,8 @@ IsAll = Annotated[bool, typer.Option("--all", help="Also those that are over.")]
 
 _HIDDEN: Final = ("finding_id", "anomaly_id", "detail", "first_seen", "last_seen", "resolved_at", "run_id", "baseline_version", "found_at")
 _MOST_DAYS: Final = 366
+_EARLIEST: Final = datetime(1900, 1, 1, tzinfo=UTC)
+"""Nothing was traded electronically before, and detectors look months back: the calendar has to reach that far."""
 
 
 def register(app: typer.Typer) -> None:
@@ -42,9 +44,11 @@ def check(start: MaybeStart = None, end: MaybeEnd = None, instrument: OnlyInstru
 
     today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     until = end or today + timedelta(days=1)
-    since = start or until - timedelta(days=2)
+    since = start or max(until, _EARLIEST) - timedelta(days=2)
     if until <= since:
         raise typer.BadParameter(f"{until.isoformat()} is not after {since.isoformat()}", param_hint="--end")
+    if since < _EARLIEST:
+        raise typer.BadParameter(f"nothing is looked at before {_EARLIEST.date()}", param_hint="--start")
     first, last = since.date(), (until - timedelta(microseconds=1)).date()
     if (last - first).days >= _MOST_DAYS:
         raise typer.BadParameter(f"at most {_MOST_DAYS} days are looked at at once", param_hint="--start")

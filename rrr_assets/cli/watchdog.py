@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 _WRONG: Final = 1
 _BROKEN: Final = 3
 _VARIABLE: Final = "RRR_WATCHDOG_URL"
+_REMEMBERED_BYTES: Final = 2048
 
 
 def register(app: typer.Typer) -> None:
@@ -86,28 +87,33 @@ def _look_and_tell(recent_within: int, daily_within: int, variable: str) -> "tup
 
 
 def _tell(reasons: "Sequence[Reason]", url: str | None, variable: str, now: datetime) -> str | None:
-    """Post what is new, or that all is over; why that failed. What could not be posted is posted by the next call."""
+    """Post what is new, and what is over; why that failed. What could not be posted is posted by the next call."""
     before = _told_before()
     codes = sorted({each.code for each in reasons})
     failed = None
-    if url and (set(codes) - set(before) or (before and not codes)):
-        failed = _post(url, variable, _message(reasons, now), f"{now:%Y-%m-%dT%H}|{'|'.join(codes)}|{'|'.join(before)}")
-    if failed is None and codes != before:
+    if url and codes != before:
+        message = _message(reasons, sorted(set(before) - set(codes)), now)
+        failed = _post(url, variable, message, f"{now:%Y-%m-%dT%H}|{'|'.join(codes)}|{'|'.join(before)}")
+    if failed is None and (codes != before or not _has_remembered()):
         _remember(codes)
     if not codes and (ping := os.environ.get("RRR_WATCHDOG_PING_URL")):
         failed = _ping(ping) or failed
     return failed
 
 
-def _message(reasons: "Sequence[Reason]", now: datetime) -> dict[str, Any]:
+def _message(reasons: "Sequence[Reason]", over: Sequence[str], now: datetime) -> dict[str, Any]:
     import socket
 
     host = socket.gethostname()
     lines = [f"{each.told}. Runbook: {_page(each)}" for each in reasons]
-    title = f"🔴 The watchdog of {host}: {len(reasons)} reasons to look" if reasons else f"🟢 The watchdog of {host}: all is well again"
+    wrong = f"🔴 The watchdog of {host}: {len(reasons)} reason{'s' if len(reasons) > 1 else ''} to look"
+    title = wrong if reasons else f"🟢 The watchdog of {host}: all is well again"
+    if over and reasons:
+        lines.append(f"Over: {', '.join(over)}")
     text = "\n".join([title, *(f"- {line}" for line in lines)])
     return {
         "kind": "watchdog", "state": "wrong" if reasons else "well", "host": host, "at": now.isoformat(), "text": text, "content": text,
+        "over": over,
         "reasons": [{"reason": each.code, "told": each.told, "runbook": _page(each)} for each in reasons],
         "next_step": "rrr watchdog",
     }  # fmt: skip
@@ -153,11 +159,24 @@ def _told_before() -> list[str]:
         return []  # it is told again rather than not at all
 
 
+def _has_remembered() -> bool:
+    from rrr_assets.warehouse.home import Home, home_dir
+
+    return Home(home_dir()).watchdog_json.exists()
+
+
 def _remember(codes: list[str]) -> None:
     from rrr_assets.warehouse.home import Home, write_private
 
+    # Always of one size, so that on a full disk the old words can be overwritten where they lie.
+    text = json.dumps({"told": codes}).ljust(_REMEMBERED_BYTES)
+    path = Home.current().watchdog_json
     try:
-        write_private(Home.current().watchdog_json, json.dumps({"told": codes}))
+        write_private(path, text)
     except OSError as error:
-        # A full disk is one of the reasons: it was told, and is told again.
-        sys.stderr.write(f"rrr: what was told could not be written down: {error}\n")
+        try:
+            with path.open("r+b") as file:
+                file.write(text.encode())
+        except OSError:
+            # It was told, and is told again rather than not at all.
+            sys.stderr.write(f"rrr: what was told could not be written down: {error}\n")

@@ -370,6 +370,7 @@ def stop_run(instance: "DagsterInstance", run_id: str, *, patience_seconds: int 
         LookupError: there is no such run.
     """
     from dagster import DagsterRunStatus, RunsFilter
+    from dagster._core.errors import DagsterUserCodeUnreachableError
     from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES
 
     run = instance.get_run_by_id(run_id)
@@ -384,7 +385,11 @@ def stop_run(instance: "DagsterInstance", run_id: str, *, patience_seconds: int 
     if run.status in {DagsterRunStatus.QUEUED, DagsterRunStatus.NOT_STARTED}:
         instance.report_run_canceled(run, message="Taken from the queue by `rrr runs stop`.")
         return f"{run.run_id} was taken from the queue"
-    asked = instance.run_launcher.terminate(run.run_id)
+    try:
+        asked = instance.run_launcher.terminate(run.run_id)
+    except DagsterUserCodeUnreachableError:
+        # The code server waits for a process that does not end, or is gone itself: in the books the run is closed all the same.
+        asked = False
     until = time.monotonic() + (patience_seconds if asked else 0)
     while time.monotonic() < until:
         now = instance.get_run_by_id(run.run_id)
@@ -406,16 +411,20 @@ def _daemon_lives(instance: "DagsterInstance") -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """What takes room, and the command that frees some of it without losing anything; empty where nothing may go."""
+    """What takes room, and the command that frees some of it without losing anything; empty where nothing may go.
+
+    What is not the platform's has a command that shows what it is, for its owner to say what may go.
+    """
 
     what: str
     folder: Path
     size_bytes: int
     to_free: str
+    is_ours: bool = True
 
 
 def what_takes_room() -> list[Taken]:
-    """The platform's folders by size, the largest first, with what may be done about each."""
+    """What lies on the platform's disks by size, the largest first, with what may be done about each; what is not the platform's too."""
     from rrr_assets.warehouse.home import Home, home_dir
 
     home = Home(home_dir())
@@ -423,7 +432,9 @@ def what_takes_room() -> list[Taken]:
     backups = os.environ.get("RRR_BACKUP_DIR")
     data = home.server_tree
     places = [
-        ("the server's log that a receiver has not got", data / "data" / "pg_wal", "rrr up"),
+        ("the server's log that a receiver has not got", data / "data" / "pg_wal", "rrr up")
+        if backups
+        else ("the server's log, which shrinks by itself", data / "data" / "pg_wal", ""),
         ("the database", data / "data" / "base", "rrr retention --apply"),
         ("old data, kept by an upgrade", next(iter(data.glob("data-*")), data / "data-none"), "rrr upgrade --drop-old"),
         ("landed files", home.landing / "files", ""),
@@ -435,7 +446,25 @@ def what_takes_room() -> list[Taken]:
     if backups:
         places.append(("backups", Path(backups), "RRR_BACKUP_KEEP_DAYS=7 rrr backup make"))
     found = [Taken(what, folder, _size(folder), to_free) for what, folder, to_free in places if folder.is_dir()]
-    return sorted(found, key=lambda taken: -taken.size_bytes)
+    ours = [home.root, data, archive, *([Path(backups)] if backups else [])]
+    return sorted([*found, *_what_is_not_ours(ours)], key=lambda taken: -taken.size_bytes)
+
+
+def _what_is_not_ours(ours: Sequence[Path]) -> Iterator[Taken]:
+    """What else lies on the platform's disks: a disk that somebody else filled looks empty from within the platform's folders."""
+    roots = {folder.resolve() for folder in ours if folder.is_dir()}
+    roots -= {folder for folder in roots if roots.intersection(folder.parents)}
+    taken: dict[int, int] = {}
+    places: dict[int, Path] = {}
+    for root in roots:
+        device = root.stat().st_dev
+        taken[device] = taken.get(device, 0) + _size(root)
+        places[device] = next(place for place in (root, *root.parents) if place.parent.stat().st_dev != device or place.parent == place)
+    for device, place in places.items():
+        facts = os.statvfs(place)
+        others = (facts.f_blocks - facts.f_bfree) * facts.f_frsize - taken[device]
+        if others > 0:
+            yield Taken("what is not the platform's", place, others, f"du -xhd2 {place} | sort -h | tail -n 20", is_ours=False)
 
 
 def _size(folder: Path) -> int:

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
 _SECONDS: Final = 5
 _ATTEMPTS: Final = 3
+_LONGEST_ASKED_SECONDS: Final = 3600
+"""The longest wait that a channel is given which asks for it: whoever is on call is not to wait for a mistake in a header."""
+
 _SLACK: Final = "https://slack.com/api/"
 _EVENT: Final = "rrr_alert"
 _LOOKED_AT: Final = 200
@@ -257,7 +260,7 @@ def post_json(url: str, told: Mapping[str, Any], key: str, *, token: str | None 
 
 def _wait(headers: "Mapping[str, str] | httpx.Headers") -> int | None:
     given = next((value for name, value in headers.items() if name.lower() == "retry-after"), "")
-    return int(given) if str(given).isdecimal() else None
+    return int(min(float(given), _LONGEST_ASKED_SECONDS)) if str(given).isdecimal() else None
 
 
 # --- mail -------------------------------------------------------------------------------------------------------

@@ -28,7 +28,8 @@ REFRESHED: Final = ("bars_1m", "bars_5m", "bars_1h", "bars_1d", "bar_conformance
 
 _TICKS: Final = ("raw_trades", "raw_agg_trades", "raw_quotes", "raw_depth")
 _PARTITION: Final = "dagster/partition"
-_FIRST_REST_SECONDS: Final = 3600
+_FIRST_REST_SECONDS: Final = 300
+"""Short: who has mended what a run failed by waits for no more than this."""
 _LONGEST_REST_SECONDS: Final = 86_400
 
 

@@ -101,7 +101,7 @@ def _elements(url: str, text: str) -> Iterator[tuple[int | None, str]]:
             element, end = decoder.raw_decode(text, at)
             yield _id_of(element), text[at:end]
             at = _after_blanks(text, end)
-    except ValueError:
+    except (ValueError, RecursionError):
         is_list = False
     if not is_list:
         begins = json.dumps(text[:60])

@@ -321,27 +321,32 @@ class Downloader:
 
     def _append(self, answer: httpx.Response, part: Path, done: int, in_all: int | None, progress: Progress) -> None:
         progress(done, in_all)
-        since, counted = time.monotonic(), 0
         with part.open("ab") as file:
             # As they come: what was read before a cut is kept.
-            for piece in answer.iter_raw():
+            for piece in self._pieces(answer):
                 file.write(piece)
                 done += len(piece)
-                counted += len(piece)
                 self._bytes_read += len(piece)
                 progress(done, in_all)
-                if (elapsed := time.monotonic() - since) >= self._patience.read_seconds:
-                    if counted < self._patience.least_bytes:
-                        raise _Passing(f"only {counted} bytes came in {elapsed:.0f} s")
-                    since, counted = time.monotonic(), 0
             file.flush()
             os.fsync(file.fileno())
+
+    def _pieces(self, answer: httpx.Response) -> Iterator[bytes]:
+        """The body as it comes; a server that drips has failed."""
+        since, counted = time.monotonic(), 0
+        for piece in answer.iter_raw():
+            yield piece
+            counted += len(piece)
+            if (elapsed := time.monotonic() - since) >= self._patience.read_seconds:
+                if counted < self._patience.least_bytes:
+                    raise _Passing(f"only {counted} bytes came in {elapsed:.0f} s")
+                since, counted = time.monotonic(), 0
 
     def _read_short(self, url: str, headers: dict[str, str]) -> bytes:
         content = bytearray()
         # What goes with a request is for this server and no other.
         with self._answer(url, headers, follows=not headers) as answer:
-            for piece in answer.iter_raw():
+            for piece in self._pieces(answer):
                 content += piece
                 if len(content) > _ANSWER_BYTES:
                     raise DownloadFailed(without_user(url), f"it answers with more than {_ANSWER_BYTES >> 20} MiB", "Check the address")
@@ -352,7 +357,7 @@ class Downloader:
         with self._answer(f"{url}.CHECKSUM", {}) as answer:
             if answer.status_code != httpx.codes.OK:
                 raise _Passing(f"the server answers {answer.status_code}")
-            for piece in answer.iter_raw():
+            for piece in self._pieces(answer):
                 text += piece
                 if len(text) > _CHECKSUM_BYTES:
                     break
@@ -429,7 +434,8 @@ def _retry_after_seconds(text: str | None) -> float:
     if not text:
         return 0
     if text.strip().isdecimal():
-        return int(text)
+        # An integer of thousands of digits is refused; a float of them is infinite.
+        return float(text)
     try:
         until = parsedate_to_datetime(text)
     except ValueError:

@@ -28,6 +28,9 @@ PATIENCE: Final = Patience(attempts=3, connect_seconds=10, first_wait_seconds=1,
 LEASE: Final = timedelta(minutes=10)
 """How long gaps are left to a run of which nothing is heard."""
 
+_LONGEST_ASKED: Final = timedelta(days=7)
+"""The longest wait that a source is given which asks for it: Binance shuts out for three days at most."""
+
 _MOST_LOOKED_AT: Final = 5000
 """More than are healed at a time: gaps that no source has must not stand in the way of others."""
 
@@ -190,7 +193,8 @@ class _One:
         rounds = attempt.gap.attempts // self.in_all[attempt.gap.gap_id]
         rest = min(self.settings.first_wait_seconds * 2 ** min(rounds, _MOST_DOUBLINGS), self.settings.longest_wait_seconds)
         # While another source is asked for it, nobody else is to begin with it.
-        wait = timedelta(seconds=max(rest, answer.wait_seconds)) if is_last else LEASE
+        asked = min(answer.wait_seconds, _LONGEST_ASKED.total_seconds())
+        wait = timedelta(seconds=max(rest, asked)) if is_last else LEASE
         ledger.record_attempt(
             connection,
             attempt.gap.gap_id,

@@ -16,9 +16,9 @@ from rrr_assets_tests.dagster_platform import emptied
 @pytest.fixture(scope="module")
 def empty_home(home: Home) -> Iterator[Home]:
     """The run's home with its databases empty, of the platform and of Dagster, and DAGSTER_HOME in the environment."""
-    emptied(home)
     with pytest.MonkeyPatch.context() as patched:
         patched.delenv("DAGSTER_HOME", raising=False)
+        emptied(home)
         prepare_dagster_home(home)
         yield home
         patched.delenv("DAGSTER_HOME")

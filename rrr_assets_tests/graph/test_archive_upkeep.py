@@ -14,8 +14,9 @@ from rrr_assets.contracts.retention import ENVIRONMENT
 from rrr_assets.definitions import build_defs
 from rrr_assets.warehouse.home import Home
 from rrr_assets_tests.archive_upkeep import flip
-from rrr_assets_tests.dagster_platform import evaluations, failures, rows, rrr, simulated
+from rrr_assets_tests.dagster_platform import evaluations, failures, rows, simulated
 from rrr_assets_tests.loading import Told, midnight, vision
+from rrr_assets_tests.warm import rrr
 
 pytestmark = pytest.mark.slow
 

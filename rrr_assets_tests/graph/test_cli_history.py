@@ -23,6 +23,7 @@ from rrr_assets.warehouse.connect import Database, Role
 from rrr_assets.warehouse.home import Home
 from rrr_assets_tests.dagster_platform import rows, simulated
 from rrr_assets_tests.loading import Told, ccapi, midnight, vision
+from rrr_assets_tests.warm import rrr
 
 pytestmark = pytest.mark.slow
 
@@ -32,11 +33,6 @@ KEY = DAY.isoformat()
 BTC = "binance:BTCUSDT"
 FOLLOWING = ("raw_trades", "venue_bars", "bars_1m", "bars_5m", "bars_1h", "bars_1d", "bar_conformance")
 WINDOW = ("--start", KEY, "--end", "2024-07-02")
-
-
-def rrr(*words: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "rrr_assets.cli", *map(str, words)]
-    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT, timeout=300)
 
 
 def here(*words: object) -> subprocess.CompletedProcess[str]:

@@ -15,6 +15,7 @@ import pytest
 
 from rrr_assets import read
 from rrr_assets.warehouse.home import Home
+from rrr_assets_tests import warm
 from rrr_assets_tests.dagster_platform import FED_BY_TRADES, days_from, land, rows, simulated
 
 pytestmark = pytest.mark.slow
@@ -76,7 +77,7 @@ def test_files_of_two_ranges_are_two_runs_and_a_refused_one_costs_no_other(insta
 
 def test_bars_of_the_command_line_are_those_of_the_read_api() -> None:
     start = datetime(2024, 7, 1, tzinfo=UTC)
-    done = rrr("bars", BTC, "--start", KEYS[0], "--end", KEYS[1], "--interval", "1h", "--json")
+    done = warm.rrr("bars", BTC, "--start", KEYS[0], "--end", KEYS[1], "--interval", "1h", "--json")
     assert done.returncode == 0, done.stderr
     printed = json.loads(done.stdout)
     found = read.bars(BTC, "1h", start, start + timedelta(days=1))
@@ -107,7 +108,7 @@ def test_what_cannot_be_taken_in_is_said_in_a_line(empty_home: Home, tmp_path: P
     (tmp_path / "empty").mkdir()
     (tmp_path / "file.csv").write_text("1,2,3\n")
     places = {"{empty}": str(tmp_path / "empty"), "{file}": str(tmp_path / "file.csv")}
-    done = rrr("ingest", *(places.get(word, word) for word in words))
+    done = warm.rrr("ingest", *(places.get(word, word) for word in words))
     assert done.returncode == code, done.stderr
     assert says in done.stderr
     assert "Traceback" not in done.stderr

@@ -8,8 +8,9 @@ import pytest
 
 from rrr_assets.archive.costs import DEFAULT_PRICES
 from rrr_assets.definitions import build_defs
-from rrr_assets_tests.dagster_platform import QUIET, days_from, rows, rrr, simulated, told
+from rrr_assets_tests.dagster_platform import QUIET, days_from, rows, simulated, told
 from rrr_assets_tests.loading import DAY
+from rrr_assets_tests.warm import rrr
 
 pytestmark = pytest.mark.slow
 

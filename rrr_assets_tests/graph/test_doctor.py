@@ -1,8 +1,7 @@
 """The doctor and the runs that it stops: each fault is put there, named with its page and its first command, and gone when it is mended."""
 
 import json
-import subprocess
-import sys
+import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +14,7 @@ from rrr_assets.warehouse.connect import Database, Role
 from rrr_assets.warehouse.home import Home
 from rrr_assets_tests.loading import DAY, NAME, emptied, tape, vision
 from rrr_assets_tests.platform import Platform
+from rrr_assets_tests.warm import rrr
 
 PAGES = Path(__file__).resolve().parents[2] / "docs" / "runbooks"
 
@@ -63,6 +63,10 @@ def test_a_disk_below_its_floor(monkeypatch: pytest.MonkeyPatch) -> None:
     taken = doctor.what_takes_room()
     assert taken[0].size_bytes == max(each.size_bytes for each in taken) > 1_000_000
     assert "the database" in {each.what for each in taken}
+    [others] = [each for each in taken if not each.is_ours]
+    whole = shutil.disk_usage(doctor.__file__).used
+    assert 0 < others.size_bytes < whole, "the platform's own is not counted"
+    assert others.to_free.startswith(f"du -xhd2 {others.folder} ")
 
 
 def test_rows_in_quarantine_are_named_by_their_file(empty: Platform, tmp_path: Path) -> None:
@@ -175,9 +179,6 @@ def test_a_run_that_says_nothing_is_found_and_closed(sleeping: str) -> None:
 
 
 def test_the_commands_say_the_same(database: Database, empty: Platform, sleeping: str) -> None:  # noqa: ARG001
-    def rrr(*words: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run([sys.executable, "-m", "rrr_assets.cli", *words], capture_output=True, text=True, timeout=120, check=False)
-
     done = rrr("doctor", "--json")
     told = {look["cause"]: look for look in json.loads(done.stdout)}
     assert (done.returncode, told["stuck-run"]["next_step"], told["database-down"]["state"]) == (1, "rrr ui", "good")

@@ -16,6 +16,7 @@ import pytest
 from rrr_assets.warehouse.home import Home
 from rrr_assets_tests.dagster_platform import days_from, land, rows
 from rrr_assets_tests.venue_server import Answer, VenueServer, archive_path, checksum, rewritten, serve_simulated, serving
+from rrr_assets_tests.warm import rrr
 
 pytestmark = pytest.mark.slow
 
@@ -36,10 +37,6 @@ def venue(instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch) -> Iter
 
 def command(*words: str) -> list[str]:
     return [sys.executable, "-m", "rrr_assets.cli", *words]
-
-
-def rrr(*words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command(*words), capture_output=True, text=True, check=False, cwd=ROOT, timeout=300)
 
 
 def answered(*words: str) -> tuple[int, dict[str, Any], str]:

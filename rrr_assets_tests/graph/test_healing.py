@@ -2,9 +2,6 @@
 
 import io
 import json
-import os
-import subprocess
-import sys
 import zipfile
 from collections.abc import Iterator
 from datetime import date
@@ -25,6 +22,7 @@ from rrr_assets.warehouse.home import Home
 from rrr_assets_tests.dagster_platform import FED_BY_TRADES, days_from, execute, materializations, rows, run_job, simulated
 from rrr_assets_tests.misbehaving import without
 from rrr_assets_tests.venue_server import VenueServer, archive_path, serving
+from rrr_assets_tests.warm import rrr
 
 pytestmark = pytest.mark.slow
 
@@ -79,11 +77,6 @@ def unzipped(content: bytes) -> list[bytes]:
 
 def trades_path(day: date) -> str:
     return f"data/spot/daily/trades/BTCUSDT/BTCUSDT-trades-{day}.zip"
-
-
-def rrr(*words: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "rrr_assets.cli", *words]
-    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT, timeout=300, env=dict(os.environ))
 
 
 def tick(instance: dg.DagsterInstance) -> tuple[list[dg.RunRequest], str | None]:

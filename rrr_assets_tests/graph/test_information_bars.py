@@ -3,8 +3,6 @@
 import csv
 import io
 import json
-import subprocess
-import sys
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -31,6 +29,7 @@ from rrr_assets_tests.dagster_platform import (
     run_job,
     simulated,
 )
+from rrr_assets_tests.warm import rrr
 
 pytestmark = pytest.mark.slow
 
@@ -40,12 +39,6 @@ KEYS = [day.isoformat() for day in DAYS]
 INFORMATION_BARS = tuple(FOLLOWED)
 BTC, ETH = "binance:BTCUSDT", "binance:ETHUSDT"
 CHANGED_ONLY = {name: {"whole_days": False} for name in INFORMATION_BARS}
-
-
-def rrr(*words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "rrr_assets.cli", *words], capture_output=True, text=True, check=False, cwd=ROOT, timeout=120
-    )
 
 
 def settle() -> None:

@@ -21,7 +21,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from rrr_assets import cli
 from rrr_assets.definitions import build_defs
 from rrr_assets.warehouse.home import Home
-from rrr_assets_tests.dagster_platform import QUIET, execute, rrr
+from rrr_assets_tests.dagster_platform import QUIET, execute
+from rrr_assets_tests.warm import rrr
 
 pytestmark = pytest.mark.slow
 

@@ -4,8 +4,9 @@ import dagster as dg
 import pytest
 
 from rrr_assets.definitions import build_defs, defs
-from rrr_assets_tests.dagster_platform import QUIET, days_from, rows, rrr, told
+from rrr_assets_tests.dagster_platform import QUIET, days_from, rows, told
 from rrr_assets_tests.loading import DAY, NAME, tape, vision
+from rrr_assets_tests.warm import rrr
 
 pytestmark = pytest.mark.slow
 
@@ -73,6 +74,8 @@ def test_the_checks_by_hand_print_what_they_find(filled: dg.DagsterInstance) -> 
     assert "duplicate" in person.stdout
     refused = rrr("quality", "check", "--start", DAY, "--end", DAY)
     assert refused.returncode == 2
+    ancient = rrr("quality", "check", "--start", "0001-01-01", "--end", "0001-01-02")
+    assert (ancient.returncode, "Traceback" in ancient.stderr) == (2, False)
 
 
 def test_the_runs_are_scheduled(filled: dg.DagsterInstance) -> None:  # noqa: ARG001  # once per module

@@ -3,7 +3,6 @@
 import json
 import os
 import subprocess
-import sys
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import dagster as dg
 import pytest
 
 from rrr_assets.definitions import defs
+from rrr_assets_tests import warm
 from rrr_assets_tests.dagster_platform import rows, simulated
 from rrr_assets_tests.loading import Told, midnight, vision
 
@@ -24,9 +24,7 @@ COUNT = "select count(*) from raw_trades where event_time < '2024-07-03'"
 
 
 def rrr(*words: object, environment: str | None = None) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "rrr_assets.cli", *map(str, words)]
-    variables = {**os.environ, **({"RRR_ENVIRONMENT": environment} if environment else {})}
-    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT, timeout=300, env=variables)
+    return warm.rrr(*words, environment={**os.environ, **({"RRR_ENVIRONMENT": environment} if environment else {})})
 
 
 def told(*words: object, environment: str | None = None) -> Any:

@@ -8,8 +8,9 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from rrr_assets_tests.dagster_platform import rows, rrr, simulated
+from rrr_assets_tests.dagster_platform import rows, simulated
 from rrr_assets_tests.loading import Told, midnight, vision
+from rrr_assets_tests.warm import rrr
 
 pytestmark = pytest.mark.slow
 

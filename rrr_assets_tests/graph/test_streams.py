@@ -34,8 +34,9 @@ from rrr_assets_tests.dagster_platform import (
     rows,
     run_job,
 )
-from rrr_assets_tests.graph.test_cli_runs import ROOT, command, rrr
+from rrr_assets_tests.graph.test_cli_runs import ROOT, command
 from rrr_assets_tests.graph.test_sensors import CHANGED_ONLY, accept, asked, put_in_inbox, settle, span
+from rrr_assets_tests.warm import rrr
 
 pytestmark = pytest.mark.slow
 

@@ -61,7 +61,10 @@ def engine(home: Path, request: pytest.FixtureRequest) -> Iterator[Engine]:
         with timescale_server(url, home.parent / "timescale_home"):
             yield "timescaledb"
     else:
-        yield "postgresql"
+        with pytest.MonkeyPatch.context() as patched:
+            # Tests of the graph have a home of their own, which a process that ran some has in its environment.
+            patched.setenv("RRR_HOME", str(home))
+            yield "postgresql"
 
 
 @pytest.fixture(scope="module")

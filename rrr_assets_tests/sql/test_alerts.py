@@ -1,11 +1,7 @@
 """Alerts in a real database, told to a real server: each opened once, worse only when it is, over once, whoever is killed or down."""
 
-import os
 import random
-import signal
 import socket
-import subprocess
-import sys
 import threading
 from collections import defaultdict
 from collections.abc import Iterator
@@ -29,6 +25,7 @@ from rrr_assets.warehouse import alerts
 from rrr_assets.warehouse.alerts import MuteRefused, Reconciled, ledger_signals, mute, reconcile, unmute
 from rrr_assets.warehouse.connect import Database, Role
 from rrr_assets_tests.alert_server import NOW, TOKEN, AlertServer, alerting, cause, serving
+from rrr_assets_tests.warm import killed_at
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -298,6 +295,14 @@ def test_what_slack_asks_for_is_waited(told: Told, served: AlertServer) -> None:
     assert len(served.slack) == 1
 
 
+@pytest.mark.parametrize("kind", ["slack", "webhook"])
+def test_a_wait_without_end_keeps_nobody_from_being_told(told: Told, served: AlertServer, kind: str) -> None:
+    served.answers, served.retry_after = [429], "9" * 4400
+    told.settings = alerting(served, kind)
+    assert list(told.tells(BTC).failed.values())
+    assert told.sends(after=timedelta(minutes=61)).sent == 1
+
+
 def test_blocks_that_slack_refuses_are_sent_as_text(told: Told, served: AlertServer) -> None:
     served.answers = ["invalid_blocks"]
     told.settings = alerting(served, "slack")
@@ -414,10 +419,7 @@ def test_a_mail_server_that_is_not_there(told: Told) -> None:
 def test_killed_anywhere_each_channel_is_told_once(told: Told, served: AlertServer, place: str) -> None:
     names = ["binance:BTCUSDT", "kraken:XBTUSD"]
     code = f"from rrr_assets_tests.alert_server import tell; tell({told.database.name!r}, {served.url!r}, *{names!r})"
-    killed = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, env={**os.environ, "RRR_FAULT_POINT": place}, capture_output=True, check=False, timeout=120
-    )  # fmt: skip
-    assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()[-2000:]
+    killed_at(place, code)
     for _ in range(3):
         told.tells(*(cause(name) for name in names), after=20 * MINUTE)
     assert sorted(served.slack_texts()) == sorted(f"🔴 trades of {name} are missing" for name in names)

@@ -1,8 +1,6 @@
 """A partition in the archive is proven equal to what the database holds, and whatever dies on the way leaves nothing half done."""
 
 import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime
@@ -26,6 +24,7 @@ from rrr_assets.warehouse.books import enter
 from rrr_assets.warehouse.connect import Database, Role
 from rrr_assets_tests.loading import DAY, NEXT, Told, emptied, midnight, take, tape, vision
 from rrr_assets_tests.platform import Platform
+from rrr_assets_tests.warm import killed_at
 
 TRADES = ARCHIVED["raw_trades"]
 POINTS = ("archive.written", "archive.verified", "archive.registered", "archive.proven")
@@ -219,9 +218,7 @@ database = Database.current({platform.database.name!r})
 with Catalogue(database, Store.current()) as lake:
     archive_partition(database, lake, ARCHIVED["raw_trades"], date.fromisoformat("{DAY}"))
 """
-    environment = {**os.environ, "RRR_FAULT_POINT": point}
-    child = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, timeout=300, check=False)
-    assert child.returncode == -9, child.stderr
+    killed_at(point, script)
     # A partition is seen whole or not at all.
     assert archived_rows(platform).num_rows in {0, 100}
     assert archive(platform).is_new == (point != "archive.proven")

@@ -1,8 +1,6 @@
 """The archive's upkeep never takes what a proof or a hold needs, does nothing twice, and survives being killed at every step."""
 
 import os
-import subprocess
-import sys
 import threading
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -37,6 +35,7 @@ from rrr_assets_tests.archive_upkeep import (
 )
 from rrr_assets_tests.loading import DAY, NEXT, Told, capture, emptied, midnight, take, tape, vision
 from rrr_assets_tests.platform import Platform
+from rrr_assets_tests.warm import killed_at
 
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC).timestamp()
 
@@ -650,9 +649,7 @@ tables = [ARCHIVED["raw_trades"]]
 with Catalogue(database, Store.current()) as lake:
     {_CALLS[kind]}
 """
-    environment = {**os.environ, "RRR_FAULT_POINT": point}
-    child = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, timeout=300, check=False)
-    assert child.returncode == -9, child.stderr
+    killed_at(point, script)
     if kind != "scrub":
         assert read_back(platform) == 103
     # Whatever runs next, and in whatever order, everything is as it should be at the end.

@@ -27,6 +27,7 @@ from rrr_assets.warehouse.connect import Database
 from rrr_assets.warehouse.home import Credentials, Home
 from rrr_assets.warehouse.migrate import migrate
 from rrr_assets.warehouse.server import ServerFailed, ensure_running, stop
+from rrr_assets_tests import warm
 
 try:
     server.find_binaries()
@@ -305,8 +306,7 @@ def test_a_server_that_dies_is_received_from_again(folder: Path) -> None:
 def test_a_backup_that_is_killed_is_made_by_the_next_call(folder: Path, place: str) -> None:
     database = desk()
     code = "from rrr_assets.warehouse.backup import *; Backups.current(Database.current()).make(print)"
-    done = subprocess.run([sys.executable, "-c", code], env=os.environ | {"RRR_FAULT_POINT": place}, check=False, capture_output=True)
-    assert done.returncode == -signal.SIGKILL
+    assert warm.python(code, environment=os.environ | {"RRR_FAULT_POINT": place}).returncode == -signal.SIGKILL
     mark(database, 1)
     time.sleep(1.1)
     Backups.current(database).make(quiet)
@@ -339,8 +339,7 @@ def test_a_restore_that_is_killed_leaves_no_home(folder: Path) -> None:
         "from pathlib import Path; from rrr_assets.warehouse.backup_restore import *; "
         f"restore(Path({str(folder)!r}), Path({str(folder.parent / 'new')!r}), progress=print)"
     )
-    done = subprocess.run([sys.executable, "-c", code], env=os.environ | {"RRR_FAULT_POINT": "backup.laid_out"}, check=False)
-    assert done.returncode == -signal.SIGKILL
+    assert warm.python(code, environment=os.environ | {"RRR_FAULT_POINT": "backup.laid_out"}).returncode == -signal.SIGKILL
     assert not (folder.parent / "new").exists()
     assert restored(folder) == [1]
 
@@ -503,8 +502,7 @@ def test_a_drill_finds_the_ledgers_as_they_are(folder: Path) -> None:
 
 
 def rrr(*arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
-    command = [sys.executable, "-m", "rrr_assets.cli", *arguments]
-    return subprocess.run(command, env=os.environ | environment, check=False, capture_output=True, text=True, timeout=300)
+    return warm.rrr(*arguments, environment=os.environ | environment)
 
 
 def test_the_commands(folder: Path) -> None:

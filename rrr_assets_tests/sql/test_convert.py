@@ -1,8 +1,6 @@
 """A plain database that is moved over to TimescaleDB keeps every row, and is then what a new one would be."""
 
 import os
-import subprocess
-import sys
 import uuid
 from collections.abc import Iterator
 from datetime import timedelta
@@ -16,6 +14,7 @@ from rrr_assets.warehouse.convert import Converted, convert
 from rrr_assets.warehouse.migrate import Engine, migrate
 from rrr_assets_tests.loading import CONSERVED, DAY, NAME, NEXT, OLD_DAY, capture, emptied, take, tape, vision
 from rrr_assets_tests.platform import ON_TIMESCALE, Platform, made_database, pause_jobs
+from rrr_assets_tests.warm import python
 
 pytestmark = ON_TIMESCALE
 
@@ -116,10 +115,7 @@ def test_killed_and_begun_again_it_ends_as_if_nothing_had_been(plain: Platform, 
         "from rrr_assets.warehouse.connect import Database; from rrr_assets.warehouse.convert import convert; "
         f"convert(Database.current({plain.database.name!r}), print)"
     )
-    died = subprocess.run(
-        [sys.executable, "-c", script],
-        cwd=CHECKOUT, env={**os.environ, "RRR_FAULT_POINT": place}, capture_output=True, text=True, timeout=120, check=False,
-    )  # fmt: skip
+    died = python(script, environment={**os.environ, "RRR_FAULT_POINT": place})
     assert died.returncode == -9, died.stderr
     assert contents(plain) == before, "readers see it whole at any moment"
     done = convert(plain.database, told)

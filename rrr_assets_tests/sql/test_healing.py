@@ -137,6 +137,9 @@ def test_a_busy_venue_is_given_the_wait_that_it_asks_for(platform: Platform, ven
     healing(platform)
     ((wait,),) = platform.rows("select extract(epoch from next_attempt_at - clock_timestamp())::int from gaps")
     assert 3900 < wait <= 4000
+    venue.answers[PATH] = [Answer(429, {"Retry-After": "9" * 30})] * 9
+    healing(platform)
+    assert platform.rows("select next_attempt_at - clock_timestamp() between interval '6 d' and interval '7 d' from gaps") == [(True,)]
 
 
 def test_each_failure_doubles_the_wait(platform: Platform, venue: VenueServer, tmp_path: Path) -> None:

@@ -1,11 +1,8 @@
 """Bars of bulk history: made of staged rows they are those of the database to the digit, and what is staged is dropped in time."""
 
 import json
-import os
 import random
 import shutil
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -28,6 +25,7 @@ from rrr_assets.warehouse.staging import StagedFile
 from rrr_assets.warehouse.undo import undo_batch
 from rrr_assets_tests.loading import DAY, NAME, NEXT, Told, capture, ccapi, emptied, midnight, tape, vision
 from rrr_assets_tests.platform import Platform
+from rrr_assets_tests.warm import killed_at
 
 ALL_DAY = {"start_us": 0, "step_us": 28_799_999}
 
@@ -470,9 +468,7 @@ from rrr_assets.warehouse.refresh import refresh_bars
 database, home = Database.current({platform.database.name!r}), Home(Path({str(platform.home.root)!r}))
 print(list(refresh_bars(database, "1m", [date({DAY:%Y, %-m, %-d})], whole_days=True, home=home, engine=Engine.columnar)))
 """
-    environment = {**os.environ, "RRR_FAULT_POINT": place}
-    child = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, timeout=60, check=False)
-    assert (child.returncode, child.stdout) == (-9, ""), child.stderr
+    killed_at(place, script)
     is_made = place == "bars.after_commit"
     assert (len(bars(platform)) > 0) == is_made
     # What was not made waits, and keeps what it is made of.

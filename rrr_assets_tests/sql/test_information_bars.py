@@ -3,8 +3,6 @@
 import json
 import os
 import random
-import subprocess
-import sys
 import threading
 import zipfile
 from collections.abc import Callable, Sequence
@@ -35,6 +33,7 @@ from rrr_assets.warehouse.home import Home
 from rrr_assets.warehouse.information_bars import RulesChanged, check_day, refresh_information_bars, rules_in_force, set_rules
 from rrr_assets.warehouse.refresh import days_behind
 from rrr_assets_tests.platform import Platform, fresh_database
+from rrr_assets_tests.warm import killed_at
 
 DAY = date(2024, 3, 5)
 NEXT = date(2024, 3, 6)
@@ -639,9 +638,7 @@ from rrr_assets.warehouse.connect import Database
 from rrr_assets.warehouse.information_bars import refresh_information_bars
 print(list(refresh_information_bars(Database.current({roomy.database.name!r}), "volume", [date(2024, 3, 5)], whole_days=False)))
 """
-    environment = {**os.environ, "RRR_FAULT_POINT": "information_bars.before_commit"}
-    child = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, timeout=60, check=False)
-    assert (child.returncode, child.stdout) == (-9, ""), child.stderr
+    killed_at("information_bars.before_commit", script)
     assert standing(roomy, symbol) == {}
     refresh(roomy.database, whole_days=False)
     assert_exact(roomy, symbol, ticks)

@@ -1,10 +1,7 @@
 """Bars are kept in step with the trades: exactly what changed is changed, whoever else is at work and whatever dies on the way."""
 
 import json
-import os
 import random
-import subprocess
-import sys
 import threading
 import time
 import uuid
@@ -30,6 +27,7 @@ from rrr_assets.warehouse.home import Home
 from rrr_assets.warehouse.migrate import Engine
 from rrr_assets.warehouse.refresh import days_behind, refresh_bars
 from rrr_assets_tests.platform import Platform, made_database
+from rrr_assets_tests.warm import killed_at
 
 DAY = date(2024, 3, 5)
 ONE_DAY = timedelta(days=1)
@@ -383,15 +381,7 @@ from rrr_assets.warehouse.connect import Database
 from rrr_assets.warehouse.refresh import refresh_bars
 print(list(refresh_bars(Database.current({roomy.database.name!r}), "1m", [date(2024, 3, 5)], whole_days=False)))
 """
-    child = subprocess.run(
-        [sys.executable, "-c", script],
-        env={**os.environ, "RRR_FAULT_POINT": place},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert (child.returncode, child.stdout) == (-9, ""), child.stderr
+    killed_at(place, script)
     if place == "bars.after_commit":
         assert {key[0] for key in changed(before, standing(roomy, symbol))} == {"1m"}
     else:

@@ -1,8 +1,6 @@
 """Partitions leave the database when they are proven kept, and come back equal; what stands against it is named, nothing is lost."""
 
 import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
@@ -31,6 +29,7 @@ from rrr_assets.warehouse.tiers import brought_back
 from rrr_assets.warehouse.undo import undo_batch
 from rrr_assets_tests.loading import DAY, NAME, NEXT, Told, emptied, midnight, take, tape, vision
 from rrr_assets_tests.platform import Platform
+from rrr_assets_tests.warm import killed_at
 
 LATER = DAY + timedelta(days=400)
 """By this day a month of bars has left its warm tier too."""
@@ -431,9 +430,7 @@ def child(platform: Platform, point: str, work: str) -> None:
         "from rrr_assets.warehouse.connect import Database\n"
         f"database = Database.current({platform.database.name!r})\nlake = Catalogue(database, Store.current())\n{work}"
     )
-    environment = {**os.environ, "RRR_FAULT_POINT": point}
-    done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, timeout=300, check=False)
-    assert done.returncode == -9, done.stderr
+    killed_at(point, script)
 
 
 def test_two_at_once_drop_and_restore_one_day_once(settled: Platform, lake: Catalogue) -> None:

@@ -1,9 +1,6 @@
 """The migrated database equals the contracts, and migrating is safe to repeat, to race and to kill."""
 
-import os
 import re
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -19,6 +16,7 @@ from rrr_assets.contracts.live import LIVE_BARS
 from rrr_assets.warehouse.connect import Database, DatabaseUnusable, Role
 from rrr_assets.warehouse.convert import convert
 from rrr_assets.warehouse.migrate import Engine, Migrated, migrate, migration_files
+from rrr_assets_tests.warm import python
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 # The engine's own row, and what the runner of the migrations keeps.
@@ -188,9 +186,7 @@ def killed_before_it_is_marked(self, migration, *args, **named):
 DatabaseBackend.mark_one = killed_before_it_is_marked
 migrate(Database.current({blank.name!r}))
 """
-    died = subprocess.run(
-        [sys.executable, "-c", script], cwd=CHECKOUT, env=dict(os.environ), capture_output=True, text=True, timeout=120, check=False
-    )
+    died = python(script)
     assert died.returncode == -9, died.stderr
     files = tuple(path.stem for path in migration_files(engine))
     assert migrate(blank).applied == files[after:]

@@ -33,6 +33,7 @@ from rrr_assets.warehouse.refresh import SOURCES, TICKS, VERDICTS, VERDICTS_FOLL
 from rrr_assets.warehouse.sqlfiles import query
 from rrr_assets_tests.loading import Told, midnight, vision
 from rrr_assets_tests.platform import Platform, made_database
+from rrr_assets_tests.warm import killed_at
 
 pytestmark = pytest.mark.slow
 
@@ -409,15 +410,7 @@ days = [date.fromisoformat(day) for day in {json.dumps([day.isoformat() for day 
 print(list(refresh_bars(Database.current({platform.database.name!r}), "1m", days, whole_days=False)))
 """
     before = applied(platform, "bars_1m")
-    child = subprocess.run(
-        [sys.executable, "-c", script],
-        env={**os.environ, "RRR_FAULT_POINT": "bars.before_commit:3"},
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    assert (child.returncode, child.stdout) == (-9, ""), child.stderr
+    killed_at("bars.before_commit:3", script)
     halfway = applied(platform, "bars_1m")
     assert [day for day in DAYS if halfway[day] != before[day]] == DAYS[:2]
     steps = list(refresh_bars(platform.database, "1m", DAYS, whole_days=False))

@@ -2,8 +2,6 @@
 
 import json
 import os
-import subprocess
-import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date, timedelta
@@ -32,6 +30,7 @@ from rrr_assets.warehouse.tiers import brought_back
 from rrr_assets_tests.loading import CONSERVED, DAY, NAME, NEXT, Told, capture, ccapi, emptied, midnight, tape, vision
 from rrr_assets_tests.platform import Platform
 from rrr_assets_tests.straight import BOOKS, archived, bars, books, catalogue, land, slowly, straight
+from rrr_assets_tests.warm import killed_at
 
 POINTS = (
     "history.locked", "load.locked", "load.ledgered", "archive.written", "archive.verified", "history.barred", "archive.registered",
@@ -309,9 +308,7 @@ with database.connect(Role.WRITER, autocommit=True) as connection:
 with Catalogue(database, Store.current()) as lake:
     take_in(database, lake, day, waiting[day], None, landing.raw_lines)
 """
-    environment = {**os.environ, "RRR_FAULT_POINT": point}
-    child = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, timeout=300, check=False)
-    assert child.returncode == -9, child.stderr
+    killed_at(point, script)
     is_done = point == "history.after_commit"
     # A day is seen whole or not at all.
     assert archived(platform, DAY).num_rows == (3000 if is_done else 0)

@@ -6,8 +6,6 @@ import json
 import os
 import shutil
 import signal
-import subprocess
-import sys
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -38,6 +36,7 @@ from rrr_assets.warehouse.tick_tables import TICK_TABLES
 from rrr_assets.warehouse.undo import Undone, UndoRefused, undo_batch
 from rrr_assets_tests.loading import CONSERVED, DAY, NAME, NEXT, OLD_DAY, Told, capture, ccapi, emptied, midnight, rest, take, vision
 from rrr_assets_tests.platform import Platform
+from rrr_assets_tests.warm import python
 
 START = datetime(DAY.year, DAY.month, DAY.day, tzinfo=UTC)
 END = START + timedelta(days=2)
@@ -1165,10 +1164,8 @@ ALL_OF_IT = (
 
 def child(platform: Platform, place: str, *what: object) -> int:
     """Do something as a process of its own that dies at a place; its exit."""
-    words = [sys.executable, "-c", _CHILD, platform.database.name, platform.home.root, *what]
-    return subprocess.run(
-        [str(word) for word in words], env={**os.environ, "RRR_FAULT_POINT": place}, cwd=Path(__file__).parents[2], timeout=120, check=False
-    ).returncode
+    variables = {**os.environ, "RRR_FAULT_POINT": place}
+    return python(_CHILD, platform.database.name, platform.home.root, *what, environment=variables).returncode
 
 
 @pytest.mark.crash

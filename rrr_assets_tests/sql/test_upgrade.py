@@ -27,6 +27,7 @@ from rrr_assets.warehouse.home import Home
 from rrr_assets.warehouse.server import ServerFailed, ensure_running, status, stop
 from rrr_assets.warehouse.upgrade import UPGRADED_FROM
 from rrr_assets_tests.loading import DAY, NEXT, tape, vision
+from rrr_assets_tests.warm import rrr
 
 try:
     NEW = server.find_binaries()
@@ -81,8 +82,7 @@ class Old:
         environment = os.environ | {"RRR_HOME": str(self.home.root), **variables}
         if binaries:
             environment["RRR_POSTGRES_BIN"] = str(binaries)
-        command = [sys.executable, "-m", "rrr_assets.cli", *words]
-        return subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, check=False, timeout=300)
+        return rrr(*words, environment=environment)
 
     def works_with(self, binaries: Path) -> dict[str, object]:
         """What the databases hold, as a server of these programs tells it; then it is stopped."""

@@ -1,5 +1,6 @@
 """The dead man's switch: it says each thing that is wrong, once, without Dagster, and never takes a failure for good news."""
 
+import errno
 import json
 import os
 import subprocess
@@ -13,7 +14,7 @@ import pytest
 from typer.testing import CliRunner
 
 from rrr_assets.cli import app
-from rrr_assets.warehouse import watchdog
+from rrr_assets.warehouse import home, watchdog
 from rrr_assets.warehouse.connect import Database, Role
 from rrr_assets.warehouse.home import Home
 from rrr_assets.warehouse.watchdog import Within, look
@@ -168,11 +169,35 @@ def test_it_is_told_once_and_once_more_when_it_is_over(
     run()
     assert [len(each["reasons"]) for each in served.hooks] == [1, 2]
     well.execute("update quality_runs set finished_at = now()")
+    assert [run()[0] for _ in range(2)] == [1, 1]
+    assert (len(served.hooks), served.hooks[-1]["over"], len(served.hooks[-1]["reasons"])) == (3, ["recent_run"], 1)
+    assert "Over: recent_run" in served.hooks[-1]["text"]
     now = datetime.now(UTC).replace(tzinfo=None)
     well.execute("insert into daemon_heartbeats values ('SENSOR', %s), ('SCHEDULER', %s)", (now, now))
     assert [run()[0] for _ in range(2)] == [0, 0]
-    assert [each["state"] for each in served.hooks] == ["wrong", "wrong", "well"]
+    assert [each["state"] for each in served.hooks] == ["wrong", "wrong", "wrong", "well"]
     assert served.pings == 3
+
+
+def test_on_a_full_disk_it_is_told_once_and_over_once(
+    well: psycopg.Connection, served: AlertServer, monkeypatch: pytest.MonkeyPatch
+) -> None:  # fmt: skip
+    monkeypatch.setenv("RRR_WATCHDOG_URL", f"{served.url}/hook")
+    assert run()[0] == 0
+
+    def full(path: Path, text: str) -> None:  # noqa: ARG001
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+
+    # What is there can be overwritten in place, and nothing can be added: so is a full disk.
+    monkeypatch.setattr(home, "write_private", full)
+    before = Home.current().watchdog_json.stat().st_size
+    well.execute("update quality_runs set finished_at = finished_at - interval '1 h' where kind = 'recent'")
+    assert [run()[0] for _ in range(3)] == [1, 1, 1]
+    assert [each["state"] for each in served.hooks] == ["wrong"]
+    well.execute("update quality_runs set finished_at = now()")
+    assert [run()[0] for _ in range(2)] == [0, 0]
+    assert [each["state"] for each in served.hooks] == ["wrong", "well"]
+    assert Home.current().watchdog_json.stat().st_size == before
 
 
 def test_a_webhook_that_is_down_is_told_by_the_status_and_told_later(

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from functools import cache
 from itertools import pairwise
 from typing import Any
 
@@ -25,6 +26,7 @@ FEW = settings(max_examples=max(8, settings.default.max_examples // 12))
 """Each example is of many columns, and there is a test of each table."""
 
 EVERY_TABLE = pytest.mark.parametrize("archived", ARCHIVED.values(), ids=ARCHIVED.keys())
+COUNTS = st.integers(0, 12)
 TIMES = st.integers(0, 86_399_999_999).map(lambda us: datetime(2025, 3, 1, tzinfo=UTC) + timedelta(microseconds=us))
 
 
@@ -37,6 +39,7 @@ def numbers(kind: pa.DataType) -> st.SearchStrategy[Decimal]:
     return whole.map(lambda n: EXACT.scaleb(Decimal(n), -kind.scale))
 
 
+@cache
 def values(kind: pa.DataType) -> st.SearchStrategy[Any]:
     if pa.types.is_decimal(kind):
         return numbers(kind)
@@ -56,7 +59,7 @@ def values(kind: pa.DataType) -> st.SearchStrategy[Any]:
 def batches(draw: st.DrawFn, archived: Archived) -> pa.RecordBatch:
     """Rows of a table, of one to three instruments one after the other."""
     schema = archived.canonical_schema()
-    rows = draw(st.integers(0, 12))
+    rows = draw(COUNTS)
     columns: dict[str, list[Any]] = {}
     for each in schema:
         drawn = values(each.type)

@@ -249,6 +249,23 @@ def test_a_busy_server_is_given_the_wait_it_asks_for(venue: VenueServer, tmp_pat
     assert (tmp_path / "day.zip").read_bytes() == CONTENT
 
 
+@pytest.mark.parametrize("path", [f"{DAY}.CHECKSUM", REST_PATH])
+def test_short_answers_that_drip_are_given_up_too(venue: VenueServer, path: str) -> None:
+    venue.asks[path] = lambda _: b" " * 40
+    venue.answers[path] = [Answer(pause_seconds=0.05, bytes_at_once=1)]
+    with Downloader(Patience(attempts=1, read_seconds=0.2, least_bytes=1000)) as downloader:
+        ask = downloader.read if path == REST_PATH else downloader.published_sha256
+        with pytest.raises(DownloadFailed, match=r"only \d bytes came in"):
+            ask(f"{venue.url}/{path.removesuffix('.CHECKSUM')}")
+
+
+@pytest.mark.parametrize("asked", ["9" * 400, "9" * 5000, "Fri, 31 Dec 9999 23:59:59 GMT"])
+def test_a_wait_without_end_is_a_wait(venue: VenueServer, tmp_path: Path, asked: str) -> None:
+    venue.answers[DAY] = [Answer(429, {"Retry-After": asked})]
+    with pytest.raises(DownloadFailed, match="asks for a wait of"):
+        fetched(venue, tmp_path / "day.zip")
+
+
 def test_who_asks_for_too_long_a_wait_is_believed_and_told(venue: VenueServer, tmp_path: Path) -> None:
     venue.answers[DAY] = [Answer(429, {"Retry-After": "86400"})]
     with pytest.raises(DownloadFailed, match=r"\(429\) and asks for a wait of 86400 s"):
@@ -508,7 +525,9 @@ def test_a_venue_that_gives_less_than_it_was_asked_for_is_asked_again(venue: Ven
     assert sum(page.trades for page in asked_for(venue, 1, 300, tmp_path)) == 100
 
 
-@pytest.mark.parametrize("body", [b"", b"<html>busy</html>", b'[{"id": 7}, {"id": 8', b'{"code": -1121, "msg": "Invalid symbol."}', b"["])
+@pytest.mark.parametrize(
+    "body", [b"", b"<html>busy</html>", b'[{"id": 7}, {"id": 8', b'{"code": -1121, "msg": "Invalid symbol."}', b"[", b"[" * 100_000]
+)
 def test_what_is_no_whole_list_of_trades_is_refused(venue: VenueServer, tmp_path: Path, body: bytes) -> None:
     venue.asks[REST_PATH] = lambda _: body
     with pytest.raises(DownloadFailed, match="no whole list of trades"):
@@ -583,6 +602,7 @@ def test_a_mirror_of_other_files_is_read_by_their_names(tmp_path: Path) -> None:
         ('[{"name": "m", "kind": "mirror"}]', "needs its folder"),
         ('[{"name": "a", "kind": "binance-vision"}, {"name": "a", "kind": "binance-rest"}]', "the same name"),
         ('[{"name": "a", "kind": "ftp"}]', "kind"),
+        ('[{"name": "a", "kind": "binance-rest", "url": "http://a\\u0000/"}]', "not printed"),
     ],
 )
 def test_sources_that_nobody_understands_are_refused(tmp_path: Path, sources: str, says: str) -> None:
@@ -590,6 +610,17 @@ def test_sources_that_nobody_understands_are_refused(tmp_path: Path, sources: st
     path.write_text(f'{{"healing": {{"sources": {sources}}}}}')
     with pytest.raises(QualityConfigRefused, match=says):
         read_settings(path)
+
+
+def test_settings_that_are_no_text_or_no_file_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "quality.yaml"
+    for content in (b"\xff\xfe\x00h", b"[" * 5000):
+        path.write_bytes(content)
+        with pytest.raises(QualityConfigRefused, match="it is no YAML"):
+            read_settings(path)
+        path.unlink()
+    with pytest.raises(QualityConfigRefused, match="RRR_QUALITY_CONFIG names a file"):
+        read_settings(tmp_path)
 
 
 def test_nothing_is_fetched_by_default() -> None:
