@@ -10,7 +10,7 @@ from rrr_assets.calc.features import FEATURES
 from rrr_assets.contracts.base import BARS_RETENTION, NOT_NEGATIVE, Column, Promise, Table, Type
 from rrr_assets.contracts.ticks import INSTRUMENT, RAW_TRADES
 
-_OWNER: Final = "team:quant-research"
+_OWNER: Final = "team:ml"
 _NEXT_DAY: Final = Promise(whole_after_hours=24)
 _BASIS: Final = RAW_TRADES.column("available_basis")
 

@@ -3,10 +3,9 @@ with bars as (
     select
         b.instrument,
         b.bar_start,
-        exists (
-            select 1 from tick_minutes as m where m.instrument = b.instrument and m.bar_start = b.bar_start
-        ) as has_minute
+        m.bar_start is not null as has_minute
     from bars_1m as b
+    left join tick_minutes as m on b.instrument = m.instrument and b.bar_start = m.bar_start
     where b.bar_start >= %(from_time)s and b.bar_start < %(to_time)s
 )
 

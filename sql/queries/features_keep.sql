@@ -3,5 +3,11 @@ insert into feature_revisions_1m ({columns}, believed_until)
 select
     {columns},
     %(known_at)s
-from features_1m as f
-inner join unnest(%(instruments)s::text[], %(times)s::timestamptz[]) as k (instrument, event_time) using (instrument, event_time);
+from features_1m
+where
+    (instrument, event_time) in (
+        select
+            k.instrument,
+            k.event_time
+        from unnest(%(instruments)s::text[], %(times)s::timestamptz[]) as k (instrument, event_time)
+    );

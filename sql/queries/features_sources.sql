@@ -1,5 +1,5 @@
--- The instruments of a day of which there is something that features are made from: with the ticks that their bars are made of, the identity
--- space of these, and whether these and the quotes were dropped from the database.
+-- The instruments of a day of which there is something that features are made from: with the ticks that their bars are made of, the
+-- identity space of these, and whether these and the quotes were dropped from the database.
 select
     c.instrument,
     'raw_' || coalesce(s.stream, 'trades') as relation,
