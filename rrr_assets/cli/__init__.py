@@ -22,6 +22,7 @@ _MODULES: Final = (
     "reads",
     "history",
     "ledgers",
+    "features",
     "gaps",
     "validate",
     "bar_rules",
