@@ -247,3 +247,8 @@ comment on column feature_revisions_1m.believed_until is
 'known_at of what replaced it; it was believed from its own known_at until then. [UTC]';
 grant select on feature_revisions_1m to rrr_analyst;
 grant select, insert on feature_revisions_1m to rrr_writer;
+
+-- Feast's registry makes its own tables.
+create schema feast;
+grant usage, create on schema feast to rrr_writer;
+grant usage on schema feast to rrr_analyst;

@@ -52,6 +52,11 @@ class Feature:
         return tuple(inspect.signature(self.function).parameters)
 
     @property
+    def kind(self) -> str:
+        """The module that declares it: prices, volatility, flow, book or clock."""
+        return self.function.__module__.rpartition(".")[2]
+
+    @property
     def description(self) -> str:
         """Its docstring, in one line."""
         return " ".join((self.function.__doc__ or "").split())
