@@ -4,6 +4,7 @@ Belongs here: settings of the test run, the home, the platform. Does not: how th
 """
 
 import os
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -55,6 +56,18 @@ def _reason(report: pytest.TestReport | pytest.CollectReport) -> str:
     # pytest keeps (file, line, "Skipped: reason") of a skip, also across processes.
     text = report.longrepr[2] if isinstance(report.longrepr, tuple | list) else str(report.longrepr)
     return text.removeprefix("Skipped: ")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _no_instance_of_another_module() -> Iterator[None]:
+    """Dagster keeps the storage of an instance that was entered, and gives back a dead one where two were not left in order."""
+    if "dagster" not in sys.modules:
+        yield
+        return
+    from dagster._core.storage.defs_state.base import set_defs_state_storage
+
+    with set_defs_state_storage(None):
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,8 @@ Grouping goes from what is known most exactly to what is known least.
    the code. Defects that are found hours apart are told apart, however alike.
 3. A failed check is explained by a defect of its table and day that is told at least as loudly, and is a cause by itself otherwise. A
    failed run is explained by the check that failed in it.
-4. Runs, sensors and schedules that fail with one reason have one cause, and where the reason is a full disk, a dead store or a dead
+4. Checks that break down for one reason have one cause, and where that names a table that is not as its contract says, it is the table.
+5. Runs, sensors and schedules that fail with one reason have one cause, and where the reason is a full disk, a dead store or a dead
    database, that is what is told.
 """
 
@@ -37,10 +38,11 @@ _SEVERAL: Final = 3
 _FEED: Final = frozenset({"gap", "freshness", "frozen_feed", "silence"})
 _FILE: Final = frozenset({"quarantine"})
 _SCHEMA: Final = "schema_drift"
+_BROKEN: Final = "broken_check"
 _CONTRACTS: Final = "validations"
 _ON_BARS: Final = ("bars_", "bar_conformance")
 _IN_LEDGERS: Final = ("raw_", "venue_bars", *_ON_BARS)
-_LEADS: Final = ("quarantine", "freshness", "frozen_feed", "gap")
+_LEADS: Final = ("quarantine", "freshness", "frozen_feed", "gap", _SCHEMA)
 _LOUDNESS: Final = {"warn": 1, "page": 2}
 
 # In this order: what runs out of room often says too that it cannot reach the database.
@@ -149,6 +151,7 @@ def causes(signals: Iterable[Signal], settings: Alerting) -> list[Cause]:
     groups = _Groups(known.values())
     _join_data(groups)
     _join_checks(groups)
+    _join_broken(groups)
     _join_failures(groups)
     found = [_cause(members) for members in groups.all()]
     return sorted(found, key=lambda cause: (-_LOUDNESS[cause.severity], cause.since, cause.key))
@@ -377,6 +380,19 @@ def _places(check: Signal) -> list[Hashable]:
     return [*places, (_ON_DAY, check.day)] if (check.relation or "").startswith(_ON_BARS) else places
 
 
+def _join_broken(groups: _Groups) -> None:
+    broken = [signal for signal in groups.signals if signal.rule == _BROKEN and signal.kind in {"finding", "check"}]
+    groups.join_by(broken, lambda signal: fingerprint(signal.reason) if signal.reason else None)
+    tables = {signal.relation: signal for signal in groups.signals if signal.rule == _SCHEMA and signal.kind == "finding"}
+    for signal in broken:
+        named = (tables[word] for word in _WORD.findall(signal.reason or "") if word in tables)
+        if (table := next(named, None)) and _LOUDNESS[table.severity] >= _LOUDNESS[signal.severity]:
+            groups.join(table.key, signal.key)
+
+
+_WORD: Final = re.compile(r"\w+")
+
+
 def _join_failures(groups: _Groups) -> None:
     by_run = {signal.run_id: signal for signal in groups.of("check") if signal.run_id and signal.severity == "page"}
     alone: list[Signal] = groups.of("platform")
@@ -417,8 +433,8 @@ def _lead(members: Sequence[Signal]) -> Signal:
     return min(
         members,
         key=lambda each: (
-            max(kinds.index(each.kind), 2) if each.kind != "platform" else 0, _is_on_bars(each), _rank(each)[0], -_LOUDNESS[each.severity],
-            each.since, each.key,
+            max(kinds.index(each.kind), 2) if each.kind != "platform" else 0, _is_on_bars(each) and each.rule != _SCHEMA, _rank(each)[0],
+            -_LOUDNESS[each.severity], each.since, each.key,
         ),
     )  # fmt: skip
 

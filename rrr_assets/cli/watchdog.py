@@ -83,10 +83,10 @@ def _look_and_tell(recent_within: int, daily_within: int, variable: str) -> "tup
         reasons.append(Reason("settings", f"the settings of quality cannot be read: {error}", "alerts_waiting"))
     within = Within(recent=timedelta(seconds=recent_within), daily=timedelta(seconds=daily_within))
     reasons += [Reason(each.code, without_secrets(each.told), each.rule) for each in look(settings, within, now)]
-    return reasons, _tell(reasons, os.environ.get(variable), variable, now)
+    return reasons, _tell(reasons, os.environ.get(variable, "").strip(), variable, now)
 
 
-def _tell(reasons: "Sequence[Reason]", url: str | None, variable: str, now: datetime) -> str | None:
+def _tell(reasons: "Sequence[Reason]", url: str, variable: str, now: datetime) -> str | None:
     """Post what is new, and what is over; why that failed. What could not be posted is posted by the next call."""
     before = _told_before()
     codes = sorted({each.code for each in reasons})
@@ -96,7 +96,7 @@ def _tell(reasons: "Sequence[Reason]", url: str | None, variable: str, now: date
         failed = _post(url, variable, message, f"{now:%Y-%m-%dT%H}|{'|'.join(codes)}|{'|'.join(before)}")
     if failed is None and (codes != before or not _has_remembered()):
         _remember(codes)
-    if not codes and (ping := os.environ.get("RRR_WATCHDOG_PING_URL")):
+    if not codes and (ping := os.environ.get("RRR_WATCHDOG_PING_URL", "").strip()):
         failed = _ping(ping) or failed
     return failed
 

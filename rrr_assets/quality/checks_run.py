@@ -368,7 +368,12 @@ def _look_at_day(
     connection: Connection, asked: DayLook, changed: Changed | None, settings: QualitySettings, run_id: str | None, report: Report
 ) -> None:
     with connection.transaction():
-        names = detectors_of.held_instruments(connection, asked)
+        held: list[tuple[str, ...]] = []
+        with report.check("what is held"), connection.transaction():
+            held.append(detectors_of.held_instruments(connection, asked))
+        if not held:
+            return
+        (names,) = held
         if changed is None or changed.ticks:
             _look_at_ticks(connection, asked, names, changed, settings, run_id, report)
         look = DayLook(asked.day, names)

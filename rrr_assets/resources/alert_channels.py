@@ -89,12 +89,16 @@ def sender_of(channel: "Channel") -> Sender:
 def secret(variable: str | None, channel: "Channel") -> str:
     """The value of the environment variable that holds a channel's secret.
 
+    A line break at its end, as a file of secrets leaves one, is no part of it.
+
     Raises:
-        ChannelUnusable: it is not set.
+        ChannelUnusable: it is not set, or holds what no request can carry: libraries would print it with their refusal.
     """
-    value = os.environ.get(variable or "")
+    value = os.environ.get(variable or "", "").strip("\r\n")
     if not value:
         raise ChannelUnusable(f"channel {channel.name}: the environment variable {variable} is not set")
+    if not (value.isascii() and value.isprintable()):
+        raise ChannelUnusable(f"channel {channel.name}: the environment variable {variable} holds a line break, or what is no ASCII")
     return value
 
 

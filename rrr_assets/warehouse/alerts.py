@@ -90,7 +90,7 @@ def ledger_signals(connection: Connection, now: datetime) -> list[Signal]:
     findings = list(_findings(connection))
     told = {signal.instrument for signal in findings if signal.rule == "freshness"}
     late = [signal for signal in _late_feeds(connection) if signal.instrument not in told]
-    return [*_gaps(connection), *findings, *late, *_refused(connection, now), *_runs_of_checks(connection, now)]
+    return [*_gaps(connection), *findings, *late, *_refused(connection, now), *_runs_of_checks(connection, now, findings)]
 
 
 def _gaps(connection: Connection) -> Iterator[Signal]:
@@ -143,6 +143,7 @@ def _findings(connection: Connection) -> Iterator[Signal]:
             what=f"{title}: {where}, {rows}{example}"[:600],
             since=since, found_at=row["first_seen"], size=size, instrument=instrument,
             relation=_table(relation), day=day, run_id=row["run_id"], path=path,
+            reason=row["examples"][0] if rule == "broken_check" and row["examples"] else None,
         )  # fmt: skip
     # Findings of one look share its run, which says nothing about their cause.
     yield from seen.values()
@@ -162,14 +163,16 @@ def _refused(connection: Connection, now: datetime) -> Iterator[Signal]:
         )  # fmt: skip
 
 
-def _runs_of_checks(connection: Connection, now: datetime) -> Iterator[Signal]:
+def _runs_of_checks(connection: Connection, now: datetime, findings: Sequence[Signal]) -> Iterator[Signal]:
+    # The run says it with the check's name before it.
+    reasons = {f"{each.relation}: {each.reason}": each.reason for each in findings if each.rule == "broken_check"}
     for row in _rows(connection, "alert_signals_runs", {}):
         kind, ended = row["kind"], row["finished_at"]
         for error in row["errors"]:
             yield Signal(
                 key=f"broken|{kind}|{fingerprint(error)}", kind="platform" if class_of_failure(error) else "check",
                 rule=class_of_failure(error) or "broken_check", severity="page", what=f"A check breaks down: {error}"[:600], since=ended,
-                found_at=ended, relation=None, run_id=row["run_id"], reason=error, path=_run(row["run_id"]),
+                found_at=ended, relation=None, run_id=row["run_id"], reason=reasons.get(error, error), path=_run(row["run_id"]),
             )  # fmt: skip
         if now - ended > (_RECENT_LATE if kind == "recent" else _DAILY_LATE):
             yield Signal(

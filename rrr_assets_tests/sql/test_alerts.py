@@ -367,6 +367,23 @@ def test_a_secret_address_stands_in_no_error(told: Told, monkeypatch: pytest.Mon
     assert sender_of(hook)
 
 
+def test_a_secret_with_a_line_break_or_a_letter_that_no_header_carries_is_told_to_nobody(
+    told: Told, served: AlertServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slack, hook = told.settings.channels
+    hook = hook.model_copy(update={"token_variable": "RRR_TEST_TOKEN"})
+    monkeypatch.setenv("RRR_TEST_TOKEN", "very-secret\n")
+    for channel in (slack, hook):
+        send_test(channel)
+    assert [served.slack[0]["authorization"], served.hooks[0]["authorization"]] == ["Bearer very-secret"] * 2
+    for token in ("very-secret\nmore", "very-sécret"):
+        monkeypatch.setenv("RRR_TEST_TOKEN", token)
+        for channel in (slack, hook):
+            with pytest.raises(ChannelUnusable, match="RRR_TEST_TOKEN") as failed:
+                send_test(channel)
+            assert "cret" not in str(failed.value)
+
+
 class _Kept(Mailbox):
     def __init__(self) -> None:
         super().__init__()

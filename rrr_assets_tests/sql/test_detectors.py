@@ -222,6 +222,13 @@ def test_a_table_that_is_gone_is_an_error_and_the_other_checks_still_answer(plat
         rename(platform, "put_aside", "raw_agg_trades")
     assert 'relation "raw_agg_trades" does not exist' in report.errors["gathering trades"]
     assert ("broken_check", "gathering trades", None, 1) in platform.rows(PAGES)
+    rename(platform, "bars_1m", "put_aside")
+    try:
+        report = checks_run.run_parts(platform.database, Look(dict.fromkeys([DAY])), DEFAULTS)
+    finally:
+        rename(platform, "put_aside", "bars_1m")
+    assert 'relation "bars_1m" does not exist' in report.errors["what is held"]
+    assert "rules of raw_quotes" in report.seconds, "the others are asked all the same"
     look(platform)
     assert platform.rows(PAGES) == [("crossed_book", "raw_quotes", "binance:BTCUSDT", 1)]
 

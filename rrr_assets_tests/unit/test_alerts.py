@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -76,6 +77,22 @@ def test_a_schema_that_was_changed_is_one_cause_however_many_tables_show_it_and_
     others = [check("validations", name=name, day=None, run_id="validate") for name in ("great_expectations", "contract")]
     assert len(causes(others, Alerting())) == 1
     assert len(causes([*findings, asked, *others], Alerting())) == 2
+
+
+def test_checks_that_break_down_for_one_reason_are_one_cause_and_the_table_that_they_name_is_it() -> None:
+    def broken(name: str, why: str) -> Signal:
+        return replace(finding("broken_check", None, relation=name, day=None, found=40), reason=why)
+
+    denied = "permission denied for table raw_trades"
+    found = [broken("rules of raw_trades", denied), broken("gathering trades", denied), broken("gaps: silences", denied)]
+    told = Signal(key="broken|daily", kind="check", rule="broken_check", severity="page", what="", since=NOW, found_at=NOW, reason=denied)
+    [cause] = causes([*found, told], PLAIN)
+    assert (cause.rule, len(cause.members)) == ("broken_check", 4)
+    table = finding("schema_drift", None, relation="raw_trades", day=None)
+    [cause] = causes([*found, told, table], PLAIN)
+    assert (cause.rule, len(cause.members)) == ("schema_drift", 5)
+    other = broken("rules of raw_depth", "division by zero")
+    assert {(each.rule, len(each.members)) for each in causes([*found, table, other], PLAIN)} == {("schema_drift", 4), ("broken_check", 1)}
 
 
 def test_nothing_wrong_has_no_cause() -> None:
