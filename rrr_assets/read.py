@@ -34,7 +34,7 @@ from rrr_assets.contracts.archive import ARCHIVED
 from rrr_assets.contracts.bars import BAR_REVISIONS, BARS, INTERVALS
 from rrr_assets.contracts.base import Table
 from rrr_assets.contracts.cost import COST_HISTORY
-from rrr_assets.contracts.features import FEATURES_1M
+from rrr_assets.contracts.features import FEATURES_1M, TRAINING_SETS
 from rrr_assets.contracts.information_bars import BAR_RULES, INFORMATION_BARS, KINDS
 from rrr_assets.contracts.ledgers import ARCHIVE_PROOFS, BAR_CONFORMANCE, COVERAGE, INGEST_BATCHES, INSTRUMENTS, QUARANTINE, STATUSES
 from rrr_assets.contracts.quality import ALERT_MUTES, ALERTS, ANOMALIES, FINDINGS, GAP_ATTEMPTS, GAPS, QUALITY_DAYS, STREAM_FRESHNESS
@@ -275,6 +275,12 @@ def features(
         if not len(found):
             _check_known(connection, known_as)
     return found
+
+
+def training_sets(*, database: Database | None = None) -> pa.Table:
+    """Every training set that was made, as contracts.features.TRAINING_SETS has it."""
+    with _reading(database) as connection:
+        return _copy(connection, "read_training_sets", TRAINING_SETS, {})
 
 
 def bars_diff(

@@ -23,6 +23,7 @@ _MODULES: Final = (
     "history",
     "ledgers",
     "features",
+    "training",
     "gaps",
     "validate",
     "bar_rules",

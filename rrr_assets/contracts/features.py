@@ -123,4 +123,23 @@ FEATURE_REVISIONS_1M: Final = Table(
     ordered=(("event_time", "available_at"), ("known_at", "believed_until")),
 )
 
-FEATURE_TABLES: Final = (TICK_MINUTES, FEATURES_1M, FEATURE_REVISIONS_1M)
+TRAINING_SETS: Final = Table(
+    name="training_sets",
+    description="Every training set that was made: what was asked for, as of when, and the hash of what came out. Never changed.",
+    columns=(
+        Column("set_id", Type.BIGINT, "The set's number."),
+        Column("name", Type.TEXT, "What it is called."),
+        Column("spec_sha256", Type.TEXT, "Hash of what was asked for, but for the name."),
+        Column("as_known_at", Type.TIME, "The knowledge time that it is made as of.", unit="UTC"),
+        Column("content_sha256", Type.TEXT, "Hash of the values of its rows, sorted."),
+        Column("row_count", Type.BIGINT, "Its rows.", unit="rows", range=NOT_NEGATIVE),
+        Column("manifest", Type.JSON, "The specification, and what the rows were made from."),
+        Column("hold", Type.TEXT, "The hold that keeps what it is made from; once that is released or over, it is not made again."),
+        Column("made_at", Type.TIME, "When.", unit="UTC"),
+        Column("made_by", Type.TEXT, "Who: the user of the operating system and the host."),
+    ),
+    key=("set_id",),
+    owner=_OWNER,
+)
+
+FEATURE_TABLES: Final = (TICK_MINUTES, FEATURES_1M, FEATURE_REVISIONS_1M, TRAINING_SETS)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from psycopg import sql
 
+from rrr_assets.calc.features.declare import BAR_INPUTS
 from rrr_assets.contracts.base import Table
 from rrr_assets.warehouse.connect import Database, Role
 from rrr_assets.warehouse.features import frame_of
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 def feature_rows(
     database: Database, table: Table, names: Sequence[str], instruments: Sequence[str] | None, since: datetime, until: datetime,
-    as_known_at: datetime | None = None,
+    as_known_at: datetime | None = None, *, also: Sequence[str] = (),
 ) -> "pl.DataFrame":  # fmt: skip
     """`instrument`, `event_time`, `available_at` and some features of the rows that closed in [since, until].
 
@@ -32,11 +33,12 @@ def feature_rows(
         since: UTC, the first close.
         until: UTC, the last close, itself among them.
         as_known_at: what was believed then; None for what is believed now.
+        also: other columns of the table.
 
     Raises:
         psycopg.errors.ObjectNotInPrerequisiteState: what was known at that time is not final yet.
     """
-    columns = ["instrument", "event_time", "available_at", *names]
+    columns = ["instrument", "event_time", "available_at", *names, *also]
     values = {
         "instruments": None if instruments is None else list(instruments), "since": since, "until": until, "as_known_at": as_known_at,
     }  # fmt: skip
@@ -46,3 +48,16 @@ def feature_rows(
             connection.execute("select check_knowledge_time(%s)", (as_known_at,))
         name = "features_rows" if as_known_at is None else "features_rows_as_known"
         return frame_of(connection, sql.SQL(query(name)).format(**parts), values, columns)
+
+
+def bars_as_known(
+    database: Database, instruments: Sequence[str], since: datetime, until: datetime, as_known_at: datetime
+) -> "pl.DataFrame":
+    """`instrument`, `bar_start` and the numbers of 1-minute bars that start in [since, until), as they were believed at a time.
+
+    Raises:
+        psycopg.errors.ObjectNotInPrerequisiteState: what was known at that time is not final yet.
+    """
+    values = {"instruments": list(instruments), "since": since, "until": until, "as_known_at": as_known_at}
+    with database.kept(Role.ANALYST) as connection:
+        return frame_of(connection, sql.SQL(query("features_bars_as_known")), values, ["instrument", "bar_start", *BAR_INPUTS])

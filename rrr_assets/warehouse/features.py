@@ -331,7 +331,7 @@ def frame_of(
     from rrr_assets.warehouse.arrow import copied
 
     known = {"instrument": pa.string(), "available_basis": pa.string(), "is_observed": pa.bool_(), "quote_count": pa.int64()}
-    known |= dict.fromkeys(("bar_start", "event_time", "available_at"), UTC_MICROSECONDS)
+    known |= dict.fromkeys(("bar_start", "event_time", "available_at", "known_at"), UTC_MICROSECONDS)
     types = {name: known.get(name, pa.float64()) for name in columns}
     bound = psycopg.ClientCursor(connection).mogrify(statement, values).strip().removesuffix(";")
     copy = sql.SQL("copy ({}) to stdout (format csv, header)").format(sql.SQL(bound))
