@@ -50,7 +50,7 @@ def follow(platform: Platform) -> datetime:
 def platform(database: Database, tmp_path: Path) -> Platform:
     platform = emptied(database, tmp_path)
     late = trades()[602]
-    take(platform, vision(tmp_path, [each for each in trades() if each is not late], DAY))
+    take(platform, vision(tmp_path, [each for each in trades() if each != late], DAY))
     take(platform, vision(tmp_path, trades("ETHUSDT"), DAY, symbol="ETHUSDT"))
     follow(platform)
     return platform
