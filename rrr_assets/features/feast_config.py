@@ -38,13 +38,11 @@ def repo_config(database: "Database", as_known_at: datetime | None = None) -> "R
     """
     from feast import RepoConfig
 
-    from rrr_assets.features.offline_store import WarehouseOfflineStore, WarehouseOfflineStoreConfig
+    from rrr_assets.features.offline_store import WarehouseOfflineStoreConfig
     from rrr_assets.warehouse.connect import Role
 
     uri = database.role_urls[Role.WRITER].replace("postgresql://", "postgresql+psycopg://", 1)
-    offline = WarehouseOfflineStoreConfig(
-        type=f"{WarehouseOfflineStore.__module__}.{WarehouseOfflineStore.__name__}", database=database.name, as_known_at=as_known_at
-    )
+    offline = WarehouseOfflineStoreConfig(database=database.name, as_known_at=as_known_at)
     return RepoConfig(
         project=PROJECT, provider="local", offline_store=offline, online_store=online_store(), entity_key_serialization_version=3,
         registry={

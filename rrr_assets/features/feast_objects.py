@@ -6,7 +6,7 @@ Belongs here: those objects. Does not: where Feast keeps them and the values (fe
 from datetime import timedelta
 from typing import Final
 
-import pandas as pd
+import pandas as pd  # type: ignore[import-untyped]  # pandas publishes no types of its own
 from feast import Entity, FeatureService, FeatureView, Field, RequestSource, ValueType
 from feast.on_demand_feature_view import on_demand_feature_view
 from feast.types import Float64
@@ -59,7 +59,7 @@ PRICE_NOW: Final = RequestSource(
 )
 
 
-@on_demand_feature_view(
+@on_demand_feature_view(  # type: ignore[untyped-decorator]  # Feast says no type of it
     sources=[VIEWS["prices"], PRICE_NOW],
     # Feast compares these with what it infers, which has no words of its own: they stand in the view's.
     schema=[Field(name="price_over_sma_20_bps", dtype=Float64), Field(name="price_in_bands", dtype=Float64)],

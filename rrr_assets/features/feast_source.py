@@ -22,7 +22,7 @@ _VALUE_TYPES = {
 }
 
 
-class WarehouseSource(DataSource):  # type: ignore[misc]  # Feast has no types
+class WarehouseSource(DataSource):
     """A table of features by its contract. `event_time` is when a row closed, `available_at` when it could be used."""
 
     def __init__(self, table: str, description: str = "", owner: str = "", tags: dict[str, str] | None = None) -> None:
@@ -43,7 +43,10 @@ class WarehouseSource(DataSource):  # type: ignore[misc]  # Feast has no types
         return DataSourceProto.CUSTOM_SOURCE
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, WarehouseSource) and super().__eq__(other) and self.table == other.table
+        if not isinstance(other, WarehouseSource):
+            return False
+        is_same: bool = super().__eq__(other)  # type: ignore[no-untyped-call]  # Feast says no type of it
+        return is_same and self.table == other.table
 
     def __hash__(self) -> int:
         return hash(self.table)

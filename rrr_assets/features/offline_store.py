@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
 
-import pandas as pd
+import pandas as pd  # type: ignore[import-untyped]  # pandas publishes no types of its own
 import polars as pl
 import pyarrow as pa
 from feast import FeatureView, OnDemandFeatureView, RepoConfig
@@ -34,7 +34,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _JOIN_KEY = "instrument"
 
 
-class WarehouseOfflineStoreConfig(FeastConfigBaseModel):  # type: ignore[misc]  # Feast has no types
+class WarehouseOfflineStoreConfig(FeastConfigBaseModel):
     """Which database, and what of it."""
 
     type: Literal["rrr_assets.features.offline_store.WarehouseOfflineStore"] = "rrr_assets.features.offline_store.WarehouseOfflineStore"
@@ -47,7 +47,7 @@ class RequestRefused(ValueError):
     """What was asked of the store cannot be answered. Permanent: the message says what to ask instead."""
 
 
-class WarehouseJob(RetrievalJob):  # type: ignore[misc]  # Feast has no types
+class WarehouseJob(RetrievalJob):
     """Rows that are read and joined when they are first asked for."""
 
     def __init__(
@@ -93,7 +93,7 @@ class WarehouseJob(RetrievalJob):  # type: ignore[misc]  # Feast has no types
         raise RequestRefused("datasets are not saved through Feast: make a training set, which keeps what it was made from")
 
 
-class WarehouseOfflineStore(OfflineStore):  # type: ignore[misc]  # Feast has no types
+class WarehouseOfflineStore(OfflineStore):
     """Historical features from features_1m."""
 
     supports_filter_by_created_timestamp = True
@@ -114,7 +114,7 @@ class WarehouseOfflineStore(OfflineStore):  # type: ignore[misc]  # Feast has no
         time = infer_event_timestamp_from_entity_df(dict(zip(entity_df.columns, entity_df.dtypes, strict=True)))
         if _JOIN_KEY not in entity_df.columns:
             raise RequestRefused(f"entity rows have no column `{_JOIN_KEY}`")
-        wanted = {view.projection.name_to_use(): (view, _names_of(view, feature_refs)) for view in feature_views}
+        wanted = {_called(view): (view, _names_of(view, feature_refs)) for view in feature_views}
         by_available = bool(kwargs.get("filter_by_created_timestamp")) or settings.by_available
         moments = pd.to_datetime(entity_df[time], utc=True)
 
@@ -179,8 +179,19 @@ def _database(settings: WarehouseOfflineStoreConfig) -> Database:
     return Database.current() if settings.database is None else Database.current(settings.database)
 
 
+def _called(view: FeatureView) -> str:
+    """The name by which a request means a view."""
+    return str(view.projection.name_to_use())  # type: ignore[no-untyped-call]  # Feast says no type of it
+
+
+def _source_of(view: FeatureView) -> WarehouseSource:
+    if not isinstance(view.batch_source, WarehouseSource):
+        raise RequestRefused(f"{view.name} is no view of a table of the warehouse")
+    return view.batch_source
+
+
 def _names_of(view: FeatureView, refs: Sequence[str]) -> list[str]:
-    prefix = f"{view.projection.name_to_use()}:"
+    prefix = f"{_called(view)}:"
     return [ref.removeprefix(prefix) for ref in refs if ref.startswith(prefix)]
 
 
@@ -192,11 +203,11 @@ def _joined(
     instants = pl.Series("moment", moments.to_numpy(dtype="datetime64[us]")).dt.replace_time_zone("UTC").cast(_TIME)
     asked = pl.DataFrame({"instrument": pl.Series(entity_df[_JOIN_KEY].astype(str).to_list(), dtype=pl.String), "moment": instants})
     answer = pa.Table.from_pandas(entity_df, preserve_index=False)
-    tables = {view.batch_source.table: view.batch_source for view, _ in wanted.values()}
+    tables = {_source_of(view).table: _source_of(view) for view, _ in wanted.values()}
     for table, source in tables.items():
-        mine = {name: (view, names) for name, (view, names) in wanted.items() if view.batch_source.table == table}
+        mine = {name: (view, names) for name, (view, names) in wanted.items() if _source_of(view).table == table}
         columns = sorted({name for _, names in mine.values() for name in names})
-        ages = [view.ttl for view, _ in mine.values()]
+        ages = [view.ttl or timedelta(0) for view, _ in mine.values()]
         rows = _rows(settings, source, columns, asked, None if not all(ages) else max(ages))
         for ttl in sorted({view.ttl or timedelta(0) for view, _ in mine.values()}):
             of_ttl = {name: names for name, (view, names) in mine.items() if (view.ttl or timedelta(0)) == ttl}

@@ -21,10 +21,10 @@ from rrr_assets.warehouse.tick_tables import TICK_TABLES
 
 HERE = Path(__file__).resolve().parent
 PARTS = {
-    "bars": "bars_1m", "database": "postgres", "live": "bars_live_1m", "number": "size", "part": "raw_trades",
+    "bars": "bars_1m", "columns": "instrument", "database": "postgres", "live": "bars_live_1m", "number": "size", "part": "raw_trades",
     "shorter": "bars_1m", "source": "bars_1m",
     "table": "raw_trades", "target": "bars_1m",
-    "ticks": "raw_trades",
+    "ticks": "raw_trades", "time": "event_time",
 }  # fmt: skip
 # Pieces of other files, what works on tables that are only there while a database is moved over, and on those of Dagster's database.
 PIECES = re.compile(

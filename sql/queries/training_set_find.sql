@@ -4,9 +4,13 @@ select
     t.name,
     t.content_sha256,
     t.hold,
-    exists (
-        select 1 from holds as h
-        where h.name = t.hold and h.released_at is null and (h.expires_at is null or h.expires_at > clock_timestamp())
+    coalesce(
+        (
+            select bool_or(h.released_at is null and (h.expires_at is null or h.expires_at > clock_timestamp()))
+            from holds as h
+            where h.name = t.hold
+        ),
+        false
     ) as is_held,
     (select max(coalesce(h.released_at, h.expires_at)) from holds as h where h.name = t.hold) as ended_at
 from training_sets as t
