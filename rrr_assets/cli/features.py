@@ -1,12 +1,12 @@
 """Commands for features: what is declared, what one of them is, its values as a table or a picture.
 
-Belongs here: features list, describe, read, plot. Does not: what a feature is (calc/features), drawing (features/chart.py).
+Belongs here: features list, describe, refresh, read, plot. Does not: what a feature is (calc/features), drawing (features/chart.py).
 """
 
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -15,7 +15,9 @@ from rrr_assets.cli.arguments import AsKnownAt, End, FormatOption, Instrument, J
 if TYPE_CHECKING:
     from rrr_assets.calc.features.declare import Feature
 
-features_app = typer.Typer(no_args_is_help=True, help="Declared features: list, describe, read, plot.")
+_MOST_DAYS: Final = 3660
+
+features_app = typer.Typer(no_args_is_help=True, help="Declared features: list, describe, refresh, read, plot.")
 
 Name = Annotated[str, typer.Argument(metavar="FEATURE", help="As in sma_20; `rrr features list` lists all.", show_default=False)]
 Names = Annotated[list[str] | None, typer.Option("--feature", metavar="FEATURE", help="Only this one; may be given several times.")]
@@ -38,6 +40,28 @@ def list_features(chosen: FormatOption = None, as_json: JsonFlag = False, out: O
     names = ("feature", "minutes", "unit", "made_from", "description")
     columns = {name: [", ".join(each[name]) if name == "made_from" else each[name] for each in told] for name in names}
     emit(pa.table(columns), chosen, as_json=as_json, out=out)
+
+
+@features_app.command()
+def refresh(as_json: Annotated[bool, typer.Option("--json", help="Answer as JSON.")] = False) -> None:
+    """Bring all features that lag behind bars and ticks up to date, as the daemon does by itself while it runs."""
+    from datetime import timedelta
+
+    from rrr_assets.cli.failures import CommandFailed
+    from rrr_assets.cli.ingest import ready_database
+    from rrr_assets.cli.progress import progress_bars
+    from rrr_assets.cli.runs import dagster_instance, refresh_features
+    from rrr_assets.warehouse.features import days_behind
+
+    days = list(days_behind(ready_database(), _MOST_DAYS, timedelta(0)))
+    with progress_bars(show=not as_json and sys.stderr.isatty()) as progress, dagster_instance() as instance:
+        failures = [told.failure for told in refresh_features(instance, days, progress.asset) if told.failure]
+    if as_json:
+        sys.stdout.write(json.dumps({"days": [day.isoformat() for day in days], "failures": failures}) + "\n")
+    else:
+        sys.stdout.write(f"Features of {len(days):,} days were behind.\n")
+    if failures:
+        raise CommandFailed("; ".join(failures))
 
 
 @features_app.command()

@@ -1,7 +1,7 @@
 """The job that makes features, and the sensor that has it refresh what changed."""
 
 from datetime import date, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import dagster as dg
 
@@ -11,15 +11,19 @@ from rrr_assets.resources.log_sensor import log_sensor
 if TYPE_CHECKING:
     from rrr_assets.warehouse.connect import Database
 
+MADE: Final = (TICK_MINUTES.name, FEATURES_1M.name)
+"""The assets of a run that makes features."""
+
 FEATURES_JOB = dg.define_asset_job(
     "refresh_features",
-    dg.AssetSelection.assets(TICK_MINUTES.name, FEATURES_1M.name),
+    dg.AssetSelection.assets(*MADE),
     description="Features of the days, from the bars and ticks that are stored.",
 )
 
 
-def _changed_only() -> dict[str, Any]:
-    return {"ops": {table.name: {"config": {"whole_days": False}} for table in (TICK_MINUTES, FEATURES_1M)}}
+def changed_only() -> dict[str, Any]:
+    """Run config by which only what the invalidation log says has changed is made again."""
+    return {"ops": {name: {"config": {"whole_days": False}} for name in MADE}}
 
 
 def _days_behind(database: "Database", most: int, settled_for: timedelta) -> dict[date, int]:
@@ -36,5 +40,5 @@ FEATURES_SENSOR = log_sensor(
     ("raw_trades", "raw_agg_trades", "raw_quotes", "bars_1m"),
     "refresh_features",
     _days_behind,
-    _changed_only,
+    changed_only,
 )
