@@ -27,6 +27,8 @@ from rrr_assets.bars.sensors import invalidation_sensor
 from rrr_assets.contracts.archive import ARCHIVED_GROUPS
 from rrr_assets.contracts.bars import BARS
 from rrr_assets.contracts.information_bars import INFORMATION_BARS
+from rrr_assets.features.assets import FEATURE_ASSETS
+from rrr_assets.features.sensors import FEATURES_JOB, FEATURES_SENSOR
 from rrr_assets.quality.alerting import ALERTING_SENSORS
 from rrr_assets.quality.assets import bar_conformance
 from rrr_assets.quality.baselines import BASELINE_ASSETS, BASELINE_JOBS, BASELINE_SCHEDULES
@@ -74,6 +76,7 @@ def build_defs(overrides: Mapping[str, Any] | None = None) -> dg.Definitions:
             *ticks,
             *bars,
             bar_conformance,
+            *FEATURE_ASSETS,
             *ARCHIVED_ASSETS,
             *UPKEEP_ASSETS,
             retention,
@@ -89,6 +92,7 @@ def build_defs(overrides: Mapping[str, Any] | None = None) -> dg.Definitions:
         jobs=[
             main_job,
             refresh_job,
+            FEATURES_JOB,
             *archive_jobs,
             *UPKEEP_JOBS,
             accept_landing_files,
@@ -117,7 +121,14 @@ def build_defs(overrides: Mapping[str, Any] | None = None) -> dg.Definitions:
             *VALIDATION_SCHEDULES,
             *QUALITY_CHECK_SCHEDULES,
         ],
-        sensors=[landing_sensor(main_job), invalidation_sensor(refresh_job), backup_log, *HEALING_SENSORS, *ALERTING_SENSORS],
+        sensors=[
+            landing_sensor(main_job),
+            invalidation_sensor(refresh_job),
+            FEATURES_SENSOR,
+            backup_log,
+            *HEALING_SENSORS,
+            *ALERTING_SENSORS,
+        ],
         resources={"warehouse": Warehouse(), "lake": Lake(), **(overrides or {})},
         # The work is vectorised and inside engines: a process per step would cost seconds and gain nothing.
         executor=dg.in_process_executor,

@@ -34,6 +34,7 @@ from rrr_assets.contracts.archive import ARCHIVED
 from rrr_assets.contracts.bars import BAR_REVISIONS, BARS, INTERVALS
 from rrr_assets.contracts.base import Table
 from rrr_assets.contracts.cost import COST_HISTORY
+from rrr_assets.contracts.features import FEATURES_1M, TRAINING_SETS
 from rrr_assets.contracts.information_bars import BAR_RULES, INFORMATION_BARS, KINDS
 from rrr_assets.contracts.ledgers import ARCHIVE_PROOFS, BAR_CONFORMANCE, COVERAGE, INGEST_BATCHES, INSTRUMENTS, QUARANTINE, STATUSES
 from rrr_assets.contracts.quality import ALERT_MUTES, ALERTS, ANOMALIES, FINDINGS, GAP_ATTEMPTS, GAPS, QUALITY_DAYS, STREAM_FRESHNESS
@@ -244,6 +245,42 @@ def depth(instrument: str, start: datetime, end: datetime, *, snapshot: int | No
         UnknownInstrument, ArchiveUnreadable, UnknownSnapshot, ReadRefused, ValueError: as `trades`.
     """
     return _of_archived("read_depth", _asked(RAW_DEPTH, instrument, start, end), _TICK_ORDER, database, snapshot)
+
+
+def features(
+    instrument: str, start: datetime, end: datetime, *, as_known_at: datetime | None = None, database: Database | None = None
+) -> pa.Table:
+    """The features of an instrument's minutes that closed in [start, end), as contracts.features.FEATURES_1M has them.
+
+    Args:
+        instrument: As in binance:BTCUSDT.
+        start: The first close.
+        end: The first close that is left out.
+        as_known_at: Answer as a reader would have been answered then; None for what is known now.
+        database: Default: the database of this process' environment.
+
+    Raises:
+        UnknownInstrument, NotFinalYet, ReadRefused, ValueError: as `bars`.
+    """
+    known_as = _instrument_name(instrument)
+    values = {"instrument": known_as, "since": _with_zone(start, "start"), "until": _with_zone(end, "end"), "as_known_at": as_known_at}
+    if end < start:
+        raise ValueError(f"end {end.isoformat()} lies before start {start.isoformat()}")
+    parts = {"columns": compose.SQL(", ").join(map(compose.Identifier, FEATURES_1M.column_names))}
+    with _reading(database) as connection:
+        if as_known_at is not None:
+            with _refusals():
+                connection.execute("select check_knowledge_time(%s)", (_with_zone(as_known_at, "as_known_at"),))
+        found = _copy(connection, "read_features", FEATURES_1M, values, parts=parts)
+        if not len(found):
+            _check_known(connection, known_as)
+    return found
+
+
+def training_sets(*, database: Database | None = None) -> pa.Table:
+    """Every training set that was made, as contracts.features.TRAINING_SETS has it."""
+    with _reading(database) as connection:
+        return _copy(connection, "read_training_sets", TRAINING_SETS, {})
 
 
 def bars_diff(

@@ -22,6 +22,8 @@ _MODULES: Final = (
     "reads",
     "history",
     "ledgers",
+    "features",
+    "training",
     "gaps",
     "validate",
     "bar_rules",

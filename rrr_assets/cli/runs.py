@@ -85,6 +85,16 @@ def refresh(instance: "DagsterInstance", days: Sequence[date], progress: Progres
         yield _run(instance, chosen, progress, REFRESHED, run_config=changed_only(REFRESHED))
 
 
+def refresh_features(instance: "DagsterInstance", days: Sequence[date], progress: Progress = unseen) -> Iterator[RunTold]:
+    """Bring features of some days up to date, in one run per contiguous range, telling each as it ends."""
+    from rrr_assets.features.sensors import FEATURES_JOB, MADE, changed_only
+    from rrr_assets.resources.partitions import contiguous
+
+    for first, last in contiguous(days):
+        chosen = tuple(day for day in sorted(set(days)) if first <= day <= last)
+        yield _run(instance, chosen, progress, MADE, job_name=FEATURES_JOB.name, run_config=changed_only())
+
+
 def heal(instance: "DagsterInstance", gaps: "Sequence[Missing]", progress: Progress = unseen) -> Iterator[RunTold]:
     """Heal gaps, also those that rest after a failure, in one run per contiguous range of their days, telling each as it ends."""
     from rrr_assets.resources.partitions import days_between

@@ -9,6 +9,7 @@ from rrr_assets.contracts.bars import BAR_REVISIONS, BARS
 from rrr_assets.contracts.base import Table
 from rrr_assets.contracts.cost import COST_HISTORY
 from rrr_assets.contracts.desk import DESK_TABLES
+from rrr_assets.contracts.features import FEATURE_TABLES
 from rrr_assets.contracts.information_bars import BAR_RULES, INFORMATION_BARS
 from rrr_assets.contracts.ledgers import LEDGERS
 from rrr_assets.contracts.quality import QUALITY_TABLES
@@ -22,6 +23,7 @@ TABLES: Final[dict[str, Table]] = {
         BAR_REVISIONS,
         *INFORMATION_BARS.values(),
         BAR_RULES,
+        *FEATURE_TABLES,
         *LEDGERS,
         COST_HISTORY,
         *QUALITY_TABLES,

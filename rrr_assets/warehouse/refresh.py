@@ -161,7 +161,7 @@ def _refresh_day(
     upstream = [SOURCES[interval]] if SOURCES[interval] != "raw_trades" else []
     pending = read_pending(connection, consumer, relations, INTERVALS[interval], day, names, upstream)
     whole = (_midnight(day), _midnight(day) + _ONE_DAY)
-    to_do = {name: [whole] for name in names} if whole_days else _windows(pending)
+    to_do = {name: [whole] for name in names} if whole_days else windows_of(pending)
     held = connection.execute(query("refresh_sources"), {"day": day, "instruments": list(to_do)}).fetchall()
     # After the log was read: what the books show from here on is no older than what is noted as applied.
     if maker is not None:
@@ -203,7 +203,7 @@ def changed_since(connection: Connection, consumer: str, relations: Sequence[str
     return [name for (name,) in connection.execute(query("refresh_changed_since"), values).fetchall()]
 
 
-def _windows(pending: Mapping[str, Pending]) -> dict[str, list[Window]]:
+def windows_of(pending: Mapping[str, Pending]) -> dict[str, list[Window]]:
     """What to refresh by instrument. Many windows are made one: each costs a search of the day, all of them no more than the day."""
     found: dict[str, list[Window]] = {}
     for name, waiting in pending.items():

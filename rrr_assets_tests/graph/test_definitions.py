@@ -29,6 +29,7 @@ KEPT_UP = ("archive_compaction", "archive_expiry", "archive_orphans", "archive_s
 ROOT = Path(__file__).resolve().parents[2]
 GOLDEN = Path(__file__).with_name("asset_specs.json")
 UPKEEP = ("retention", "restore_drill")
+FEATURES = ("tick_minutes", "features_1m")
 REMEDY = "if this is on purpose, run it again with RRR_WRITE_GOLDEN=1 and review the diff of asset_specs.json"
 
 
@@ -109,13 +110,14 @@ def test_the_golden_file_holds_what_matters() -> None:
         "quality_recent",
         "quality_daily",
         *ASSETS,
+        *FEATURES,
         *ARCHIVED_GROUPS,
         *UPKEEP,
         *KEPT_UP,
         "database_backup",
         "backup_drill",
     }
-    for name in ASSETS:
+    for name in (*ASSETS, *FEATURES):
         spec = golden[name]
         assert [(check["name"], check["blocking"]) for check in spec["checks"]] == [("integrity", True), ("quality", False)]
         assert spec["backfill_policy"] == "SINGLE_RUN"
@@ -141,19 +143,22 @@ def test_jobs_schedule_and_sensors() -> None:
     jobs = {name for name in repository.job_names if not name.startswith("__")}
     kept_up = {f"{does}_archive" for does in ("compact", "expire", "clean", "scrub")}
     assert jobs == {
-        "venues_to_bars", "refresh_bars", "accept_landing_files", "check_live_bars", "archive_days", "archive_months", "retire_partitions",
+        "venues_to_bars", "refresh_bars", "refresh_features", "accept_landing_files", "check_live_bars", "archive_days", "archive_months",
+        "retire_partitions",
         "drill_restore", "report_cost", "back_up_database", "drill_backup", "heal_gaps", "learn_baselines", "report_quality", "validate",
         "check_recent", "check_daily", *kept_up,
     }  # fmt: skip
     keys = {name: {key.to_user_string() for key in defs.resolve_job_def(name).asset_layer.selected_asset_keys} for name in jobs}
     assert keys["venues_to_bars"] == set(ASSETS)
     assert keys["refresh_bars"] == set(REFRESHED)
+    assert keys["refresh_features"] == set(FEATURES)
     assert keys["heal_gaps"] == {"gap_healing", *ASSETS}
     for name in ("venues_to_bars", "refresh_bars"):
         assert defs.resolve_job_def(name).partitions_def == DAYS
     assert {sensor.name: sensor.default_status.value for sensor in repository.sensor_defs} == {
         "landing_zone": "RUNNING",
         "invalidation_log": "RUNNING",
+        "features_behind": "RUNNING",
         "backup_log": "RUNNING",
         "open_gaps": "RUNNING",
         "alerts": "RUNNING",

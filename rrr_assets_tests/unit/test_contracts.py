@@ -13,6 +13,7 @@ import pytest
 from rrr_assets.contracts.base import Column, Retention, Table, Type
 from rrr_assets.contracts.catalogue import TABLES
 from rrr_assets.contracts.desk import DESK_TABLES
+from rrr_assets.contracts.features import FEATURE_TABLES
 from rrr_assets.contracts.quality import QUALITY_TABLES
 
 EVERY_TABLE = pytest.mark.parametrize("table", TABLES.values(), ids=TABLES.keys())
@@ -97,7 +98,9 @@ def test_everything_is_described_in_sentences(table: Table) -> None:
 
 @EVERY_TABLE
 def test_money_is_numeric_and_nothing_is_a_float(table: Table) -> None:
-    statistics = {column.name for column in table.columns if column.type is Type.STATISTIC} if table in QUALITY_TABLES else set()
+    statistics = (
+        {column.name for column in table.columns if column.type is Type.STATISTIC} if table in (*QUALITY_TABLES, *FEATURE_TABLES) else set()
+    )
     assert [
         column.name for column in table.columns if is_money(column) and column.type.sql != "numeric" and column.name not in statistics
     ] == []

@@ -23,8 +23,15 @@ MONEY_PATHS = ("contracts", "calc", "venues", "ticks", "bars", "orders", "wareho
 
 MODULES = sorted(PACKAGE.rglob("*.py"))
 # Scores, ratios and durations of the quality ledgers are statistics, and say so in their names.
-STATISTICS = re.compile(r"quality(_[a-z_0-9]+)?\.py|quality_[a-z_0-9]+\.sql|0024_quality\.sql|0025_status_and_alerts\.sql")
-MONEY_MODULES = sorted(module for part in MONEY_PATHS for module in (PACKAGE / part).rglob("*.py") if not STATISTICS.fullmatch(module.name))
+STATISTICS = re.compile(
+    r"(quality(_[a-z_0-9]+)?|features|feature_ticks)\.py|quality_[a-z_0-9]+\.sql|(0024_quality|0025_status_and_alerts|0027_features)\.sql"
+)
+MONEY_MODULES = sorted(
+    module
+    for part in MONEY_PATHS
+    for module in (PACKAGE / part).rglob("*.py")
+    if not (STATISTICS.fullmatch(module.name) or module.parent.name == "features")
+)
 SQL_FILES = sorted((ROOT / "sql").rglob("*.sql"))
 
 Finding = tuple[int, str]

@@ -1,0 +1,147 @@
+"""What a training set is asked to be: instruments, moments, features, labels, what is tested on.
+
+Belongs here: reading a specification and refusing what nobody understands. Does not: making the set (features/training.py).
+
+    name: momentum
+    instruments: ["binance:BTCUSDT"]     # or ["*"]: all of which anything was known
+    start: 2025-03-03
+    end: 2025-03-05                      # excluded
+    every_minutes: 5
+    features: [sma_20, rsi_14]           # or ["*"]
+    labels:
+      - {kind: return, minutes: 15}
+      - {kind: triple_barrier, minutes: 60, up_bps: 50, down_bps: 50}
+    test: {start: 2025-03-04, end: 2025-03-05, embargo_minutes: 60}
+"""
+
+import hashlib
+import json
+from datetime import UTC, date, datetime, time, timedelta
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+import yaml  # type: ignore[import-untyped]  # PyYAML publishes no types of its own
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from rrr_assets.calc.features import FEATURES
+from rrr_assets.calc.features.labels import FutureReturn, Label, TripleBarrier
+from rrr_assets.calc.outcomes import PermanentFailure
+
+
+class SpecRefused(PermanentFailure):
+    """The specification cannot be used as it is: the message names the file, the field, and what to write."""
+
+
+def _moment(value: object) -> object:
+    """A day is its midnight, and a time without a zone is UTC."""
+    if isinstance(value, str):
+        value = datetime.fromisoformat(value)
+    if isinstance(value, date) and not isinstance(value, datetime):
+        value = datetime.combine(value, time())
+    if isinstance(value, datetime):
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+    return value
+
+
+Moment = Annotated[datetime, BeforeValidator(_moment)]
+Minutes = Annotated[int, Field(ge=1, le=10_080)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ReturnLabel(_Part):
+    """The return after so many minutes."""
+
+    kind: Literal["return"]
+    minutes: Minutes
+
+    def label(self) -> Label:
+        """As labels.py computes it."""
+        return FutureReturn(timedelta(minutes=self.minutes))
+
+
+class BarrierLabel(_Part):
+    """Which barrier is touched first within so many minutes."""
+
+    kind: Literal["triple_barrier"]
+    minutes: Minutes
+    up_bps: Annotated[float, Field(gt=0, le=100_000)]
+    down_bps: Annotated[float, Field(gt=0, lt=10_000)]
+
+    def label(self) -> Label:
+        """As labels.py computes it."""
+        return TripleBarrier(timedelta(minutes=self.minutes), self.up_bps, self.down_bps)
+
+
+class TestPart(_Part):
+    """Which moments are tested on; so long after them none is trained on."""
+
+    start: Moment
+    end: Moment
+    embargo_minutes: Annotated[int, Field(ge=0, le=525_600)] = 0
+
+
+class TrainingSpec(_Part):
+    """A training set as it is asked for."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,40}$")]
+    instruments: Annotated[list[str], Field(min_length=1)]
+    start: Moment
+    end: Moment
+    every_minutes: Minutes = 1
+    features: Annotated[list[str], Field(min_length=1)]
+    labels: list[Annotated[ReturnLabel | BarrierLabel, Field(discriminator="kind")]] = Field(default_factory=list)
+    test: TestPart | None = None
+
+    @field_validator("features")
+    @classmethod
+    def _are_declared(cls, names: list[str]) -> list[str]:
+        if names == ["*"]:
+            return list(FEATURES)
+        for name in names:
+            if name not in FEATURES:
+                near = get_close_matches(name, FEATURES, n=1, cutoff=0.5)
+                raise ValueError(f"there is no feature {name}{f', did you mean {near[0]}' if near else ''}")
+        if len(set(names)) < len(names):
+            raise ValueError("a feature is named twice")
+        return names
+
+    @model_validator(mode="after")
+    def _has_moments(self) -> Self:
+        if self.end <= self.start:
+            raise ValueError("end does not lie after start")
+        if any(at.second or at.microsecond for at in (self.start, self.end)):
+            raise ValueError("start and end are whole minutes")
+        if self.test is not None and not self.start <= self.test.start < self.test.end <= self.end:
+            raise ValueError("the test does not lie within start and end")
+        if len({each.label().name for each in self.labels}) < len(self.labels):
+            raise ValueError("a label is named twice")
+        return self
+
+    @property
+    def sha256(self) -> str:
+        """A hash of what is asked for, but for the name: order of keys and way of writing make no difference."""
+        told = json.dumps(self.model_dump(mode="json", exclude={"name"}), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(told.encode()).hexdigest()
+
+
+def read_spec(path: Path) -> TrainingSpec:
+    """Read a specification from a file of YAML.
+
+    Raises:
+        SpecRefused: it cannot be read or understood.
+    """
+    try:
+        given = yaml.safe_load(path.read_text(encoding="utf-8"))
+        return TrainingSpec.model_validate(given)
+    except OSError as error:
+        raise SpecRefused(f"{path}: {error.strerror}") from error
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+        raise SpecRefused(f"{path}: it is no YAML: {error}") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise SpecRefused(f"{path}: {place or 'the whole'}: {first['msg']}") from error

@@ -1,0 +1,95 @@
+"""What Feast knows: the entity, the views with their fields, the services. All of it is made from the declared features.
+
+Belongs here: those objects. Does not: where Feast keeps them and the values (feast_config.py).
+"""
+
+from datetime import timedelta
+from typing import Final
+
+import pandas as pd  # type: ignore[import-untyped]  # pandas publishes no types of its own
+from feast import Entity, FeatureService, FeatureView, Field, RequestSource, ValueType
+from feast.on_demand_feature_view import on_demand_feature_view
+from feast.types import Float64
+
+from rrr_assets.calc.features import FEATURES
+from rrr_assets.contracts.features import FEATURES_1M
+from rrr_assets.features.feast_source import WarehouseSource
+
+TTL: Final = timedelta(minutes=5)
+"""How old a row may be and still answer: of an instrument whose feed has stopped nothing is known."""
+
+_OWNER: Final = FEATURES_1M.owner
+_KINDS: Final = {
+    "book": "Spreads, depth and the flow of best orders.",
+    "clock": "The calendar.",
+    "flow": "What was traded: volumes, rates, imbalances, price impact.",
+    "prices": "Returns, means, momentum, bands.",
+    "volatility": "Variability.",
+}
+
+INSTRUMENT: Final = Entity(
+    name="instrument", join_keys=["instrument"], value_type=ValueType.STRING, owner=_OWNER,
+    description="Venue and symbol, as in binance:BTCUSDT.",
+)  # fmt: skip
+
+SOURCE: Final = WarehouseSource(FEATURES_1M.name, FEATURES_1M.description, _OWNER)
+
+
+def _field(name: str) -> Field:
+    feature = FEATURES[name]
+    tags = {
+        "unit": feature.unit, "formula": feature.formula, "minutes": str(feature.bars), "version": str(feature.version),
+        "null_when": feature.null_when,
+    }  # fmt: skip
+    return Field(name=name, dtype=Float64, description=feature.description, tags=tags)
+
+
+def _view(kind: str) -> FeatureView:
+    names = [name for name, feature in FEATURES.items() if feature.kind == kind]
+    return FeatureView(
+        name=f"{kind}_1m", entities=[INSTRUMENT], ttl=TTL, schema=[_field(name) for name in names], source=SOURCE, owner=_OWNER,
+        description=f"{_KINDS[kind]} One row per instrument and minute.", tags={"kind": kind},
+    )  # fmt: skip
+
+
+VIEWS: Final = {kind: _view(kind) for kind in _KINDS}
+
+PRICE_NOW: Final = RequestSource(
+    name="price_now", schema=[Field(name="price", dtype=Float64, description="A price of now. [quote asset, in doubles]")]
+)
+
+
+@on_demand_feature_view(  # type: ignore[untyped-decorator]  # Feast says no type of it
+    sources=[VIEWS["prices"], PRICE_NOW],
+    # Feast compares these with what it infers, which has no words of its own: they stand in the view's.
+    schema=[Field(name="price_over_sma_20_bps", dtype=Float64), Field(name="price_in_bands", dtype=Float64)],
+    mode="pandas",
+    owner=_OWNER,
+    description=(
+        "A price of now against the last minute that closed: how far it lies above sma_20, in bps, and where it lies between the "
+        "Bollinger bands, 0 to 1."
+    ),
+)
+def price_now_1m(inputs: pd.DataFrame) -> pd.DataFrame:
+    """What hangs on a price that is given with the request; null where the minute has no value or the bands are one."""
+    width = inputs["bollinger_upper"] - inputs["bollinger_lower"]
+    return pd.DataFrame(
+        {
+            "price_over_sma_20_bps": (inputs["price"] / inputs["sma_20"] - 1) * 10_000,
+            "price_in_bands": ((inputs["price"] - inputs["bollinger_lower"]) / width).where(width > 0),
+        }
+    )
+
+
+SERVICES: Final = (
+    FeatureService(
+        name="minutes", features=list(VIEWS.values()), owner=_OWNER, description="Every declared feature.", tags={"table": FEATURES_1M.name}
+    ),
+    FeatureService(
+        name="minutes_and_price", features=[*VIEWS.values(), price_now_1m], owner=_OWNER,
+        description="Every declared feature, and what hangs on a price of now.",
+    ),
+)  # fmt: skip
+
+OBJECTS: Final = (INSTRUMENT, SOURCE, *VIEWS.values(), PRICE_NOW, price_now_1m, *SERVICES)
+"""All that `feast apply` writes."""

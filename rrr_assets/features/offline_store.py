@@ -1,0 +1,257 @@
+"""Feast's offline store over the warehouse: historical features by one point-in-time join in memory.
+
+Belongs here: Feast's interface. Does not: the join (calc/features/asof.py), reading rows (warehouse/feature_reads.py). Imported by Feast
+alone: importing it costs what importing Feast costs.
+
+A row counts for a moment where it could be used by then: `filter_by_created_timestamp`, which Feast leaves to the caller, is on unless the
+configuration says otherwise. `as_known_at` of the configuration answers as Feast would have answered then.
+"""
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Literal
+
+import pandas as pd  # type: ignore[import-untyped]  # pandas publishes no types of its own
+import polars as pl
+import pyarrow as pa
+from feast import FeatureView, OnDemandFeatureView, RepoConfig
+from feast.data_source import DataSource
+from feast.feature_logging import LoggingConfig, LoggingSource
+from feast.infra.offline_stores.offline_store import OfflineStore, RetrievalJob, RetrievalMetadata
+from feast.infra.offline_stores.offline_utils import infer_event_timestamp_from_entity_df
+from feast.infra.registry.base_registry import BaseRegistry
+from feast.repo_config import FeastConfigBaseModel
+from feast.saved_dataset import SavedDatasetStorage
+
+from rrr_assets.calc.features.asof import as_of
+from rrr_assets.features.feast_source import WarehouseSource
+from rrr_assets.warehouse.connect import Database
+from rrr_assets.warehouse.feature_reads import feature_rows
+
+_TIME = pl.Datetime("us", "UTC")
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_JOIN_KEY = "instrument"
+
+
+class WarehouseOfflineStoreConfig(FeastConfigBaseModel):
+    """Which database, and what of it."""
+
+    type: Literal["rrr_assets.features.offline_store.WarehouseOfflineStore"] = "rrr_assets.features.offline_store.WarehouseOfflineStore"
+    database: str | None = None
+    as_known_at: datetime | None = None
+    by_available: bool = True
+
+
+class RequestRefused(ValueError):
+    """What was asked of the store cannot be answered. Permanent: the message says what to ask instead."""
+
+
+class WarehouseJob(RetrievalJob):
+    """Rows that are read and joined when they are first asked for."""
+
+    def __init__(
+        self, work: Callable[[], pa.Table], full_feature_names: bool, on_demand: Sequence[OnDemandFeatureView], metadata: RetrievalMetadata
+    ) -> None:
+        """Keep what is to be done."""
+        self._work = work
+        self._done: pa.Table | None = None
+        self._full_feature_names = full_feature_names
+        self._on_demand = list(on_demand)
+        self._metadata = metadata
+
+    def _to_arrow_internal(self, timeout: int | None = None) -> pa.Table:  # noqa: ARG002  # an analyst's timeout holds
+        if self._done is None:
+            self._done = self._work()
+        return self._done
+
+    def _to_df_internal(self, timeout: int | None = None) -> pd.DataFrame:
+        return self._to_arrow_internal(timeout).to_pandas()
+
+    @property
+    def full_feature_names(self) -> bool:
+        """Whether columns are named view__feature."""
+        return self._full_feature_names
+
+    @property
+    def on_demand_feature_views(self) -> list[OnDemandFeatureView]:
+        """What Feast computes of the rows afterwards."""
+        return self._on_demand
+
+    @property
+    def metadata(self) -> RetrievalMetadata:
+        """Which features, keys and times were asked for."""
+        return self._metadata
+
+    def persist(self, storage: SavedDatasetStorage, allow_overwrite: bool = False, timeout: int | None = None) -> None:
+        """Refuse: what is kept is a training set, with its manifest.
+
+        Raises:
+            RequestRefused: always.
+        """
+        del storage, allow_overwrite, timeout
+        raise RequestRefused("datasets are not saved through Feast: make a training set, which keeps what it was made from")
+
+
+class WarehouseOfflineStore(OfflineStore):
+    """Historical features from features_1m."""
+
+    supports_filter_by_created_timestamp = True
+
+    @staticmethod
+    def get_historical_features(
+        config: RepoConfig, feature_views: list[FeatureView], feature_refs: list[str], entity_df: pd.DataFrame | str | None,
+        registry: BaseRegistry, project: str, full_feature_names: bool = False, **kwargs: Any,
+    ) -> WarehouseJob:  # fmt: skip
+        """The features that each entity row may see at its time.
+
+        Raises:
+            RequestRefused: entity rows as SQL, or none, or without `instrument`.
+        """
+        settings: WarehouseOfflineStoreConfig = config.offline_store
+        if not isinstance(entity_df, pd.DataFrame):
+            raise RequestRefused("entity rows are a pandas frame with `instrument` and a time; SQL and whole ranges are not taken")
+        time = infer_event_timestamp_from_entity_df(dict(zip(entity_df.columns, entity_df.dtypes, strict=True)))
+        if _JOIN_KEY not in entity_df.columns:
+            raise RequestRefused(f"entity rows have no column `{_JOIN_KEY}`")
+        wanted = {_called(view): (view, _names_of(view, feature_refs)) for view in feature_views}
+        by_available = bool(kwargs.get("filter_by_created_timestamp")) or settings.by_available
+        moments = pd.to_datetime(entity_df[time], utc=True)
+
+        def work() -> pa.Table:
+            return _joined(settings, entity_df, moments, wanted, full_feature_names=full_feature_names, by_available=by_available)
+
+        on_demand = OnDemandFeatureView.get_requested_odfvs(feature_refs, project, registry)
+        keys = [name for name in entity_df.columns if name != time]
+        bounds = (moments.min(), moments.max()) if len(moments) else (None, None)
+        return WarehouseJob(work, full_feature_names, on_demand, RetrievalMetadata(feature_refs, keys, *bounds))
+
+    @staticmethod
+    def pull_latest_from_table_or_query(
+        config: RepoConfig, data_source: DataSource, join_key_columns: list[str], feature_name_columns: list[str], timestamp_field: str,
+        created_timestamp_column: str | None, start_date: datetime, end_date: datetime,  # noqa: ARG004  # Feast's signature
+    ) -> WarehouseJob:  # fmt: skip
+        """The last row of each instrument that closed in [start_date, end_date]."""
+
+        def latest(rows: pl.DataFrame) -> pl.DataFrame:
+            return rows.sort(_JOIN_KEY, timestamp_field).group_by(_JOIN_KEY, maintain_order=True).last()
+
+        return _pulled(config, data_source, join_key_columns, feature_name_columns, start_date, end_date, latest)
+
+    @staticmethod
+    def pull_all_from_table_or_query(
+        config: RepoConfig, data_source: DataSource, join_key_columns: list[str], feature_name_columns: list[str], timestamp_field: str,
+        created_timestamp_column: str | None = None, start_date: datetime | None = None,  # noqa: ARG004  # Feast's signature
+        end_date: datetime | None = None,
+    ) -> WarehouseJob:  # fmt: skip
+        """All rows that closed in [start_date, end_date]."""
+        since, until = start_date or _EPOCH, end_date or datetime.now(UTC)
+
+        def ordered(rows: pl.DataFrame) -> pl.DataFrame:
+            return rows.sort(_JOIN_KEY, timestamp_field)
+
+        return _pulled(config, data_source, join_key_columns, feature_name_columns, since, until, ordered)
+
+    @staticmethod
+    def write_logged_features(
+        config: RepoConfig, data: pa.Table | Path, source: LoggingSource, logging_config: LoggingConfig, registry: BaseRegistry
+    ) -> None:
+        """Refuse: nothing writes features but their asset.
+
+        Raises:
+            RequestRefused: always.
+        """
+        del config, data, source, logging_config, registry
+        raise RequestRefused("features are written by the asset features_1m alone")
+
+    @staticmethod
+    def offline_write_batch(config: RepoConfig, feature_view: FeatureView, table: pa.Table, progress: Callable[[int], Any] | None) -> None:
+        """Refuse: nothing writes features but their asset.
+
+        Raises:
+            RequestRefused: always.
+        """
+        del config, feature_view, table, progress
+        raise RequestRefused("features are written by the asset features_1m alone")
+
+
+def _database(settings: WarehouseOfflineStoreConfig) -> Database:
+    return Database.current() if settings.database is None else Database.current(settings.database)
+
+
+def _called(view: FeatureView) -> str:
+    """The name by which a request means a view."""
+    return str(view.projection.name_to_use())  # type: ignore[no-untyped-call]  # Feast says no type of it
+
+
+def _source_of(view: FeatureView) -> WarehouseSource:
+    if not isinstance(view.batch_source, WarehouseSource):
+        raise RequestRefused(f"{view.name} is no view of a table of the warehouse")
+    return view.batch_source
+
+
+def _names_of(view: FeatureView, refs: Sequence[str]) -> list[str]:
+    prefix = f"{_called(view)}:"
+    return [ref.removeprefix(prefix) for ref in refs if ref.startswith(prefix)]
+
+
+def _joined(
+    settings: WarehouseOfflineStoreConfig, entity_df: pd.DataFrame, moments: pd.Series, wanted: dict[str, tuple[FeatureView, list[str]]], *,
+    full_feature_names: bool, by_available: bool,
+) -> pa.Table:  # fmt: skip
+    """The entity rows in their order, each with what it may see."""
+    instants = pl.Series("moment", moments.to_numpy(dtype="datetime64[us]")).dt.replace_time_zone("UTC").cast(_TIME)
+    asked = pl.DataFrame({"instrument": pl.Series(entity_df[_JOIN_KEY].astype(str).to_list(), dtype=pl.String), "moment": instants})
+    answer = pa.Table.from_pandas(entity_df, preserve_index=False)
+    tables = {_source_of(view).table: _source_of(view) for view, _ in wanted.values()}
+    for table, source in tables.items():
+        mine = {name: (view, names) for name, (view, names) in wanted.items() if _source_of(view).table == table}
+        columns = sorted({name for _, names in mine.values() for name in names})
+        ages = [view.ttl or timedelta(0) for view, _ in mine.values()]
+        rows = _rows(settings, source, columns, asked, None if not all(ages) else max(ages))
+        for ttl in sorted({view.ttl or timedelta(0) for view, _ in mine.values()}):
+            of_ttl = {name: names for name, (view, names) in mine.items() if (view.ttl or timedelta(0)) == ttl}
+            chosen = sorted({name for names in of_ttl.values() for name in names})
+            found = as_of(asked, rows, chosen, ttl or None, by_available=by_available)
+            for view_name, names in of_ttl.items():
+                for name in names:
+                    answer = answer.append_column(f"{view_name}__{name}" if full_feature_names else name, found[name].to_arrow())
+    return answer
+
+
+def _rows(
+    settings: WarehouseOfflineStoreConfig, source: WarehouseSource, columns: Sequence[str], asked: pl.DataFrame, ttl: timedelta | None
+) -> pl.DataFrame:
+    """The rows that the moments could see at most."""
+    first, last = asked["moment"].min(), asked["moment"].max()
+    if not isinstance(first, datetime) or not isinstance(last, datetime):
+        first = last = _EPOCH
+    since = _EPOCH if ttl is None else first - ttl
+    instruments = asked["instrument"].unique().to_list()
+    return feature_rows(_database(settings), source.contract, columns, instruments, since, last, settings.as_known_at)
+
+
+def _pulled(
+    config: RepoConfig, source: DataSource, keys: Sequence[str], names: Sequence[str], since: datetime, until: datetime,
+    arrange: Callable[[pl.DataFrame], pl.DataFrame],
+) -> WarehouseJob:  # fmt: skip
+    """Rows of a table for Feast to write elsewhere."""
+    if not isinstance(source, WarehouseSource):
+        raise RequestRefused(f"{source.name} is no table of the warehouse")
+    settings: WarehouseOfflineStoreConfig = config.offline_store
+
+    def work() -> pa.Table:
+        rows = feature_rows(_database(settings), source.contract, list(names), None, _aware(since), _aware(until), settings.as_known_at)
+        return arrange(rows).select(*keys, *names, "event_time", "available_at").to_arrow().cast(_schema(keys, names))
+
+    return WarehouseJob(work, False, [], RetrievalMetadata(list(names), list(keys), since, until))
+
+
+def _schema(keys: Sequence[str], names: Sequence[str]) -> pa.Schema:
+    time = pa.timestamp("us", "UTC")
+    fields = [*((key, pa.string()) for key in keys), *((name, pa.float64()) for name in names)]
+    return pa.schema([*fields, ("event_time", time), ("available_at", time)])
+
+
+def _aware(at: datetime) -> datetime:
+    return at.replace(tzinfo=UTC) if at.tzinfo is None else at

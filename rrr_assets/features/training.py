@@ -1,0 +1,167 @@
+"""Training sets: what could be seen at each moment, with what came after, and what it was all made from.
+
+Belongs here: putting a set together and what is told of it. Does not: the join (calc/features/asof.py), labels and split
+(calc/features/labels.py), rows (warehouse/feature_reads.py), the ledger (warehouse/training_sets.py).
+
+A set is made as of a knowledge time T: only what was believed at T counts, globally; and of that a moment sees, row by row, what could be
+used by then. So the same specification and T give the same values whenever they are asked for, which the hash of the values shows.
+"""
+
+import importlib.metadata
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+from rrr_assets.calc.canonical import Digester
+from rrr_assets.calc.features import FEATURES
+from rrr_assets.calc.features.asof import as_of
+from rrr_assets.calc.features.compute import MINUTE, minutes
+from rrr_assets.calc.features.declare import BAR_INPUTS, TICK_INPUTS
+from rrr_assets.calc.features.labels import split, with_labels
+from rrr_assets.calc.features.spec import TrainingSpec
+from rrr_assets.calc.outcomes import PermanentFailure
+from rrr_assets.contracts.features import FEATURES_1M
+from rrr_assets.warehouse.connect import Database
+from rrr_assets.warehouse.feature_reads import bars_as_known, feature_rows
+from rrr_assets.warehouse.sqlfiles import query
+
+if TYPE_CHECKING:
+    import polars as pl
+    import pyarrow as pa
+
+TTL: Final = timedelta(minutes=5)
+"""How old a row may be that a moment sees, as in Feast's views."""
+
+_FORM: Final = "rrr training set 1"
+
+
+class NothingKnown(PermanentFailure):
+    """Nothing of what is asked for was known at that time."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingSet:
+    """The rows, sorted by instrument and moment, their hash, and what they were made from."""
+
+    rows: "pa.Table"
+    content: str
+    manifest: dict[str, Any]
+
+
+def make(database: Database, spec: TrainingSpec, as_known_at: datetime) -> TrainingSet:
+    """Make a training set as of a knowledge time.
+
+    Args:
+        database: whose features and bars; read as the analyst.
+        spec: what is asked for.
+        as_known_at: T. UTC; below the knowledge horizon.
+
+    Raises:
+        NothingKnown: of none of it anything was known at T.
+        psycopg.errors.ObjectNotInPrerequisiteState: what was known at T is not final yet.
+    """
+    import polars as pl
+
+    asked = None if spec.instruments == ["*"] else sorted(set(spec.instruments))
+    seen = feature_rows(
+        database,
+        FEATURES_1M,
+        spec.features,
+        asked,
+        spec.start - TTL,
+        spec.end + _horizon(spec),
+        as_known_at,
+        also=("available_basis", "known_at"),
+    )
+    if not len(seen):
+        raise NothingKnown(
+            f"nothing of {', '.join(spec.instruments)} from {spec.start.isoformat()} to {spec.end.isoformat()} was known at "
+            f"{as_known_at.isoformat()}. A knowledge time lies after the load: `rrr batch` shows when that was"
+        )
+    names = sorted(seen["instrument"].unique().to_list())
+    moments = pl.datetime_range(
+        spec.start, spec.end, timedelta(minutes=spec.every_minutes), closed="left", time_unit="us", time_zone="UTC", eager=True
+    ).alias("moment")
+    entities = pl.DataFrame({"instrument": names}).join(pl.DataFrame(moments), how="cross")
+    found = as_of(entities, seen, [*spec.features, "available_basis"], TTL, by_available=True)
+    rows = found.filter(pl.col("event_time").is_not_null())
+    labels = [each.label() for each in spec.labels]
+    if labels:
+        laid = _minutes(database, seen, names, spec, as_known_at)
+        for label in labels:
+            rows = rows.join(with_labels(laid, label), on=["instrument", "moment"], how="left", maintain_order="left")
+    left_out = len(found) - len(rows)
+    purged = 0
+    if spec.test is not None:
+        ends = [f"{label.name}_end" for label in labels]
+        kept = split(rows, ends, spec.test.start, spec.test.end, spec.test.embargo_minutes * MINUTE)
+        purged, rows = len(rows) - len(kept), kept
+    observed = rows["available_basis"].eq("observed").sum()
+    rows = rows.drop("available_basis").sort("instrument", "moment")
+    table = _canonical(rows, spec.features)
+    content = _digest(table)
+    manifest = {
+        "form": _FORM,
+        "name": spec.name,
+        "spec": spec.model_dump(mode="json"),
+        "spec_sha256": spec.sha256,
+        "as_known_at": as_known_at.astimezone(UTC).isoformat(),
+        "content_sha256": content,
+        "rows": len(table),
+        "moments_without_a_row": left_out,
+        "purged": purged,
+        "instruments": names,
+        "columns": {field.name: str(field.type) for field in table.schema},
+        "features": {
+            name: {"version": FEATURES[name].version, "minutes": FEATURES[name].bars, "formula": FEATURES[name].formula}
+            for name in spec.features
+        },
+        "available_at": {"observed": observed, "modelled": len(rows) - observed},
+        "data": {FEATURES_1M.name: {"rows_read": len(seen), "last_known_at": _iso(seen["known_at"].max())}},
+        "query": {"text": query("features_rows_as_known"), "ttl_seconds": TTL.total_seconds()},
+        "made_by": {"rrr_assets": importlib.metadata.version("rrr_assets"), "polars": importlib.metadata.version("polars")},
+    }
+    return TrainingSet(table, content, json.loads(json.dumps(manifest)))
+
+
+def _horizon(spec: TrainingSpec) -> timedelta:
+    return max((each.label().horizon for each in spec.labels), default=timedelta(0))
+
+
+def _minutes(database: Database, seen: "pl.DataFrame", names: Sequence[str], spec: TrainingSpec, as_known_at: datetime) -> "pl.DataFrame":
+    """The minutes that labels look at. A minute is known where it has a row of features, as it was believed."""
+    import polars as pl
+
+    since, until = spec.start - MINUTE, spec.end + _horizon(spec)
+    bars = bars_as_known(database, names, since, until, as_known_at)
+    closed = seen.select("instrument", (pl.col("event_time") - MINUTE).alias("from_time"), pl.col("event_time").alias("to_time"))
+    no_ticks = pl.DataFrame(
+        schema={"instrument": pl.String, "bar_start": pl.Datetime("us", "UTC"), **dict.fromkeys(TICK_INPUTS, pl.Float64)}
+    )
+    return minutes(bars.select("instrument", "bar_start", *BAR_INPUTS), no_ticks, closed, names, since, until)
+
+
+def _canonical(rows: "pl.DataFrame", features: Sequence[str]) -> "pa.Table":
+    """One form for the same values: fixed types, one chunk, no negative zero."""
+    import polars as pl
+    import pyarrow as pa
+
+    doubles = [name for name, kind in rows.schema.items() if kind == pl.Float64]
+    table = rows.with_columns(pl.col(name) + 0.0 for name in doubles).to_arrow()
+    time = pa.timestamp("us", "UTC")
+    kinds = {"instrument": pa.string(), "split": pa.string()} | dict.fromkeys([*features, *doubles], pa.float64())
+    schema = pa.schema([pa.field(field.name, kinds.get(field.name, time)) for field in table.schema])
+    return table.cast(schema).combine_chunks()
+
+
+def _digest(table: "pa.Table") -> str:
+    digester = Digester(table.schema)
+    for batch in table.to_batches():
+        digester.add(batch)
+    return digester.digest().content
+
+
+def _iso(at: object) -> str | None:
+    return at.astimezone(UTC).isoformat() if isinstance(at, datetime) else None

@@ -1,0 +1,96 @@
+"""Ticks for features, read where they are: in the database, or in the archive where they were dropped from it.
+
+Belongs here: choosing the tier, and the columns that features need. Does not: what is made of them (calc/features).
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Final
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from psycopg import sql
+
+from rrr_assets.calc.features.ticks import QUOTE_COLUMNS, TRADE_COLUMNS
+from rrr_assets.contracts.archive import ARCHIVED
+from rrr_assets.lake.windows import Asked, answer
+from rrr_assets.warehouse.connect import Database, Role
+from rrr_assets.warehouse.features import Source, frame_of
+from rrr_assets.warehouse.sqlfiles import query
+
+if TYPE_CHECKING:
+    import polars as pl
+
+_ORDER: Final = ("event_time", "sequence")
+
+
+class TieredTicks:
+    """Reads the ticks of an instrument from the database, or from the archive where the day was dropped."""
+
+    def __init__(self, database: Database) -> None:
+        """Reads through sessions of its own."""
+        self._database = database
+
+    def trades(self, source: Source, since: datetime, until: datetime) -> "pl.DataFrame":
+        """The trades that count in the instrument's bars, in order.
+
+        Raises:
+            FileUnreadable, StoreUnreachable, StoreUnusable, Unproven: what the archive holds of them cannot be read.
+        """
+        if source.space is None:
+            return _empty(TRADE_COLUMNS)
+        if source.is_dropped and (found := self._archived(source, source.relation, since, until)) is not None:
+            return _as_frame(self._counted(source, found), TRADE_COLUMNS)
+        statement = sql.SQL(query("features_trades")).format(ticks=sql.Identifier(source.relation))
+        values = {"instrument": source.instrument, "space": source.space, "from_time": since, "to_time": until}
+        with self._database.kept(Role.WRITER) as connection:
+            return frame_of(connection, statement, values, TRADE_COLUMNS)
+
+    def quotes(self, source: Source, since: datetime, until: datetime) -> "pl.DataFrame":
+        """Best bids and asks, in order.
+
+        Raises:
+            FileUnreadable, StoreUnreachable, StoreUnusable, Unproven: what the archive holds of them cannot be read.
+        """
+        if not source.has_quotes:
+            return _empty(QUOTE_COLUMNS)
+        if source.are_quotes_dropped and (found := self._archived(source, "raw_quotes", since, until)) is not None:
+            return _as_frame(found, QUOTE_COLUMNS)
+        values = {"instrument": source.instrument, "from_time": since, "to_time": until}
+        with self._database.kept(Role.WRITER) as connection:
+            return frame_of(connection, sql.SQL(query("features_quotes")), values, QUOTE_COLUMNS)
+
+    def _archived(self, source: Source, relation: str, since: datetime, until: datetime) -> pa.Table | None:
+        with self._database.connect(Role.WRITER, autocommit=True) as connection:
+            found = answer(connection, Asked(ARCHIVED[relation], source.instrument, since, until), _ORDER)
+        return None if found is None else found.rows
+
+    def _counted(self, source: Source, rows: pa.Table) -> pa.Table:
+        """Without the trades that the venue does not count in its bars."""
+        rows = rows.filter(pc.equal(rows["space"], source.space))
+        if rows["conditions"].null_count == len(rows):
+            return rows
+        with self._database.kept(Role.WRITER) as connection:
+            venue = source.instrument.partition(":")[0]
+            listed = connection.execute("select condition from trade_conditions where venue = %s and not counts", (venue,)).fetchall()
+        uncounted = {condition for (condition,) in listed}
+        counts = [uncounted.isdisjoint(each or ()) for each in rows["conditions"].to_pylist()]
+        return rows.filter(pa.array(counts))
+
+
+def _as_frame(rows: pa.Table, columns: Sequence[str]) -> "pl.DataFrame":
+    import polars as pl
+
+    is_observed = pc.equal(rows["available_basis"], "observed")
+    chosen = {name: is_observed if name == "is_observed" else rows[name] for name in columns}
+    # Through text, as what the database prints: Arrow's own way from decimals to doubles is not always the nearest one.
+    numbers = {name: each.cast(pa.string()).cast(pa.float64()) if pa.types.is_decimal(each.type) else each for name, each in chosen.items()}
+    return pl.DataFrame(pa.table(numbers))
+
+
+def _empty(columns: Sequence[str]) -> "pl.DataFrame":
+    import polars as pl
+
+    time = pl.Datetime("us", "UTC")
+    kinds: dict[str, pl.DataType] = {"event_time": time, "available_at": time, "is_observed": pl.Boolean()}
+    return pl.DataFrame(schema={name: kinds.get(name, pl.Float64()) for name in columns})

@@ -1,0 +1,200 @@
+"""Training sets: the same is asked for and the same comes out, nothing of the future is in it, and an independent query agrees."""
+
+import json
+import math
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import pytest
+
+from rrr_assets import read
+from rrr_assets.calc.features.spec import SpecRefused, TrainingSpec, read_spec
+from rrr_assets.features.training import NothingKnown, make
+from rrr_assets.lake.feature_ticks import TieredTicks
+from rrr_assets.warehouse.connect import Database
+from rrr_assets.warehouse.features import refresh_features, refresh_tick_minutes
+from rrr_assets.warehouse.holds import release
+from rrr_assets.warehouse.training_sets import TrainingSetChanged, TrainingSetReleased, enter, find
+from rrr_assets_tests.loading import DAY, NAME, Told, emptied, midnight, take, vision
+from rrr_assets_tests.platform import Platform
+
+START = datetime(DAY.year, DAY.month, DAY.day, tzinfo=UTC)
+EXPIRES = datetime(2099, 1, 1, tzinfo=UTC)
+
+
+def trades(symbol: str = "BTCUSDT") -> list[Told]:
+    """Six hours, three trades a minute, the last of some minutes just before their end."""
+    bend = 50 + len(symbol)
+    return [
+        Told(
+            1000 + n, midnight(DAY) + n * 20_000_000 + (19_500_000 if n % 15 == 14 else 7),
+            f"{42_000 + 40 * math.sin(n / bend) + n % 7:.2f}", f"0.{n % 9 + 1}", n % 3 == 0,
+        )
+        for n in range(1080)
+    ]  # fmt: skip
+
+
+def follow(platform: Platform) -> datetime:
+    """Bring everything up to date; when that was known."""
+    platform.refresh([DAY])
+    list(refresh_tick_minutes(platform.database, [DAY], TieredTicks(platform.database), whole_days=False))
+    list(refresh_features(platform.database, [DAY], whole_days=False))
+    [(known,)] = platform.rows("select clock_timestamp()")
+    return known
+
+
+@pytest.fixture
+def platform(database: Database, tmp_path: Path) -> Platform:
+    platform = emptied(database, tmp_path)
+    late = trades()[602]
+    take(platform, vision(tmp_path, [each for each in trades() if each != late], DAY))
+    take(platform, vision(tmp_path, trades("ETHUSDT"), DAY, symbol="ETHUSDT"))
+    follow(platform)
+    return platform
+
+
+def spec(**changes: Any) -> TrainingSpec:
+    given = {
+        "name": "momentum", "instruments": ["*"], "start": START.isoformat(), "end": (START + timedelta(hours=5)).isoformat(),
+        "every_minutes": 7, "features": ["sma_20", "rsi_14", "return_1h", "quoted_spread"],
+        "labels": [{"kind": "return", "minutes": 15}, {"kind": "triple_barrier", "minutes": 30, "up_bps": 5, "down_bps": 5}],
+        "test": {"start": (START + timedelta(hours=4)).isoformat(), "end": (START + timedelta(hours=5)).isoformat()},
+    }  # fmt: skip
+    return TrainingSpec.model_validate(given | changes)
+
+
+def now(platform: Platform) -> datetime:
+    [(at,)] = platform.rows("select clock_timestamp()")
+    return at
+
+
+AS_OF = """
+    with entities as (
+        select i.instrument, m as moment
+        from (select distinct instrument from features_1m) as i
+        cross join generate_series(%(start)s::timestamptz, %(end)s::timestamptz - interval '1 second', interval '7 minutes') as m
+    )
+    select e.instrument, e.moment, f.event_time, f.sma_20, f.rsi_14, f.return_1h
+    from entities as e
+    cross join lateral (
+        select * from (
+            select instrument, event_time, available_at, known_at, null::timestamptz as until, sma_20, rsi_14, return_1h from features_1m
+            union all
+            select instrument, event_time, available_at, known_at, believed_until, sma_20, rsi_14, return_1h from feature_revisions_1m
+        ) as r
+        where r.instrument = e.instrument and r.available_at <= e.moment and r.event_time >= e.moment - interval '5 minutes'
+            and r.known_at <= %(known)s and (r.until is null or r.until > %(known)s)
+        order by r.event_time desc limit 1
+    ) as f
+    order by 1, 2
+"""
+
+
+def independent(platform: Platform, known: datetime) -> list[tuple]:
+    """The same by plain SQL."""
+    with platform.database.connect_admin() as connection:
+        return connection.execute(AS_OF, {"start": START, "end": START + timedelta(hours=5), "known": known}).fetchall()
+
+
+def test_an_independent_query_agrees_before_and_after_a_late_trade(platform: Platform, tmp_path: Path) -> None:
+    before = now(platform)
+    take(platform, vision(tmp_path, [trades()[602]], DAY, "-late"))
+    after = follow(platform)
+    made = {}
+    for known in (before, after):
+        made[known] = make(platform.database, spec(test=None, labels=[]), known).rows
+        found = made[known].select(["instrument", "moment", "event_time", "sma_20", "rsi_14", "return_1h"])
+        rows = [tuple(row.values()) for row in found.to_pylist()]
+        assert rows == independent(platform, known)
+        assert len(rows) > 80
+    assert made[before] != made[after]
+
+
+def test_the_same_is_asked_for_and_the_same_comes_out(platform: Platform, tmp_path: Path) -> None:
+    known = now(platform)
+    first = make(platform.database, spec(), known)
+    take(platform, vision(tmp_path, [trades()[602]], DAY, "-late"))
+    after = follow(platform)
+    again = make(platform.database, spec(name="other-name"), known)
+    assert again.content == first.content
+    assert again.rows.equals(first.rows)
+    assert make(platform.database, spec(), after).content != first.content
+    assert first.manifest["rows"] == len(first.rows) > 70
+    assert first.manifest["instruments"] == [NAME, "binance:ETHUSDT"]
+    assert first.manifest["available_at"] == {"observed": 0, "modelled": len(first.rows)}
+
+
+def test_no_row_sees_what_could_not_be_used_and_labels_are_of_the_future(platform: Platform) -> None:
+    made = make(platform.database, spec(), now(platform)).rows
+    assert pc.all(pc.less_equal(made["available_at"], made["moment"])).as_py()
+    assert pc.all(pc.less_equal(made["event_time"], made["available_at"])).as_py()
+    train = made.filter(pc.equal(made["split"], "train"))
+    cut = START + timedelta(hours=4)
+    assert len(train) > 40
+    for label in ("return_after_15m_end", "barrier_30m_5_5_end"):
+        assert pc.max(train[label]).as_py() < cut
+    closes = {row["bar_start"] + timedelta(minutes=1): float(row["close"]) for row in read.bars(
+        NAME, "1m", START, START + timedelta(hours=6), database=platform.database).to_pylist()}  # fmt: skip
+    checked = 0
+    for row in made.filter(pc.equal(made["instrument"], NAME)).to_pylist():
+        at = row["moment"]
+        if row["return_after_15m"] is not None:
+            assert row["return_after_15m"] == pytest.approx(closes[at + timedelta(minutes=15)] / closes[at] - 1)
+            checked += 1
+    assert checked > 20
+
+
+def test_a_knowledge_time_before_the_load_and_one_to_come_are_refused(platform: Platform) -> None:
+    with pytest.raises(NothingKnown, match="A knowledge time lies after the load"):
+        make(platform.database, spec(), datetime(2025, 3, 4, tzinfo=UTC))
+    with pytest.raises(Exception, match="not final yet"):
+        make(platform.database, spec(), now(platform) + timedelta(hours=1))
+
+
+def test_a_set_is_held_and_once_released_it_is_refused_by_name(platform: Platform) -> None:
+    known = now(platform)
+    made = make(platform.database, spec(), known)
+    days = (DAY, DAY + timedelta(days=1))
+    entered = enter(platform.database, made.manifest, known, *days, EXPIRES)
+    assert enter(platform.database, made.manifest, known, *days, EXPIRES) == entered == find(platform.database, spec().sha256, known)
+    assert read.training_sets(database=platform.database)["content_sha256"].to_pylist() == [made.content]
+    with pytest.raises(TrainingSetChanged, match="what was believed must not change"):
+        enter(platform.database, {**made.manifest, "content_sha256": "0" * 64}, known, *days, EXPIRES)
+    release(platform.database, entered.hold, "over")
+    with pytest.raises(TrainingSetReleased, match=rf"training set {entered.set_id} \(momentum\) is released"):
+        enter(platform.database, made.manifest, known, *days, EXPIRES)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"features": ["sma_21"]}, "did you mean sma_20"),
+        ({"end": START.isoformat()}, "end does not lie after start"),
+        ({"test": {"start": "2024-01-01", "end": "2024-01-02"}}, "does not lie within"),
+        ({"labels": [{"kind": "oracle"}]}, "labels"),
+        ({"moon": True}, "moon"),
+    ],
+)
+def test_a_specification_that_nobody_understands_is_refused(tmp_path: Path, changes: dict[str, Any], said: str) -> None:
+    path = tmp_path / "spec.yaml"
+    path.write_text(json.dumps({**json.loads(spec().model_dump_json()), **changes}))
+    with pytest.raises(SpecRefused, match=said):
+        read_spec(path)
+
+
+def test_what_is_written_differently_and_means_the_same_is_the_same(tmp_path: Path) -> None:
+    path = tmp_path / "spec.yaml"
+    path.write_text("{every_minutes: 5, name: a, instruments: ['binance:BTCUSDT'], features: [sma_20], start: 2025-03-03, end: 2025-03-04}")
+    other = TrainingSpec(
+        name="b", instruments=["binance:BTCUSDT"], features=["sma_20"], every_minutes=5, start=START, end=START + timedelta(days=1)
+    )
+    assert read_spec(path).sha256 == other.sha256
+
+
+def test_rows_come_back_from_parquet_as_they_are(platform: Platform, tmp_path: Path) -> None:
+    made = make(platform.database, spec(), now(platform))
+    pq.write_table(made.rows, tmp_path / "set.parquet")
+    assert pq.read_table(tmp_path / "set.parquet").equals(made.rows)
