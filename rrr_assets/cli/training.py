@@ -66,8 +66,11 @@ def training_set(
         raise CommandFailed(f"{error.diag.message_primary}. {error.diag.message_hint}") from error
     told = {**made.manifest, "set_id": entered.set_id, "hold": entered.hold, "file": str(out)}
     try:
-        pq.write_table(made.rows, out)
+        # Under another name first: a set that was written half is none.
+        part = out.with_name(f".{out.name}.part")
+        pq.write_table(made.rows, part)
         out.with_suffix(".manifest.json").write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+        part.replace(out)
     except OSError as error:
         raise CommandFailed(f"{out} cannot be written ({error.strerror}). Choose another file") from error
     if as_json:

@@ -112,7 +112,7 @@ def tick_minutes(context: dg.AssetExecutionContext, config: FeaturesConfig, ware
     check_specs=check_specs(
         FEATURES_1M.name,
         "Keys and times hold.",
-        "Every minute with a bar has its row, and the twenty minutes before it are known.",
+        "Every minute with a bar has its row.",
     ),
 )
 def features_1m(context: dg.AssetExecutionContext, config: FeaturesConfig, warehouse: Warehouse) -> dg.MaterializeResult:  # type: ignore[type-arg]  # Dagster takes no parameter here

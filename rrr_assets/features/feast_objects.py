@@ -91,5 +91,5 @@ SERVICES: Final = (
     ),
 )  # fmt: skip
 
-OBJECTS: Final = (INSTRUMENT, SOURCE, *VIEWS.values(), PRICE_NOW, price_now_1m, *SERVICES)
+OBJECTS: Final = (INSTRUMENT, SOURCE, *VIEWS.values(), price_now_1m, *SERVICES)
 """All that `feast apply` writes."""

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 from rrr_assets.calc.canonical import Digester
 from rrr_assets.calc.features import FEATURES
 from rrr_assets.calc.features.asof import as_of
-from rrr_assets.calc.features.compute import MINUTE, minutes
+from rrr_assets.calc.features.compute import CARRIED, MINUTE, minutes
 from rrr_assets.calc.features.declare import BAR_INPUTS, TICK_INPUTS
 from rrr_assets.calc.features.labels import split, with_labels
 from rrr_assets.calc.features.spec import TrainingSpec
@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 
 TTL: Final = timedelta(minutes=5)
 """How old a row may be that a moment sees, as in Feast's views."""
+
+_BEFORE: Final = (CARRIED + 1) * MINUTE
+"""From how long before the first moment on rows are read: a close is carried into the first minutes as into any other."""
 
 _FORM: Final = "rrr training set 1"
 
@@ -70,7 +73,7 @@ def make(database: Database, spec: TrainingSpec, as_known_at: datetime) -> Train
         FEATURES_1M,
         spec.features,
         asked,
-        spec.start - TTL,
+        spec.start - _BEFORE,
         spec.end + _horizon(spec),
         as_known_at,
         also=("available_basis", "known_at"),
@@ -134,7 +137,7 @@ def _minutes(database: Database, seen: "pl.DataFrame", names: Sequence[str], spe
     """The minutes that labels look at. A minute is known where it has a row of features, as it was believed."""
     import polars as pl
 
-    since, until = spec.start - MINUTE, spec.end + _horizon(spec)
+    since, until = spec.start - _BEFORE, spec.end + _horizon(spec)
     bars = bars_as_known(database, names, since, until, as_known_at)
     closed = seen.select("instrument", (pl.col("event_time") - MINUTE).alias("from_time"), pl.col("event_time").alias("to_time"))
     no_ticks = pl.DataFrame(

@@ -20,6 +20,10 @@ class HoldRefused(PermanentFailure):
     """The hold cannot be placed or released: the message says why."""
 
 
+class HoldStands(HoldRefused):
+    """A hold of that name stands already."""
+
+
 @dataclass(frozen=True, slots=True)
 class Hold:
     """What a hold covers: None means all of it. `until_day` is excluded."""
@@ -38,7 +42,8 @@ def place(database: Database, hold: Hold) -> int:
     """Place a hold; returns its number.
 
     Raises:
-        HoldRefused: one of the name stands, its table is no archived one, it has no days or no reason.
+        HoldStands: one of the name stands.
+        HoldRefused: its table is no archived one, it has no days or no reason.
     """
     if hold.relation is not None and hold.relation not in ARCHIVED:
         raise HoldRefused(f"{hold.relation} is no archived table, so it needs no hold. There are {', '.join(ARCHIVED)}")
@@ -60,7 +65,7 @@ def place(database: Database, hold: Hold) -> int:
             }  # fmt: skip
             log(connection, "hold", hold.relation, hold.from_day, reasons=[hold.reason], detail=told)
     except psycopg.errors.UniqueViolation as error:
-        raise HoldRefused(f"a hold of the name {hold.name} stands already. `rrr hold release` ends it") from error
+        raise HoldStands(f"a hold of the name {hold.name} stands already. `rrr hold release` ends it") from error
     return int(number)
 
 

@@ -3,14 +3,16 @@
 Belongs here: entering a set, and refusing one whose hold is over. Does not: making its rows (features/training.py).
 """
 
+import hashlib
 import json
+from contextlib import suppress
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 from rrr_assets.calc.outcomes import PermanentFailure
 from rrr_assets.warehouse.connect import Database, Role
-from rrr_assets.warehouse.holds import Hold, HoldRefused, place
+from rrr_assets.warehouse.holds import Hold, HoldStands, place
 from rrr_assets.warehouse.sqlfiles import query
 from rrr_assets.warehouse.tiers import by_whom
 
@@ -74,14 +76,13 @@ def enter(
     content, spec = manifest["content_sha256"], manifest["spec_sha256"]
     known = find(database, spec, as_known_at)
     if known is None:
-        hold = f"training-set-{manifest['name']}-{content[:12]}"
-        try:
-            reason = f"training set {manifest['name']} as known at {as_known_at.isoformat()}"
+        # Of what is asked for, not of what comes out: sets that are equal by chance end each by its own word.
+        asked = hashlib.sha256(f"{spec} {as_known_at.astimezone(UTC).isoformat()}".encode()).hexdigest()
+        hold = f"training-set-{manifest['name']}-{asked[:12]}"
+        reason = f"training set {manifest['name']} as known at {as_known_at.isoformat()}"
+        # Another run of the same set, or one that died before it entered the set, may hold it already.
+        with suppress(HoldStands):
             place(database, Hold(hold, reason, "pin", None, None, first_day, until_day, expires_at))
-        except HoldRefused as error:
-            # Another run of the same set may hold it already; any other refusal is one.
-            if "stands already" not in str(error):
-                raise
         values = {
             "name": manifest["name"], "spec_sha256": spec, "as_known_at": as_known_at, "content_sha256": content,
             "row_count": manifest["rows"], "manifest": json.dumps(manifest), "hold": hold, "made_by": by_whom(),

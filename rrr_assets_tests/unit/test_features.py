@@ -337,8 +337,13 @@ def test_where_nothing_moves_and_nothing_is_traded_there_is_a_value_or_none() ->
         assert found[name] == pytest.approx(means.get(name, 0.0), rel=1e-14, abs=1e-15), name
 
 
-_VALUES = st.one_of(st.none(), st.sampled_from([0.0, 1e-8, 1.0, 5e4, 1e9]), st.floats(0, 1e6))
+_VALUES = st.one_of(st.none(), st.sampled_from([0.0, 5e-324, 1e-8, 1.0, 5e4, 1e9]), st.floats(0, 1e6))
 _PRICES = st.one_of(st.none(), st.sampled_from([1e-12, 0.1, 1e6]), st.floats(1e-6, 1e6))
+
+
+def test_what_is_divided_by_next_to_nothing_has_no_value() -> None:
+    frame = made(FEATURES["order_flow_imbalance_5m"].bars).with_columns(pl.lit(1e-308).alias("book_depth"), pl.lit(1e3).alias("book_flow"))
+    assert last(frame, "order_flow_imbalance_5m") is None
 
 
 @settings(max_examples=40, deadline=None)

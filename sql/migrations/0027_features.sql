@@ -16,6 +16,7 @@ create table tick_minutes (
     constraint tick_minutes_available_basis_accepted check (available_basis in ('observed', 'modelled')),
     constraint tick_minutes_bar_order check (bar_start <= available_at)
 );
+create index tick_minutes_bar_start on tick_minutes using brin (bar_start);
 comment on table tick_minutes is
 'What a minute''s trades and quotes were like: spreads, depth, the flow of best orders, and when all of it could be used. A minute has a row where the day holds ticks of the instrument.';
 comment on column tick_minutes.instrument is 'Venue and symbol, as in binance:BTCUSDT.';
@@ -80,6 +81,7 @@ create table features_1m (
     constraint features_1m_available_basis_accepted check (available_basis in ('observed', 'modelled')),
     constraint features_1m_event_order check (event_time <= available_at)
 );
+create index features_1m_event_time on features_1m using brin (event_time);
 comment on table features_1m is
 'Every declared feature, one row per instrument and minute whose tape is whole or that has a bar. Current values only: what was believed before is in feature_revisions_1m.';
 comment on column features_1m.instrument is 'Venue and symbol, as in binance:BTCUSDT.';
@@ -185,6 +187,7 @@ create table feature_revisions_1m (
     constraint feature_revisions_1m_event_order check (event_time <= available_at),
     constraint feature_revisions_1m_known_order check (known_at <= believed_until)
 );
+create index feature_revisions_1m_event_time on feature_revisions_1m using brin (event_time);
 comment on table feature_revisions_1m is
 'Features as they were believed before they were made again, with the interval in which they were believed.';
 comment on column feature_revisions_1m.instrument is 'Venue and symbol, as in binance:BTCUSDT.';

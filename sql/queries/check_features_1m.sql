@@ -3,8 +3,7 @@ with bars as (
     select
         b.instrument,
         b.bar_start,
-        f.event_time is not null as has_row,
-        f.sma_20 is not null as has_mean
+        f.event_time is not null as has_row
     from bars_1m as b
     left join features_1m as f on b.instrument = f.instrument and f.event_time = b.bar_start + interval '1 minute'
     where b.bar_start >= %(from_time)s and b.bar_start < %(to_time)s
@@ -16,12 +15,4 @@ select
     count(*) filter (where not b.has_row) as broken,
     count(*) as looked_at,
     coalesce((array_agg(b.instrument || ' ' || b.bar_start order by b.bar_start) filter (where not b.has_row))[:5], '{}') as examples
-from bars as b
-union all
-select
-    'twenty minutes before a bar are known',
-    false,
-    count(*) filter (where not b.has_mean),
-    count(*),
-    coalesce((array_agg(b.instrument || ' ' || b.bar_start order by b.bar_start) filter (where not b.has_mean))[:5], '{}')
 from bars as b;

@@ -115,5 +115,7 @@ def evaluate(laid_out: "pl.DataFrame", names: Sequence[str] = tuple(FEATURES), *
     plan = laid_out.lazy()
     for group in in_order(list(names)):
         plan = plan.with_columns(FEATURES[name].expression({each: pl.col(each) for each in FEATURES[name].inputs}) for name in group)
-    values = [pl.col(name).cast(pl.Float64) for name in names]
+    doubles = [pl.col(name).cast(pl.Float64) for name in names]
+    # What is divided by next to nothing passes the largest double.
+    values = [pl.when(each.is_finite()).then(each).alias(name) for name, each in zip(names, doubles, strict=True)]
     return plan.filter(pl.col("bar_start") >= wanted).select("instrument", "bar_start", "is_known", *values).collect()

@@ -2,10 +2,10 @@
 
 Belongs here: spreads, depth and the flow of best orders within a minute. Does not: features (the other modules), reading ticks.
 
-A quote stands until the next one, for STANDS at most, as long as nothing is missing in between: over a hole in the tape nobody knows
-what stood, and of a feed that is silent for longer neither. One that
-lacks a side, or whose bid lies above its ask, stands for nothing: where it stands there is no spread. Sums are made minute by minute in
-the order of the rows, so that a minute's values are the same bits whether it is computed alone or with its whole day.
+A quote stands until the next one, for STANDS at most, as long as nothing is missing in between: over a hole in the tape nobody knows what
+stood, and of a feed that is silent for longer neither. One that lacks a side, or whose bid lies above its ask, stands for nothing: where
+it stands there is no spread. Sums are made minute by minute in the order of the rows, so that a minute's values are the same bits whether
+it is computed alone or with its whole day.
 """
 
 from dataclasses import dataclass
@@ -100,9 +100,10 @@ def tick_minutes(
 
 def _standing(quotes: "pl.DataFrame", tape: "pl.DataFrame", first: int, end: int) -> Standing:
     import numpy as np
+    import polars as pl
 
     names = ("bid_price", "bid_size", "ask_price", "ask_size")
-    values = np.column_stack([quotes[name].cast(_float()).to_numpy() for name in names]) if len(quotes) else np.empty((0, 4))
+    values = np.column_stack([quotes[name].cast(pl.Float64).to_numpy() for name in names]) if len(quotes) else np.empty((0, 4))
     at = _int(quotes["event_time"])
     usable = (values[:, 0] > 0) & (values[:, 2] >= values[:, 0]) & ~np.isnan(values).any(axis=1)
     values = np.where(usable[:, None], values, np.nan)
@@ -173,9 +174,10 @@ def _flow(stands: Standing, starts: "Whole") -> "Array":
 def _effective_spread(trades: "pl.DataFrame", stands: Standing, starts: "Whole") -> "Array":
     """Twice the distance of trades from the mid that stood before them, weighted by size; one of a trade's own moment does not count."""
     import numpy as np
+    import polars as pl
 
     at = _int(trades["event_time"])
-    price, size = (trades[name].cast(_float()).to_numpy() for name in ("price", "size"))
+    price, size = (trades[name].cast(pl.Float64).to_numpy() for name in ("price", "size"))
     index = np.searchsorted(stands.all_at, at, side="left") - 1
     numbers = stands.all_numbers[np.maximum(index, 0)] if len(stands.all_at) else np.full((len(at), 4), np.nan)
     mid = np.where(index >= 0, (numbers[:, 0] + numbers[:, 2]) / 2, np.nan)
@@ -218,9 +220,3 @@ def _int(times: "pl.Series") -> "Whole":
 
 def _us(at: datetime) -> int:
     return round(at.timestamp()) * 1_000_000
-
-
-def _float() -> "type[pl.Float64]":
-    import polars as pl
-
-    return pl.Float64
