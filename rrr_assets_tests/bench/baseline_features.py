@@ -66,9 +66,7 @@ def features(laid_out: pl.DataFrame, since: datetime) -> pl.DataFrame:
     return made.filter(pl.col("bar_start") >= since).collect()
 
 
-def historical(
-    paths: Sequence[str], entities: pl.DataFrame, names: Sequence[str], ttl: timedelta
-) -> pl.DataFrame:
+def historical(paths: Sequence[str], entities: pl.DataFrame, names: Sequence[str], ttl: timedelta) -> pl.DataFrame:
     """The features that each entity row may see, of files: `instrument` and `moment` in, the same rows with features out."""
     rows = pl.scan_parquet(list(paths)).select("instrument", pl.col("available_at").alias("moment"), *names).sort("moment")
     return (
