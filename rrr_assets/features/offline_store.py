@@ -32,8 +32,8 @@ from rrr_assets.warehouse.connect import Database
 _TIME = pl.Datetime("us", "UTC")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _JOIN_KEY = "instrument"
-_STRETCH = "4d"
-"""So much of the rows is read and joined at a time: of a hundred instruments with every feature, a hundred megabytes and a half."""
+_MINUTES_AT_ONCE = 1_500_000
+"""So many rows are read and joined at a time: with every feature, half a gigabyte. Only whole days are read."""
 
 
 class WarehouseOfflineStoreConfig(FeastConfigBaseModel):
@@ -233,12 +233,13 @@ def _seen(
         rows = feature_rows(database, source.contract, names, instruments, since, last, settings.as_known_at)
         return as_of(moments, rows, names, ttl, by_available=by_available).select(names)
 
-    if ttl is None or not len(asked):
-        # A row of any age may be seen: all are needed for each.
+    days = max(1, _MINUTES_AT_ONCE // (1440 * max(1, asked["instrument"].n_unique())))
+    numbered = asked.with_row_index("_number").with_columns((pl.col("moment").dt.epoch("d") // days).alias("_stretch"))
+    # Of any age, a row of each stretch may be seen by all that come after.
+    stretches = [numbered] if ttl is None else numbered.partition_by("_stretch", maintain_order=True)
+    if len(stretches) < 2:
         return of(asked)
-    numbered = asked.with_row_index("_number").with_columns(pl.col("moment").dt.truncate(_STRETCH).alias("_stretch"))
-    stretches = [part.drop("_stretch") for part in numbered.partition_by("_stretch", maintain_order=True)]
-    found = [pl.concat([part.select("_number"), of(part.drop("_number"))], how="horizontal") for part in stretches]
+    found = [pl.concat([part.select("_number"), of(part.drop("_number", "_stretch"))], how="horizontal") for part in stretches]
     return pl.concat(found).sort("_number").drop("_number")
 
 

@@ -5,6 +5,7 @@ instrument's public read (read), ticks (feature_ticks.py).
 """
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
     import polars as pl
 
 _TICK: Final = timedelta(microseconds=1)
+_AT_ONCE: Final = 4
+"""So many files are read at the same time."""
 
 
 class RowsDeleted(PermanentFailure):
@@ -80,10 +83,14 @@ def feature_rows(
             )  # fmt: skip
             found = [frame_of(connection, statement, values, columns)]
     store = Store.current()
-    for part in parts:
-        if part.tier == COLD:
-            wanted = Wanted(instruments, part.restored, since, until + _TICK)
-            batches = list(_archived(store, part, wanted, columns, as_known_at))
+
+    def archived(part: Away) -> list[pa.RecordBatch]:
+        wanted = Wanted(instruments, part.restored, since, until + _TICK)
+        return list(_archived(store, part, wanted, columns, as_known_at))
+
+    # Files are decoded outside the interpreter's lock.
+    with ThreadPoolExecutor(max_workers=_AT_ONCE, thread_name_prefix="features") as readers:
+        for batches in readers.map(archived, [part for part in parts if part.tier == COLD]):
             found += [pl.DataFrame(pa.Table.from_batches(batches))] if batches else []
     return pl.concat(found)
 
