@@ -260,21 +260,11 @@ def features(
         database: Default: the database of this process' environment.
 
     Raises:
-        UnknownInstrument, NotFinalYet, ReadRefused, ValueError: as `bars`.
+        UnknownInstrument, NotFinalYet, ArchiveUnreadable, ReadRefused, ValueError: as `bars`.
     """
-    known_as = _instrument_name(instrument)
-    values = {"instrument": known_as, "since": _with_zone(start, "start"), "until": _with_zone(end, "end"), "as_known_at": as_known_at}
-    if end < start:
-        raise ValueError(f"end {end.isoformat()} lies before start {start.isoformat()}")
+    asked = _asked(FEATURES_1M, instrument, start, end, as_known_at=as_known_at)
     parts = {"columns": compose.SQL(", ").join(map(compose.Identifier, FEATURES_1M.column_names))}
-    with _reading(database) as connection:
-        if as_known_at is not None:
-            with _refusals():
-                connection.execute("select check_knowledge_time(%s)", (_with_zone(as_known_at, "as_known_at"),))
-        found = _copy(connection, "read_features", FEATURES_1M, values, parts=parts)
-        if not len(found):
-            _check_known(connection, known_as)
-    return found
+    return _of_archived("read_features", asked, ("event_time",), database, None, parts=parts, as_known_at=asked.as_known_at)
 
 
 def training_sets(*, database: Database | None = None) -> pa.Table:

@@ -193,4 +193,6 @@ def _sum(values: pa.Array, least: Any, greatest: Any) -> Decimal:
 
 
 def _text(value: Any) -> str:
+    if isinstance(value, float):  # not money: which of both zeros comes first hangs on the batches
+        return str(value or 0.0)  # not money: the same
     return plain(value) if isinstance(value, Decimal) else value.isoformat() if hasattr(value, "isoformat") else str(value)

@@ -17,6 +17,7 @@ from rrr_assets.calc.numbers import NOTIONAL, WIDE_SIZE
 from rrr_assets.contracts.bars import BAR_REVISIONS, BARS
 from rrr_assets.contracts.base import Column, Table, Type
 from rrr_assets.contracts.desk import MARKET_SENTIMENT, ORDERS
+from rrr_assets.contracts.features import FEATURE_REVISIONS_1M, FEATURES_1M, TICK_MINUTES
 from rrr_assets.contracts.information_bars import INFORMATION_BARS
 from rrr_assets.contracts.ticks import (
     AGG_TRADE_REVISIONS,
@@ -131,6 +132,10 @@ ARCHIVED: Final[dict[str, Archived]] = {
         ),
         Archived(VENUE_BARS, "month", ("instrument", "interval", "bar_start"), (VENUE_BARS.name,), "venue_bars"),
         *(Archived(table, "month", ("instrument", "rule", "day", "bar_index"), (table.name,)) for table in INFORMATION_BARS.values()),
+        # By day: a month of a hundred instruments would be a gigabyte, which one late trade would bring back as a whole.
+        Archived(TICK_MINUTES, "day", ("instrument", "bar_start"), (TICK_MINUTES.name,)),
+        Archived(FEATURES_1M, "day", ("instrument", "event_time"), (FEATURES_1M.name,)),
+        Archived(FEATURE_REVISIONS_1M, "day", ("instrument", "event_time", "known_at"), (FEATURES_1M.name,)),
         # Nothing logs their changes: they are small, and are read to be compared.
         Archived(MARKET_SENTIMENT, "month", ("asset", "event_time", "sentiment_id"), ()),
         Archived(ORDERS, "month", ("instrument", "event_time", "order_id"), ()),
@@ -174,6 +179,7 @@ ARCHIVED_GROUPS: Final[dict[str, ArchivedGroup]] = {
         _group("archived_bars", "Our bars", *(table.name for table in BARS.values()), "bar_revisions"),
         _group("archived_venue_bars", "The venues' own bars", "venue_bars"),
         _group("archived_information_bars", "The bars by what was traded", *(table.name for table in INFORMATION_BARS.values())),
+        _group("archived_features", "Features and the minutes of ticks", "features_1m", "feature_revisions_1m", "tick_minutes"),
         _group("archived_sentiment", "What was felt about assets", "market_sentiment"),
         _group("archived_orders", "The desk's orders", "orders"),
     )

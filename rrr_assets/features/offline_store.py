@@ -1,6 +1,6 @@
 """Feast's offline store over the warehouse: historical features by one point-in-time join in memory.
 
-Belongs here: Feast's interface. Does not: the join (calc/features/asof.py), reading rows (warehouse/feature_reads.py). Imported by Feast
+Belongs here: Feast's interface. Does not: the join (calc/features/asof.py), reading rows (lake/feature_reads.py). Imported by Feast
 alone: importing it costs what importing Feast costs.
 
 A row counts for a moment where it could be used by then: `filter_by_created_timestamp`, which Feast leaves to the caller, is on unless the
@@ -26,12 +26,14 @@ from feast.saved_dataset import SavedDatasetStorage
 
 from rrr_assets.calc.features.asof import as_of
 from rrr_assets.features.feast_source import WarehouseSource
+from rrr_assets.lake.feature_reads import feature_rows
 from rrr_assets.warehouse.connect import Database
-from rrr_assets.warehouse.feature_reads import feature_rows
 
 _TIME = pl.Datetime("us", "UTC")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _JOIN_KEY = "instrument"
+_MINUTES_AT_ONCE = 1_500_000
+"""So many rows are read and joined at a time: with every feature, half a gigabyte. Only whole days are read."""
 
 
 class WarehouseOfflineStoreConfig(FeastConfigBaseModel):
@@ -200,35 +202,45 @@ def _joined(
     full_feature_names: bool, by_available: bool,
 ) -> pa.Table:  # fmt: skip
     """The entity rows in their order, each with what it may see."""
-    instants = pl.Series("moment", moments.to_numpy(dtype="datetime64[us]")).dt.replace_time_zone("UTC").cast(_TIME)
-    asked = pl.DataFrame({"instrument": pl.Series(entity_df[_JOIN_KEY].astype(str).to_list(), dtype=pl.String), "moment": instants})
     answer = pa.Table.from_pandas(entity_df, preserve_index=False)
-    tables = {_source_of(view).table: _source_of(view) for view, _ in wanted.values()}
-    for table, source in tables.items():
-        mine = {name: (view, names) for name, (view, names) in wanted.items() if _source_of(view).table == table}
-        columns = sorted({name for _, names in mine.values() for name in names})
-        ages = [view.ttl or timedelta(0) for view, _ in mine.values()]
-        rows = _rows(settings, source, columns, asked, None if not all(ages) else max(ages))
+    instants = pl.Series("moment", moments.to_numpy(dtype="datetime64[us]")).dt.replace_time_zone("UTC").cast(_TIME)
+    asked = pl.DataFrame({"instrument": pl.Series(pl.from_arrow(answer[_JOIN_KEY])).cast(pl.String), "moment": instants})
+    for source in {_source_of(view).table: _source_of(view) for view, _ in wanted.values()}.values():
+        mine = {name: (view, names) for name, (view, names) in wanted.items() if _source_of(view).table == source.table}
         for ttl in sorted({view.ttl or timedelta(0) for view, _ in mine.values()}):
             of_ttl = {name: names for name, (view, names) in mine.items() if (view.ttl or timedelta(0)) == ttl}
             chosen = sorted({name for names in of_ttl.values() for name in names})
-            found = as_of(asked, rows, chosen, ttl or None, by_available=by_available)
+            found = _seen(settings, source, chosen, asked, ttl or None, by_available=by_available)
             for view_name, names in of_ttl.items():
                 for name in names:
                     answer = answer.append_column(f"{view_name}__{name}" if full_feature_names else name, found[name].to_arrow())
     return answer
 
 
-def _rows(
-    settings: WarehouseOfflineStoreConfig, source: WarehouseSource, columns: Sequence[str], asked: pl.DataFrame, ttl: timedelta | None
-) -> pl.DataFrame:
-    """The rows that the moments could see at most."""
-    first, last = asked["moment"].min(), asked["moment"].max()
-    if not isinstance(first, datetime) or not isinstance(last, datetime):
-        first = last = _EPOCH
-    since = _EPOCH if ttl is None else first - ttl
-    instruments = asked["instrument"].unique().to_list()
-    return feature_rows(_database(settings), source.contract, columns, instruments, since, last, settings.as_known_at)
+def _seen(
+    settings: WarehouseOfflineStoreConfig, source: WarehouseSource, names: Sequence[str], asked: pl.DataFrame, ttl: timedelta | None, *,
+    by_available: bool,
+) -> pl.DataFrame:  # fmt: skip
+    """What the moments may see, in their order, a stretch of days at a time: so that no more rows are held than it needs."""
+    database = _database(settings)
+
+    def of(moments: pl.DataFrame) -> pl.DataFrame:
+        first, last = moments["moment"].min(), moments["moment"].max()
+        if not isinstance(first, datetime) or not isinstance(last, datetime):
+            first = last = _EPOCH
+        since = _EPOCH if ttl is None else first - ttl
+        instruments = moments["instrument"].unique().drop_nulls().to_list()
+        rows = feature_rows(database, source.contract, names, instruments, since, last, settings.as_known_at)
+        return as_of(moments, rows, names, ttl, by_available=by_available).select(names)
+
+    days = max(1, _MINUTES_AT_ONCE // (1440 * max(1, asked["instrument"].n_unique())))
+    numbered = asked.with_row_index("_number").with_columns((pl.col("moment").dt.epoch("d") // days).alias("_stretch"))
+    # Of any age, a row of each stretch may be seen by all that come after.
+    stretches = [numbered] if ttl is None else numbered.partition_by("_stretch", maintain_order=True)
+    if len(stretches) < 2:
+        return of(asked)
+    found = [pl.concat([part.select("_number"), of(part.drop("_number", "_stretch"))], how="horizontal") for part in stretches]
+    return pl.concat(found).sort("_number").drop("_number")
 
 
 def _pulled(

@@ -1,7 +1,7 @@
 """Training sets: what could be seen at each moment, with what came after, and what it was all made from.
 
 Belongs here: putting a set together and what is told of it. Does not: the join (calc/features/asof.py), labels and split
-(calc/features/labels.py), rows (warehouse/feature_reads.py), the ledger (warehouse/training_sets.py).
+(calc/features/labels.py), rows (lake/feature_reads.py), the ledger (warehouse/training_sets.py).
 
 A set is made as of a knowledge time T: only what was believed at T counts, globally; and of that a moment sees, row by row, what could be
 used by then. So the same specification and T give the same values whenever they are asked for, which the hash of the values shows.
@@ -23,8 +23,8 @@ from rrr_assets.calc.features.labels import split, with_labels
 from rrr_assets.calc.features.spec import TrainingSpec
 from rrr_assets.calc.outcomes import PermanentFailure
 from rrr_assets.contracts.features import FEATURES_1M
+from rrr_assets.lake.feature_reads import bars_as_known, feature_rows
 from rrr_assets.warehouse.connect import Database
-from rrr_assets.warehouse.feature_reads import bars_as_known, feature_rows
 from rrr_assets.warehouse.sqlfiles import query
 
 if TYPE_CHECKING:

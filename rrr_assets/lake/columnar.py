@@ -39,7 +39,8 @@ _AT_ONCE: Final = 1_000_000
 
 _UNITS_OF_TIME: Final = frozenset({"SECOND", "MINUTE", "HOUR", "DAY", "WEEK", "MONTH", "QUARTER", "YEAR"})
 _SUMMED: Final = frozenset({Type.PRICE, Type.SIZE, Type.BIGINT})
-_UNFIT: Final = frozenset({Type.JSON, Type.TEXTS})
+# Doubles among them: each has its own words for a literal and for which of two zeros is less.
+_UNFIT: Final = frozenset({Type.JSON, Type.TEXTS, Type.STATISTIC})
 _NARROW: Final = {Type.NOTIONAL: pa.decimal128(38, 20), Type.VOLUME: pa.decimal128(38, 18)}
 
 

@@ -82,10 +82,18 @@ def _as_frame(rows: pa.Table, columns: Sequence[str]) -> "pl.DataFrame":
     import polars as pl
 
     is_observed = pc.equal(rows["available_basis"], "observed")
-    chosen = {name: is_observed if name == "is_observed" else rows[name] for name in columns}
-    # Through text, as what the database prints: Arrow's own way from decimals to doubles is not always the nearest one.
-    numbers = {name: each.cast(pa.string()).cast(pa.float64()) if pa.types.is_decimal(each.type) else each for name, each in chosen.items()}
-    return pl.DataFrame(pa.table(numbers))
+    return pl.DataFrame(nearest(pa.table({name: is_observed if name == "is_observed" else rows[name] for name in columns})))
+
+
+def nearest(rows: pa.Table) -> pa.Table:
+    """Rows with every number as the double that is nearest to it."""
+    columns = {}
+    for name, each in zip(rows.column_names, rows.itercolumns(), strict=True):
+        # Through text, as what the database prints: Arrow's own way from decimals to doubles is not always the nearest one.
+        exact = each.cast(pa.string()) if pa.types.is_decimal(each.type) else each
+        is_number = pa.types.is_decimal(each.type) or pa.types.is_integer(each.type)
+        columns[name] = exact.cast(pa.float64()) if is_number else each
+    return pa.table(columns)
 
 
 def _empty(columns: Sequence[str]) -> "pl.DataFrame":

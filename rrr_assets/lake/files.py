@@ -1,7 +1,7 @@
 """Files of partitions: Parquet, written in the encodings that measure smallest, and read back row group by row group.
 
 Belongs here: writing rows in the form of the archive, reading them as they are compared. Does not: that form (calc/packing), the catalogue.
-Times and numbers that rise are deltas, whole numbers of prices too, sizes are split by byte, what repeats is a dictionary: see
+Times and numbers that rise are deltas, whole numbers of prices too, sizes and doubles are split by byte, what repeats is a dictionary: see
 docs/benchmarks.md.
 """
 
@@ -108,7 +108,7 @@ def _options(schema: pa.Schema) -> dict[str, object]:
 
 
 def _encoding(described: pa.Field) -> str | None:
-    if described.name.endswith("size_units"):
+    if described.name.endswith("size_units") or pa.types.is_float64(described.type):
         return _SPLIT
     if pa.types.is_int64(described.type) or pa.types.is_timestamp(described.type):
         return _DELTA

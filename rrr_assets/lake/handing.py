@@ -29,7 +29,7 @@ MOST_ROWS: Final = 3_000_000
 _ARRAYS: Final = {
     Type.BIGINT: "bigint", Type.INTEGER: "integer", Type.SMALLINT: "smallint", Type.BOOLEAN: "boolean", Type.DATE: "date",
     Type.TIME: "bigint", Type.PRICE: "numeric", Type.SIZE: "numeric", Type.VOLUME: "numeric", Type.NOTIONAL: "numeric",
-    Type.JSON: "jsonb",
+    Type.JSON: "jsonb", Type.STATISTIC: "double precision",
 }  # fmt: skip
 _TABLE: Final = re.compile(r"\btable\s+$", re.IGNORECASE)
 _EXACT: Final = frozenset({Type.PRICE, Type.SIZE, Type.VOLUME, Type.NOTIONAL})

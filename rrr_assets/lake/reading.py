@@ -69,7 +69,8 @@ def stored(
         FileUnreadable, StoreUnreachable: as `rows`.
     """
     columns = columns_needed(archived, [*(names or archived.table.column_names), *_asked(archived, wanted)])
-    schema = pa.schema([archived.stored_schema().field(name) for name in columns])
+    every = archived.stored_schema()
+    schema = pa.schema([every.field(name) for name in columns])
     for file in files:
         with _told(file), store.open(file.url) as source, _opened(source, file) as parquet:
             groups = _row_groups(parquet.metadata, archived, wanted)

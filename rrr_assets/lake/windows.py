@@ -18,6 +18,7 @@ from psycopg import sql
 from rrr_assets.contracts.archive import ARCHIVED, Archived
 from rrr_assets.contracts.bars import BAR_REVISIONS, BARS
 from rrr_assets.contracts.base import Table, Type
+from rrr_assets.contracts.features import FEATURE_REVISIONS_1M, FEATURES_1M
 from rrr_assets.contracts.ticks import AGG_TRADE_REVISIONS, DEPTH_REVISIONS, QUOTE_REVISIONS, TRADE_REVISIONS
 from rrr_assets.lake import planning, reading
 from rrr_assets.lake.planning import DELETED, Away, Connection, Segment
@@ -32,6 +33,7 @@ REVISIONS: Final[dict[str, Archived]] = {
     "raw_quotes": ARCHIVED[QUOTE_REVISIONS.name],
     "raw_depth": ARCHIVED[DEPTH_REVISIONS.name],
     **{table.name: ARCHIVED[BAR_REVISIONS.name] for table in BARS.values()},
+    FEATURES_1M.name: ARCHIVED[FEATURE_REVISIONS_1M.name],
 }
 """The table of what a table's rows were before."""
 

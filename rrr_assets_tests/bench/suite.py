@@ -138,6 +138,14 @@ def _defects(is_asked_for: bool) -> list[Figure]:
     return defects.measure() if is_asked_for or IS_FULL else defects.measure(days=3, injections=100)
 
 
+def _features(_: bool) -> list[Figure]:
+    from rrr_assets.warehouse.connect import Database
+    from rrr_assets_tests.bench import features
+
+    with ground.own_home():
+        return [features.measure_day(), *features.measure_history(Database.current(), PAIRS)]
+
+
 def _quality(_: bool) -> list[Figure]:
     from rrr_assets_tests.bench import quality
 
@@ -161,5 +169,6 @@ PARTS: dict[str, Callable[[bool], list[Figure]]] = {
     "defects": _defects,
     "seasons": _seasons,
     "quality": _quality,
+    "features": _features,
 }
 """Each part by its name; told whether it was asked for by name."""

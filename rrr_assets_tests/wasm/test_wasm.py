@@ -29,7 +29,7 @@ PARTS = {
 # Pieces of other files, what works on tables that are only there while a database is moved over, and on those of Dagster's database.
 PIECES = re.compile(
     r"check_bars|check_ticks|check_tick_keys|check_raw_(agg_trades|quotes|depth)|check_contract(_proof|_examples|_repeated|_steps)?|quality_gx_steps"
-    r"|convert_.*|read_(both_tiers|held|segment|is_here|away|warm)|sizes_rows_counted|read_features|quality_metrics_(runs_.*|daemons)"
+    r"|convert_.*|read_(both_tiers|held|segment|is_here|away|warm)|sizes_rows_counted|read_features|features_rows(_as_known)?|quality_metrics_(runs_.*|daemons)"
 )
 # A statement that needs the types of its values cannot be understood alone: that says nothing against it.
 UNKNOWN_TYPES = {"42P18", "42P08", "42725"}

@@ -12,7 +12,7 @@ from (
     from feature_revisions_1m
 ) as f
 where
-    f.instrument = %(instrument)s and f.event_time >= %(since)s and f.event_time < %(until)s
+    {is_here} and f.instrument = %(instrument)s and f.event_time >= %(since)s and f.event_time < %(until)s
     and case
         when %(as_known_at)s::timestamptz is null then f.believed_until is null
         else f.known_at <= %(as_known_at)s and (f.believed_until is null or f.believed_until > %(as_known_at)s)

@@ -6,7 +6,7 @@ Belongs here: what is made of volumes and their aggressors. Does not: the book (
 from typing import TYPE_CHECKING
 
 from rrr_assets.calc.features.declare import feature
-from rrr_assets.calc.features.windows import divided, ratio, window_mean, window_moment, window_sum
+from rrr_assets.calc.features.windows import divided, ratio, window_deviation, window_mean, window_moment, window_sum
 
 if TYPE_CHECKING:
     from polars import Expr
@@ -21,8 +21,7 @@ if TYPE_CHECKING:
 def volume_zscore_1h(volume: "Expr") -> "Expr":
     """How unusual the minute's volume is against the 60 minutes before it, which it is not part of itself."""
     before = volume.shift(1)
-    deviation = divided(window_moment(before, before, 60), 59).sqrt()
-    return ratio(volume - window_mean(before, 60), deviation)
+    return ratio(volume - window_mean(before, 60), window_deviation(before, 60, 59))
 
 
 @feature(window=5, unit="trades / second", formula="sum of trades over 5 minutes / 300 s")

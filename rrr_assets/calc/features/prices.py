@@ -6,7 +6,7 @@ Belongs here: what is made of closes and vwaps of minutes. Does not: variability
 from typing import TYPE_CHECKING
 
 from rrr_assets.calc.features.declare import feature
-from rrr_assets.calc.features.windows import divided, exponential_mean, ratio, wilder_mean, window_mean, window_moment, window_sum
+from rrr_assets.calc.features.windows import exponential_mean, ratio, wilder_mean, window_deviation, window_mean, window_sum
 
 if TYPE_CHECKING:
     from polars import Expr
@@ -98,13 +98,13 @@ def rsi_14(close: "Expr") -> "Expr":
 @feature(window=20, unit="quote asset", formula="sma_20 + 2 standard deviations (population) of 20 closes; J. Bollinger, 2001")
 def bollinger_upper(close: "Expr") -> "Expr":
     """Upper Bollinger band over 20 closes."""
-    return window_mean(close, 20) + divided(window_moment(close, close, 20), 20).sqrt() * 2
+    return window_mean(close, 20) + window_deviation(close, 20, 20) * 2
 
 
 @feature(window=20, unit="quote asset", formula="sma_20 - 2 standard deviations (population) of 20 closes; J. Bollinger, 2001")
 def bollinger_lower(close: "Expr") -> "Expr":
     """Lower Bollinger band over 20 closes."""
-    return window_mean(close, 20) - divided(window_moment(close, close, 20), 20).sqrt() * 2
+    return window_mean(close, 20) - window_deviation(close, 20, 20) * 2
 
 
 @feature(
