@@ -21,8 +21,8 @@ LOOKED_BACK: Final = timedelta(days=1)
 class Vector:
     """An instrument's features as they are online.
 
-    `event_time` is the close that they belong to and `age` how long ago that was; None where nothing of it is online. A vector that is older
-    than was allowed has no values, but tells its age.
+    `event_time` is the close that they belong to and `age` how long ago that was; None where nothing of it is online. A vector that is
+    older than was allowed has no values, but tells its age.
     """
 
     instrument: str
