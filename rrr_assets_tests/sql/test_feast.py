@@ -25,6 +25,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::FutureWarning"),
     pytest.mark.filterwarnings("ignore::UserWarning"),
     pytest.mark.filterwarnings("ignore::ResourceWarning"),
+    pytest.mark.filterwarnings("ignore:On demand feature view is an experimental feature:RuntimeWarning"),
 ]
 
 START = datetime(DAY.year, DAY.month, DAY.day, tzinfo=UTC)
@@ -55,12 +56,13 @@ def platform(database: Database, tmp_path_factory: pytest.TempPathFactory) -> Pl
 @pytest.fixture(scope="module")
 def store(platform: Platform) -> Iterator["FeatureStore"]:
     from rrr_assets.features.feast_config import store
-    from rrr_assets.features.feast_objects import OBJECTS
+    from rrr_assets.features.feast_objects import VIEWS
+    from rrr_assets.features.feast_registry import apply
 
     with pytest.MonkeyPatch.context() as patched:
         patched.delenv("RRR_REDIS_URL", raising=False)
         made = store(platform.database)
-        made.apply(list(OBJECTS))
+        assert {(each.action, each.name) for each in apply(made)} >= {("create", view.name) for view in VIEWS.values()}
         yield made
         made.teardown()
 
@@ -133,3 +135,35 @@ def test_online_values_are_the_offline_ones_to_the_bit(store: "FeatureStore", pl
 def test_what_cannot_be_answered_is_refused_with_a_word(store: "FeatureStore", entities: Any) -> None:
     with pytest.raises(Exception, match=r"pandas frame|no column `instrument`|instrument"):
         store.get_historical_features(entity_df=entities, features=["prices_1m:sma_20"]).to_df()
+
+
+def test_applied_again_nothing_changes(store: "FeatureStore") -> None:
+    from rrr_assets.features.feast_registry import apply, plan
+
+    assert plan(store) == []
+    assert apply(store) == []
+
+
+def test_a_view_that_is_declared_no_more_is_planned_and_goes(store: "FeatureStore") -> None:
+    from feast import FeatureView, Field
+    from feast.types import Float64
+
+    from rrr_assets.features.feast_objects import INSTRUMENT, SOURCE
+    from rrr_assets.features.feast_registry import Change, apply, plan
+
+    store.apply([FeatureView(name="old_1m", entities=[INSTRUMENT], schema=[Field(name="sma_20", dtype=Float64)], source=SOURCE)])
+    assert plan(store) == [Change("delete", "feature view", "old_1m", ())]
+    apply(store)
+    assert "old_1m" not in {view.name for view in store.list_batch_feature_views()}
+
+
+def test_a_vector_tells_its_age_and_an_old_one_has_no_values(store: "FeatureStore") -> None:
+    from rrr_assets.features.online import materialize, vectors
+
+    materialize(store, at(240))
+    fresh, unknown = vectors(store, [NAME, "binance:NONE"], ["sma_20", "rsi_14"], max_age=timedelta(minutes=5), now=at(242))
+    assert (fresh.event_time, fresh.age, fresh.is_fresh) == (at(240), timedelta(minutes=2), True)
+    assert all(value is not None for value in fresh.values.values())
+    assert (unknown.event_time, unknown.age, unknown.is_fresh) == (None, None, False)
+    [old] = vectors(store, [NAME], ["sma_20"], max_age=timedelta(minutes=5), now=at(300))
+    assert (old.is_fresh, old.age, old.values) == (False, timedelta(hours=1), {"sma_20": None})
