@@ -32,9 +32,17 @@ def online_store() -> dict[str, Any]:
     address = os.environ.get(STORE_VARIABLE)
     if not address:
         return {"type": f"{_STORES}.FreshSqliteOnlineStore", "path": str(Home.current().root / "feast" / "online.db")}
-    if urlsplit(address).scheme not in SCHEMES:
+    if not _is_readable(address):
         raise OnlineStoreRefused
     return {"type": f"{_STORES}.FreshRedisOnlineStore"}
+
+
+def _is_readable(address: str) -> bool:
+    try:
+        parts = urlsplit(address)
+        return parts.scheme in SCHEMES and bool(parts.hostname and parts.port)
+    except ValueError:
+        return False  # a port that is no number; its message would show a part of the address
 
 
 def repo_config(database: "Database", as_known_at: datetime | None = None) -> "RepoConfig":

@@ -14,7 +14,7 @@ from feast.diff.property_diff import TransitionType
 from feast.project import Project
 from feast.repo_contents import RepoContents
 
-from rrr_assets.contracts.features import FEATURES_1M
+from rrr_assets.calc.outcomes import PermanentFailure
 from rrr_assets.features.feast_config import PROJECT
 from rrr_assets.features.feast_objects import OBJECTS
 
@@ -31,6 +31,14 @@ class Change:
     properties: tuple[str, ...]
 
 
+class NotApplied(PermanentFailure):
+    """Nothing is registered."""
+
+    def __init__(self) -> None:
+        """Say what to do."""
+        super().__init__("Feast's registry is empty. Run `rrr features apply`; the asset online_features does it too")
+
+
 def plan(store: FeatureStore) -> list[Change]:
     """What `apply` would change, in the order of kinds; nothing is written."""
     registry, _, _ = store.plan(_contents(_declared()))
@@ -40,7 +48,8 @@ def plan(store: FeatureStore) -> list[Change]:
             tuple(each.property_name for each in diff.feast_object_property_diffs),
         )
         for diff in registry.feast_object_diffs
-        if diff.transition_type in _WORDS and not diff.name.startswith("__")
+        # Feast enters the project by itself whenever its registry is opened.
+        if diff.transition_type in _WORDS and not diff.name.startswith("__") and diff.name != PROJECT
     ]  # fmt: skip
 
 
@@ -51,8 +60,18 @@ def apply(store: FeatureStore) -> list[Change]:
         gone = {change.name for change in changes if change.action == "delete"}
         there: list[Any] = [*store.list_batch_feature_views(), *store.list_on_demand_feature_views(), *store.list_feature_services()]
         objects: list[Any] = [each for each in _declared() if not isinstance(each, RequestSource)]
-        store.apply([_project(), *objects], objects_to_delete=[each for each in there if each.name in gone], partial=False)
+        store.apply(objects, objects_to_delete=[each for each in there if each.name in gone], partial=False)
     return changes
+
+
+def require(store: FeatureStore) -> None:
+    """Do nothing where the registry knows the features.
+
+    Raises:
+        NotApplied: it does not.
+    """
+    if not store.list_batch_feature_views():
+        raise NotApplied
 
 
 def _declared() -> list[Any]:
@@ -60,15 +79,12 @@ def _declared() -> list[Any]:
     return copy.deepcopy(list(OBJECTS))
 
 
-def _project() -> Project:
-    return Project(name=PROJECT, description="Features of the market-data platform.", owner=FEATURES_1M.owner)
-
-
 def _contents(objects: list[Any]) -> RepoContents:
     def of(kind: type) -> list[Any]:
         return [each for each in objects if isinstance(each, kind)]
 
     return RepoContents(
-        projects=[_project()], data_sources=of(DataSource), feature_views=of(FeatureView), on_demand_feature_views=of(OnDemandFeatureView),
-        stream_feature_views=[], label_views=[], entities=of(Entity), feature_services=of(FeatureService), permissions=[],
+        projects=[Project(name=PROJECT)], data_sources=of(DataSource), entities=of(Entity), feature_views=of(FeatureView),
+        on_demand_feature_views=of(OnDemandFeatureView), feature_services=of(FeatureService), stream_feature_views=[], label_views=[],
+        permissions=[],
     )  # fmt: skip

@@ -8,6 +8,7 @@ answers with its time, no values, and the status OUTSIDE_MAX_AGE.
 """
 
 import os
+import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -85,7 +86,24 @@ class FreshSqliteOnlineStoreConfig(SqliteOnlineStoreConfig):
 
 
 class FreshSqliteOnlineStore(_FreshOnlineStore, SqliteOnlineStore):
-    """Values in a file of SQLite."""
+    """Values in a file of SQLite. A new file needs nothing done to it: it has nothing, until something is brought there."""
+
+    def online_write_batch(self, config: RepoConfig, table: FeatureView, data: list[Any], progress: Callable[[int], Any] | None) -> None:
+        """Make the table where there is none, and write as both do."""
+        with _reached():
+            self.update(config, [], [table], [], [], partial=True)
+        super().online_write_batch(config, table, data, progress)
+
+    def online_read(
+        self, config: RepoConfig, table: FeatureView, entity_keys: list[Any], requested_features: list[str] | None = None
+    ) -> list[tuple[datetime | None, dict[str, Any] | None]]:
+        """As Feast's own; nothing where nothing was brought."""
+        try:
+            return super().online_read(config, table, entity_keys, requested_features)
+        except sqlite3.OperationalError as error:
+            if "no such table" not in str(error):
+                raise
+            return [(None, None)] * len(entity_keys)
 
 
 class FreshRedisOnlineStoreConfig(RedisOnlineStoreConfig):
@@ -128,7 +146,7 @@ def _address() -> tuple[str, bool]:
 def _reached() -> Iterator[None]:
     try:
         yield
-    except RedisError as error:
+    except (RedisError, sqlite3.OperationalError) as error:
         raise OnlineStoreUnreachable(type(error).__name__) from error
 
 
