@@ -64,7 +64,7 @@ def feature_rows(
     """
     import polars as pl
 
-    columns = ["instrument", "event_time", "available_at", *names, *also]
+    columns = list(dict.fromkeys(["instrument", "event_time", "available_at", *names, *also]))
     tables = [ARCHIVED[table.name], *([] if as_known_at is None else [ARCHIVED[FEATURE_REVISIONS_1M.name]])]
     with database.kept(Role.ANALYST) as connection:
         if as_known_at is not None:
