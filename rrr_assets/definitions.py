@@ -28,6 +28,7 @@ from rrr_assets.contracts.archive import ARCHIVED_GROUPS
 from rrr_assets.contracts.bars import BARS
 from rrr_assets.contracts.information_bars import INFORMATION_BARS
 from rrr_assets.features.assets import FEATURE_ASSETS
+from rrr_assets.features.drift import DRIFT_ASSETS, DRIFT_JOBS, DRIFT_SCHEDULES
 from rrr_assets.features.online_assets import ONLINE_ASSETS, ONLINE_JOBS, ONLINE_SENSORS
 from rrr_assets.features.sensors import FEATURES_JOB, FEATURES_SENSOR
 from rrr_assets.quality.alerting import ALERTING_SENSORS
@@ -79,6 +80,7 @@ def build_defs(overrides: Mapping[str, Any] | None = None) -> dg.Definitions:
             bar_conformance,
             *FEATURE_ASSETS,
             *ONLINE_ASSETS,
+            *DRIFT_ASSETS,
             *ARCHIVED_ASSETS,
             *UPKEEP_ASSETS,
             retention,
@@ -96,6 +98,7 @@ def build_defs(overrides: Mapping[str, Any] | None = None) -> dg.Definitions:
             refresh_job,
             FEATURES_JOB,
             *ONLINE_JOBS,
+            *DRIFT_JOBS,
             *archive_jobs,
             *UPKEEP_JOBS,
             accept_landing_files,
@@ -123,6 +126,7 @@ def build_defs(overrides: Mapping[str, Any] | None = None) -> dg.Definitions:
             *BASELINE_SCHEDULES,
             *VALIDATION_SCHEDULES,
             *QUALITY_CHECK_SCHEDULES,
+            *DRIFT_SCHEDULES,
         ],
         sensors=[
             landing_sensor(main_job),

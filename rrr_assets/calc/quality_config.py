@@ -154,6 +154,24 @@ class Alerting(_Part):
         return self
 
 
+class FeatureDrift(_Part):
+    """From where on a feature's day is told to lie off its reference, and what the reference is."""
+
+    psi_moderate: Ratio = Field(0.1, description="Population stability index from which on a feature has moved.")
+    psi_large: Ratio = Field(0.25, description="Population stability index from which on it has drifted, and a check warns.")
+    beyond_usual: Ratio = Field(2, description="How many times what days of the reference differ by from each other it must reach, too.")
+    missing_rise: Share = Field(0.05, description="How far the share of nulls may lie above that of the reference.")
+    out_of_range: Share = Field(0.05, description="Share of the values that may lie outside the range of the reference.")
+    reference_days: Annotated[int, Field(ge=1, le=366)] = Field(14, description="Days of a rolling reference.")
+    training_set: str | None = Field(None, description="The name of the set that alone is held against; the newest that is held else.")
+
+    @model_validator(mode="after")
+    def _moderate_is_less(self) -> Self:
+        if self.psi_moderate > self.psi_large:
+            raise ValueError("psi_moderate lies above psi_large")
+        return self
+
+
 class QualitySettings(_Part):
     """All of it."""
 
@@ -161,6 +179,7 @@ class QualitySettings(_Part):
     sla: dict[str, Sla] = Field(default_factory=dict)
     healing: Healing = Healing()
     alerts: Alerting = Field(default_factory=lambda: Alerting.model_validate({}))
+    feature_drift: FeatureDrift = Field(default_factory=lambda: FeatureDrift.model_validate({}))
 
     def thresholds_of(self, instrument: str) -> Thresholds:
         """Those of an instrument: its own over its venue's over everybody's over the defaults."""

@@ -1,12 +1,12 @@
-"""Commands for features: what is declared, what one of them is, its values as a table or a picture.
+"""Commands for features: what is declared, what one of them is, its values as a table or a picture, how far they drifted.
 
-Belongs here: features list, describe, refresh, read, plot; plan, apply, materialize, online, serve. Does not: what a feature is
-(calc/features), drawing (features/chart.py), what is online (features/online.py).
+Belongs here: features list, describe, refresh, read, plot, drift; plan, apply, materialize, online, serve. Does not: what a feature is
+(calc/features), drawing (features/), what is online (features/online.py).
 """
 
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -14,18 +14,22 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from rrr_assets.cli.arguments import AsKnownAt, End, FormatOption, Instrument, JsonFlag, Out, Start
+from rrr_assets.cli.arguments import AsKnownAt, End, FormatOption, Instrument, JsonFlag, MaybeEnd, MaybeStart, Out, Start
 
 if TYPE_CHECKING:
+    from datetime import date
+
+    import pyarrow as pa
     from feast import FeatureStore
 
     from rrr_assets.calc.features.declare import Feature
     from rrr_assets.features.feast_registry import Change
+    from rrr_assets.warehouse.quality_feature_drift import Number, Reference
 
 _DIFFERENT: Final = 2
 _MOST_DAYS: Final = 3660
 
-features_app = typer.Typer(no_args_is_help=True, help="Declared features: list, read, plot, serve.")
+features_app = typer.Typer(no_args_is_help=True, help="Declared features: list, read, plot, drift, serve.")
 
 Name = Annotated[str, typer.Argument(metavar="FEATURE", help="As in sma_20; `rrr features list` lists all.", show_default=False)]
 Names = Annotated[list[str] | None, typer.Option("--feature", metavar="FEATURE", help="Only this one; may be given several times.")]
@@ -253,6 +257,87 @@ def _tell_changes(changes: "Sequence[Change]", verb: str, *, as_json: bool) -> N
         columns = {name: [getattr(change, name) for change in changes] for name in ("action", "kind", "name")}
         emit(pa.table(columns | {"properties": [", ".join(change.properties) for change in changes]}), None)
         sys.stdout.write(f"{len(changes)} objects of Feast's registry {verb}.\n")
+
+
+@features_app.command()
+def drift(
+    instruments: Annotated[list[str] | None, typer.Argument(metavar="VENUE:SYMBOL...", help="Only these.", show_default=False)] = None,
+    start: MaybeStart = None, end: MaybeEnd = None,
+    everything: Annotated[bool, typer.Option("--all", help="Also what lies as in its reference.")] = False,
+    is_made: Annotated[bool, typer.Option("--make", help="First look at days that were not looked at, or changed since.")] = False,
+    picture: Annotated[Path | None, typer.Option("--plot", metavar="FILE", help="Draw it, as .png.", dir_okay=False)] = None,
+    chosen: FormatOption = None, as_json: JsonFlag = False, out: Out = None,
+) -> None:  # fmt: skip
+    """Print which features lie off what models were trained on, on the days in [start, end), else in the last week."""
+    from datetime import UTC, datetime, timedelta
+
+    from rrr_assets.calc.features.drift import verdicts
+    from rrr_assets.cli.failures import CommandFailed
+    from rrr_assets.cli.ingest import ready_database
+    from rrr_assets.cli.output import emit, note
+    from rrr_assets.features.drift import drift_picture
+    from rrr_assets.resources.quality_settings import quality_settings
+    from rrr_assets.warehouse.quality_feature_drift import days_unjudged, read_numbers, read_references
+
+    if picture is not None and picture.suffix.lower() != ".png":
+        raise typer.BadParameter(f"{picture} does not end in .png", param_hint="--plot")
+    database, settings = ready_database(), quality_settings().feature_drift
+    last = datetime.now(UTC) if end is None else end.astimezone(UTC) - timedelta(microseconds=1)
+    until = last.date() + timedelta(days=1)
+    first = until - timedelta(days=8) if start is None else start.astimezone(UTC).date()
+    waiting = days_unjudged(database, first, until)
+    if waiting and is_made:
+        _look_at_drift(waiting, show=not as_json and sys.stderr.isatty())
+    elif waiting:
+        note(f"{len(waiting)} days were not looked at, or changed since, from {waiting[0]} on: --make does that")
+    numbers = read_numbers(database, first, until, instruments or None)
+    references = read_references(database, [each.reference_id for each in numbers if each.reference_id is not None])
+    said = [(each, verdicts(each.feature, each.drift, settings)) for each in numbers]
+    emit(_drift_table([one for one in said if everything or one[1]], references), chosen, as_json=as_json, out=out)
+    if picture is not None:
+        drawn = drift_picture(database, numbers, settings, small=False)
+        if drawn is None:
+            raise CommandFailed("nothing of these days can be drawn: a day is held against days before it")
+        try:
+            picture.write_bytes(drawn)
+        except OSError as error:
+            raise CommandFailed(f"{picture} cannot be written ({error.strerror}). Choose another file") from error
+        note(f"the picture is in {picture}")
+
+
+def _look_at_drift(days: "Sequence[date]", *, show: bool) -> None:
+    from rrr_assets.cli.failures import CommandFailed
+    from rrr_assets.cli.progress import progress_bars
+    from rrr_assets.cli.runs import dagster_instance, judge_features
+
+    with progress_bars(show=show) as progress, dagster_instance() as instance:
+        failures = [told.failure for told in judge_features(instance, days, progress.asset) if told.failure]
+    if failures:
+        raise CommandFailed("; ".join(failures))
+
+
+def _drift_table(said: "Sequence[tuple[Number, Sequence[str]]]", references: "Mapping[int, Reference]") -> "pa.Table":
+    import pyarrow as pa
+
+    kinds = {
+        "day": pa.date32(), "instrument": pa.string(), "feature": pa.string(), "is": pa.string(), "psi": pa.float64(),
+        "usual_psi": pa.float64(), "missing": pa.float64(), "reference_missing": pa.float64(), "out_of_range": pa.float64(),
+        "rows": pa.int64(), "reference": pa.string(),
+    }  # fmt: skip
+    rows = [
+        (
+            each.day, each.instrument, each.feature, ", ".join(verdict), _rounded(each.drift.psi), _rounded(each.drift.usual_psi),
+            _rounded(each.drift.missing_rate), _rounded(each.drift.reference_missing_rate), _rounded(each.drift.out_of_range),
+            each.drift.rows, None if each.reference_id is None else references[each.reference_id].told,
+        )
+        for each, verdict in said
+    ]  # fmt: skip
+    columns = [[row[place] for row in rows] for place in range(len(kinds))]
+    return pa.table({name: pa.array(column, kind) for (name, kind), column in zip(kinds.items(), columns, strict=True)})
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 4)
 
 
 def _told(feature: "Feature") -> dict[str, Any]:

@@ -8,7 +8,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from rrr_assets.cli.ingest import TakenIn, Wanted, take_in
 from rrr_assets.contracts.bars import INTERVALS
@@ -16,8 +16,14 @@ from rrr_assets.contracts.history import Destination
 from rrr_assets.contracts.ledgers import STATUSES
 from rrr_assets.warehouse.home import Home
 
+if TYPE_CHECKING:
+    from rrr_assets.cli.runs import RunTold
+
 _FIRST_DAY: Final = date(2024, 1, 2)
-_STATION_ROWS: Final = {"raw_trades": "trades", "venue_bars": "venue bars", "bar_conformance": "verdicts"}
+_STATION_ROWS: Final = {
+    "raw_trades": "trades", "venue_bars": "venue bars", "bar_conformance": "verdicts", "tick_minutes": "minutes", "features_1m": "minutes",
+    "feature_drift": "numbers",
+}  # fmt: skip
 
 
 @dataclass
@@ -31,6 +37,8 @@ class MainJobReport:
     conformance: dict[str, dict[str, int]]
     station_rows: dict[str, int]
     chart: Path | None
+    features: dict[str, Any]
+    feature_runs: "list[RunTold]"
     quality: dict[str, Any]
     page: Path
     home: Path
@@ -39,11 +47,20 @@ class MainJobReport:
 
     @property
     def checks_passed(self) -> int:
-        return sum(run.checks_passed for run in self.taken.runs)
+        return sum(run.checks_passed for run in self._runs)
 
     @property
     def checks_failed(self) -> list[str]:
-        return [check for run in self.taken.runs for check in run.checks_failed]
+        return [check for run in self._runs for check in run.checks_failed]
+
+    @property
+    def failures(self) -> list[str]:
+        """What of the runs failed."""
+        return [*self.taken.failures, *(f"run {run.run_id}: {run.failure}" for run in self.feature_runs if run.failure)]
+
+    @property
+    def _runs(self) -> "list[RunTold]":
+        return [*self.taken.runs, *self.feature_runs]
 
     @property
     def unexplained(self) -> int:
@@ -52,7 +69,7 @@ class MainJobReport:
     @property
     def is_good(self) -> bool:
         """Whether everything was taken in, no bar is unexplained, and no check broke down."""
-        return not (self.taken.refused or self.taken.failures or self.unexplained or self.quality["errors"])
+        return not (self.taken.refused or self.failures or self.unexplained or self.quality["errors"])
 
     def stations(self) -> dict[str, tuple[float, int, str]]:
         """Seconds, rows and what they are, by station."""
@@ -61,7 +78,7 @@ class MainJobReport:
             "verify and stage": (self.taken.accept_seconds, self.taken.rows_read, "rows"),
         }
         for asset, rows in self.station_rows.items():
-            seconds = sum(run.seconds.get(asset, 0.0) for run in self.taken.runs)
+            seconds = sum(run.seconds.get(asset, 0.0) for run in self._runs)
             table[asset] = (seconds, rows, _STATION_ROWS.get(asset, "bars"))
         return table
 
@@ -78,6 +95,8 @@ class MainJobReport:
                 for name, (seconds, rows, _) in self.stations().items()
             },
             "defects": self.defects,
+            "failures": self.failures,
+            "features": self.features,
             "chart": str(self.chart) if self.chart else None,
             "quality": self.quality,
             "page": str(self.page),
@@ -92,6 +111,7 @@ class MainJobReport:
         console = Console(soft_wrap=True)
         console.print(self._rows_table())
         console.print(self._bars_table())
+        console.print(self._features_table())
         console.print(self._stations_table())
         console.print(f"Checks: {self.checks_passed} passed, {len(self.checks_failed)} warn or failed")
         for check in self.checks_failed:
@@ -99,7 +119,7 @@ class MainJobReport:
         console.print("Defects that the simulated exchange planted, and what is right about them:")
         for defect in self.defects:
             console.print(f"  {defect}", highlight=False)
-        for reason in [*self.taken.refused, *self.taken.failures]:
+        for reason in [*self.taken.refused, *self.failures]:
             console.print(f"[red]{reason}[/red]")
         statuses = ", ".join(f"{count} {status}" for status, count in sorted(self.quality["statuses"].items()) if count)
         console.print(
@@ -134,6 +154,16 @@ class MainJobReport:
             table.add_row(interval, f"{bars:,}", *(f"{self.conformance[interval][status]:,}" for status in STATUSES))
         return table
 
+    def _features_table(self) -> Any:
+        from rich.table import Table
+
+        table = Table("instrument", "minutes", "null", "farthest from the days before", "psi", title="Features")
+        for each in self.features["instruments"]:
+            null = 1 - each["values"] / (each["minutes"] * each["features"])
+            psi = "-" if each["psi"] is None else f"{each['psi']:.2f}"
+            table.add_row(each["instrument"], f"{each['minutes']:,}", f"{null:.1%}", each["feature"], psi)
+        return table
+
     def _stations_table(self) -> Any:
         from rich.table import Table
 
@@ -146,7 +176,7 @@ class MainJobReport:
 
 
 def run_main_job(*, days: int, instruments: int, trades: int, seed: int, show: bool) -> MainJobReport:
-    """Simulate, take in, materialise, look at the quality of it, chart, count."""
+    """Simulate, take in, materialise, make features, look at the quality of it all, chart, count."""
     from rrr_assets import simulator
 
     begun = time.perf_counter()
@@ -160,7 +190,9 @@ def run_main_job(*, days: int, instruments: int, trades: int, seed: int, show: b
     files = [Wanted(out / file.path, file.format, file.instrument) for file in written.files if not file.is_held_back]
     # Its days are long ago, and what is made of them is to be looked at.
     taken = take_in(files, show=show, to=Destination.database)
+    features, feature_runs = _features(wanted_days, show=show)
     bars, verdicts, rows = _counted(wanted_days)
+    rows |= {"tick_minutes": features["minutes"], "features_1m": features["rows"], "feature_drift": features["numbers"]}
     quality, page = _judged(home, wanted_days)
     return MainJobReport(
         taken=taken,
@@ -170,12 +202,46 @@ def run_main_job(*, days: int, instruments: int, trades: int, seed: int, show: b
         conformance=verdicts,
         station_rows=rows,
         chart=_chart(home, simulator.DEFAULT_INSTRUMENTS[0], wanted_days),
+        features=features,
+        feature_runs=feature_runs,
         quality=quality,
         page=page,
         home=home.root,
         seconds=time.perf_counter() - begun,
         defects=[f"{defect.kind} in {Path(defect.file).name}: {defect.expected}" for defect in written.defects],
     )
+
+
+def _features(days: list[date], *, show: bool) -> "tuple[dict[str, Any], list[RunTold]]":
+    """Make the features of the days and hold them against the days before; what there is of each instrument."""
+    from rrr_assets.calc.features import FEATURES
+    from rrr_assets.cli.progress import progress_bars
+    from rrr_assets.cli.runs import dagster_instance, judge_features, refresh_features
+    from rrr_assets.warehouse.connect import Database, Role
+    from rrr_assets.warehouse.quality_feature_drift import ALL, read_numbers
+    from rrr_assets.warehouse.sqlfiles import query
+
+    with progress_bars(show=show) as progress, dagster_instance() as instance:
+        runs = list(refresh_features(instance, days, progress.asset))
+        if not any(run.failure for run in runs):
+            runs += judge_features(instance, days, progress.asset)
+    numbers = [each for each in read_numbers(Database.current(), days[0], days[-1] + timedelta(days=1)) if each.instrument != ALL]
+    told = []
+    for name in sorted({each.instrument for each in numbers}):
+        mine = [each for each in numbers if each.instrument == name]
+        minutes = sum(each.drift.rows for each in mine) // len(FEATURES)
+        values = sum(round(each.drift.rows * (1 - (each.drift.missing_rate or 0))) for each in mine)
+        worst = max((each for each in mine if FEATURES[each.feature].is_stationary), key=lambda each: each.drift.psi or 0)
+        told.append(
+            {
+                "instrument": name, "minutes": minutes, "features": len(FEATURES), "values": values,
+                "feature": worst.feature, "psi": worst.drift.psi,
+            }
+        )  # fmt: skip
+    bounds = {"from_time": _midnight(days[0]), "to_time": _midnight(days[-1]) + timedelta(days=1)}
+    with Database.current().connect(Role.ANALYST, autocommit=True) as connection:
+        ((minutes, rows),) = connection.execute(query("main_job_features"), bounds).fetchall()
+    return {"minutes": minutes, "rows": rows, "numbers": len(numbers), "instruments": told}, runs
 
 
 def _counted(days: list[date]) -> tuple[dict[str, int], dict[str, dict[str, int]], dict[str, int]]:

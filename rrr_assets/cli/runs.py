@@ -95,6 +95,17 @@ def refresh_features(instance: "DagsterInstance", days: Sequence[date], progress
         yield _run(instance, chosen, progress, MADE, job_name=FEATURES_JOB.name, run_config=changed_only())
 
 
+def judge_features(instance: "DagsterInstance", days: Sequence[date], progress: Progress = unseen) -> Iterator[RunTold]:
+    """Hold features of some days against what models were trained on, in one run per contiguous range, telling each as it ends."""
+    from rrr_assets.contracts.features import FEATURE_DRIFT
+    from rrr_assets.features.drift import CHECKS, DRIFT_JOB
+    from rrr_assets.resources.partitions import contiguous
+
+    for first, last in contiguous(days):
+        chosen = tuple(day for day in sorted(set(days)) if first <= day <= last)
+        yield _run(instance, chosen, progress, [FEATURE_DRIFT.name], job_name=DRIFT_JOB.name, checks=[name for name, _ in CHECKS.values()])
+
+
 def heal(instance: "DagsterInstance", gaps: "Sequence[Missing]", progress: Progress = unseen) -> Iterator[RunTold]:
     """Heal gaps, also those that rest after a failure, in one run per contiguous range of their days, telling each as it ends."""
     from rrr_assets.resources.partitions import days_between
@@ -121,9 +132,10 @@ def archive(
 
 def _run(
     instance: "DagsterInstance", days: tuple[date, ...], progress: Progress, assets: Sequence[str], *, job_name: str = "venues_to_bars",
-    run_config: Mapping[str, Any] | None = None, unchecked: Sequence[str] = (),
+    run_config: Mapping[str, Any] | None = None, unchecked: Sequence[str] = (), checks: Sequence[str] | None = None,
 ) -> RunTold:  # fmt: skip
-    from dagster import AssetKey
+    """Run a job for some assets; `checks` are theirs, None for those that most assets have."""
+    from dagster import AssetCheckKey, AssetKey
     from dagster._core.utils import make_new_run_id
 
     from rrr_assets.definitions import defs
@@ -131,6 +143,8 @@ def _run(
     from rrr_assets.resources.partitions import range_tags
     from rrr_assets.resources.requests import checks_of
 
+    checked = [name for name in assets if name not in unchecked]
+    keys = checks_of(checked) if checks is None else [AssetCheckKey(AssetKey(name), check) for name in checked for check in checks]
     run_id = make_new_run_id()
     told = RunTold(run_id, days)
     lock = Home.current().logs / f"run-{run_id}.lock"
@@ -138,7 +152,7 @@ def _run(
         instance.add_event_listener(run_id, _listener(told, progress))
         job = defs.resolve_job_def(job_name).get_subset(
             asset_selection=frozenset(AssetKey(name) for name in assets),
-            asset_check_selection=frozenset(checks_of(name for name in assets if name not in unchecked)),
+            asset_check_selection=frozenset(keys),
         )
         result = job.execute_in_process(
             instance=instance,

@@ -37,6 +37,7 @@ class Type(Enum):
     NOTIONAL = ("numeric", NOTIONAL_READ)
     NUMBER = ("numeric", pa.string())
     STATISTIC = ("double precision", pa.float64())  # not money: a score, a ratio or a duration of the quality ledgers, which alone have it
+    STATISTICS = ("double precision[]", pa.list_(pa.float64()))  # not money: as above
     TEXTS = ("text[]", pa.list_(pa.string()))
     JSON = ("jsonb", pa.string())
 

@@ -7,7 +7,8 @@ Features are doubles: no price or size in money is read back from them.
 from typing import Final
 
 from rrr_assets.calc.features import FEATURES
-from rrr_assets.contracts.base import BARS_RETENTION, NOT_NEGATIVE, Column, Promise, Table, Type
+from rrr_assets.calc.features.declare import Feature
+from rrr_assets.contracts.base import BARS_RETENTION, NOT_NEGATIVE, SHARE, Column, Promise, Range, Table, Type
 from rrr_assets.contracts.ticks import INSTRUMENT, RAW_TRADES
 
 _OWNER: Final = "team:ml"
@@ -80,6 +81,12 @@ TICK_MINUTES: Final = Table(
     promise=_NEXT_DAY,
 )
 
+
+def _range_of(feature: Feature) -> Range | None:
+    """The range that a feature's definition says, which every check of the contract then holds its values to."""
+    return None if feature.low is None and feature.high is None else Range(feature.low, feature.high)
+
+
 _FEATURE_COLUMNS: Final = (
     INSTRUMENT,
     Column("event_time", Type.TIME, "Close of the minute, the first moment at which its values can be known.", unit="UTC"),
@@ -91,7 +98,10 @@ _FEATURE_COLUMNS: Final = (
     ),
     Column("available_basis", Type.TEXT, "Whether that was observed or modelled.", accepted=_BASIS.accepted),
     Column("known_at", Type.TIME, "When the platform could first serve these values.", unit="UTC"),
-    *(Column(each.name, Type.STATISTIC, each.description, nullable=True, unit=f"in doubles: {each.unit}") for each in FEATURES.values()),
+    *(
+        Column(each.name, Type.STATISTIC, each.description, nullable=True, unit=f"in doubles: {each.unit}", range=_range_of(each))
+        for each in FEATURES.values()
+    ),
 )
 
 FEATURES_1M: Final = Table(
@@ -142,4 +152,110 @@ TRAINING_SETS: Final = Table(
     owner=_OWNER,
 )
 
-FEATURE_TABLES: Final = (TICK_MINUTES, FEATURES_1M, FEATURE_REVISIONS_1M, TRAINING_SETS)
+REFERENCE_SOURCES: Final = ("training_set", "rolling")
+
+FEATURE_REFERENCES: Final = Table(
+    name="feature_references",
+    description="What days of features are held against: the training rows of a set, or the days before. Never changed.",
+    columns=(
+        Column("reference_id", Type.BIGINT, "The reference's number."),
+        Column("source", Type.TEXT, "The rows that a training set was made from, or those of the days before.", accepted=REFERENCE_SOURCES),
+        Column("set_id", Type.BIGINT, "The set in training_sets; null of a rolling reference.", nullable=True),
+        Column("from_time", Type.TIME, "Its rows close from then on; in a set's, without what is tested on and the embargo.", unit="UTC"),
+        Column("until_time", Type.TIME, "Its rows close by then.", unit="UTC"),
+        Column("as_known_at", Type.TIME, "Its rows are as they were believed then; null: when it was made.", nullable=True, unit="UTC"),
+        Column("mark", Type.TEXT, "What it was made from, and by which code: the same mark is the same reference."),
+        Column("made_at", Type.TIME, "When.", unit="UTC"),
+        Column("run_id", Type.TEXT, "The Dagster run, where one did it.", nullable=True),
+    ),
+    key=("reference_id",),
+    owner=_OWNER,
+)
+
+_OF_WHICH: Final = Column("instrument", Type.TEXT, "Venue and symbol, as in binance:BTCUSDT; * for all of them together.")
+_FEATURE: Final = Column("feature", Type.TEXT, "Its name.")
+FEATURE_REFERENCE_BINS: Final = Table(
+    name="feature_reference_bins",
+    description="What is kept of a reference: of each feature and instrument its bins by deciles, with the share of its values in each.",
+    columns=(
+        Column("reference_id", Type.BIGINT, "The reference in feature_references."),
+        _OF_WHICH,
+        _FEATURE,
+        Column("row_count", Type.BIGINT, "Rows that it is made from.", unit="rows", range=NOT_NEGATIVE),
+        Column("day_count", Type.INTEGER, "UTC days that these are of.", unit="days", range=NOT_NEGATIVE),
+        Column("missing_rate", Type.STATISTIC, "Share of the rows that have no value.", unit="0 to 1", range=SHARE),
+        Column(
+            "edges",
+            Type.STATISTICS,
+            "What parts the bins: one holds what lies above the edge before it and not above its own; the first and the last are open.",
+            unit="as the feature",
+        ),
+        Column("shares", Type.STATISTICS, "Share of the values in each bin, one more than edges; none without a value.", unit="0 to 1"),
+        Column("minimum", Type.STATISTIC, "The smallest value.", nullable=True, unit="as the feature"),
+        Column("maximum", Type.STATISTIC, "The largest value.", nullable=True, unit="as the feature"),
+        Column("low", Type.STATISTIC, "The value that half a per cent do not pass.", nullable=True, unit="as the feature"),
+        Column("high", Type.STATISTIC, "The value that all but half a per cent do not pass.", nullable=True, unit="as the feature"),
+        Column(
+            "usual_psi",
+            Type.STATISTIC,
+            "The largest index of one of its own days against its others; null with fewer than three days.",
+            nullable=True,
+            range=NOT_NEGATIVE,
+        ),
+    ),
+    key=("reference_id", "instrument", "feature"),
+    owner=_OWNER,
+)
+
+FEATURE_DRIFT: Final = Table(
+    name="feature_drift",
+    description="How far a feature's values of a UTC day lie from a reference. A day that is looked at again has its new numbers alone.",
+    columns=(
+        Column("day", Type.DATE, "The day whose minutes they are of.", unit="UTC day"),
+        _OF_WHICH,
+        _FEATURE,
+        Column("reference_id", Type.BIGINT, "What it is held against; null where there is nothing.", nullable=True),
+        Column("row_count", Type.BIGINT, "Rows of the day.", unit="rows", range=NOT_NEGATIVE),
+        Column(
+            "psi",
+            Type.STATISTIC,
+            "Population stability index of the day's values against the reference's bins; null with fewer than 200 values in either.",
+            nullable=True,
+            range=NOT_NEGATIVE,
+        ),
+        Column(
+            "usual_psi",
+            Type.STATISTIC,
+            "How large it is without drift: usual_psi of the reference, or what chance makes of one of fewer than three days.",
+            nullable=True,
+            range=NOT_NEGATIVE,
+        ),
+        Column("missing_rate", Type.STATISTIC, "Share of the rows that have no value.", unit="0 to 1", range=SHARE),
+        Column("reference_missing_rate", Type.STATISTIC, "The same of the reference.", nullable=True, unit="0 to 1", range=SHARE),
+        Column(
+            "out_of_range",
+            Type.STATISTIC,
+            "Share of them outside the range of a reference of three days or more.",
+            nullable=True,
+            unit="0 to 1",
+            range=SHARE,
+        ),
+        Column(
+            "in_tails",
+            Type.STATISTIC,
+            "Share of them outside its middle 99 %.",
+            nullable=True,
+            unit="0 to 1",
+            range=SHARE,
+        ),
+        Column("shares", Type.STATISTICS, "Share of the day's values in each of the reference's bins, where it has any.", unit="0 to 1"),
+        Column("computed_at", Type.TIME, "When it was computed.", unit="UTC"),
+        Column("run_id", Type.TEXT, "The Dagster run, where one did it.", nullable=True),
+    ),
+    key=("day", "instrument", "feature"),
+    owner=_OWNER,
+)
+
+FEATURE_TABLES: Final = (
+    TICK_MINUTES, FEATURES_1M, FEATURE_REVISIONS_1M, TRAINING_SETS, FEATURE_REFERENCES, FEATURE_REFERENCE_BINS, FEATURE_DRIFT,
+)  # fmt: skip

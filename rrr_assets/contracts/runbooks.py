@@ -55,6 +55,7 @@ RULES: Final[dict[str, Rule]] = {
     "clock_skew": Rule("A clock is wrong", "clock-skew", "rrr status", "warn"),
     "late": Rule("Rows come late", "late", "rrr status", "warn"),
     "incomplete_bars": Rule("Bars are not complete", "incomplete-bars", _GAPS, "warn"),
+    "feature_drift": Rule("Features are not as they were in training", "feature-drift", "rrr features drift", "warn"),
     # Anomalies.
     "price_change": _ANOMALY,
     "return_z": _ANOMALY,
@@ -81,6 +82,7 @@ RULES: Final[dict[str, Rule]] = {
     "database_down": Rule("The database does not answer", "database-down", "rrr up"),
     "lost_wal": Rule("The database's log is not received", "lost-wal", "rrr backup check"),
     "invalidation_storm": Rule("Bars lag behind their trades", "invalidation-storm", "rrr refresh"),
+    "features_behind": Rule("Features lag behind bars and ticks", "features-behind", "rrr features refresh", "warn"),
     "quality_run": Rule("The checks have not run", "quality-run", "rrr watchdog"),
     "alerts_waiting": Rule("Alerts are not delivered", "alerts-waiting", "rrr alerts send"),
 }

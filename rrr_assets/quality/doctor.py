@@ -38,6 +38,9 @@ SILENT_DAEMON_SECONDS: Final = 300
 OLD_BACKLOG_SECONDS: Final = 300
 """How old the oldest change may be of which bars and verdicts do not know."""
 
+OLD_FEATURES_SECONDS: Final = 900
+"""How old the oldest change may be of which features do not know, where bars do: they are made after these."""
+
 _CODE_SECONDS: Final = 120
 _ANSWER_SECONDS: Final = 15
 _MOST_TOLD: Final = 5
@@ -89,10 +92,10 @@ def look_at_all() -> Iterator[Look]:
     yield server
     if database is None:
         unknown = "nobody can tell while the database does not answer"
-        for cause in ("lost-wal", "bad-file", "dead-feed", "invalidation-storm", "stuck-run"):
+        for cause in ("lost-wal", "bad-file", "dead-feed", "invalidation-storm", "features-behind", "stuck-run"):
             yield Look(cause, "unknown", unknown)
     else:
-        for look in (look_at_log, look_at_files, look_at_feeds, look_at_backlog):
+        for look in (look_at_log, look_at_files, look_at_feeds, look_at_backlog, look_at_features):
             yield _told_when_broken(look, database)
         yield look_at_runs()
     yield look_at_code()
@@ -215,6 +218,19 @@ def look_at_backlog(database: "Database") -> Look:
     more = " or more" if len(old) == _MOST_DAYS else ""
     told = f"{len(old)}{more} days changed longer than {_age(OLD_BACKLOG_SECONDS)} ago and were not refreshed, from {min(old)} on"
     return Look(cause, "wrong", told, "rrr refresh")
+
+
+def look_at_features(database: "Database") -> Look:
+    """Whether features follow bars and ticks. Those that wait for bars are told with the bars."""
+    from rrr_assets.warehouse.features import days_behind_alone
+
+    cause = "features-behind"
+    old = days_behind_alone(database, _MOST_DAYS, timedelta(seconds=OLD_FEATURES_SECONDS))
+    if not old:
+        return Look(cause, "good", "features are in step with bars and ticks, or about to be")
+    more = " or more" if len(old) == _MOST_DAYS else ""
+    told = f"features of {len(old)}{more} days lag behind what changed longer than {_age(OLD_FEATURES_SECONDS)} ago, from {min(old)} on"
+    return Look(cause, "wrong", told, "rrr features refresh")
 
 
 def look_at_runs() -> Look:
@@ -495,6 +511,7 @@ def _told_when_broken(look: "Callable[[Database], Look]", database: "Database") 
         look_at_files: "bad-file",
         look_at_feeds: "dead-feed",
         look_at_backlog: "invalidation-storm",
+        look_at_features: "features-behind",
     }
     try:
         return look(database)

@@ -251,10 +251,12 @@ def _streams(connection: Connection) -> Iterator[Sample]:
 
 
 def _backlog(connection: Connection) -> Iterator[Sample]:
+    from rrr_assets.warehouse import features
     from rrr_assets.warehouse.refresh import SOURCES, TICKS, VERDICTS, VERDICTS_FOLLOW
 
     followed = {f"bars_{interval}": sorted({SOURCES[interval], *TICKS}) for interval in INTERVALS}
-    followed |= {VERDICTS: list(VERDICTS_FOLLOW), **{consumer: list(relations) for consumer, relations in FOLLOWED.items()}}
+    followed |= {VERDICTS: list(VERDICTS_FOLLOW)}
+    followed |= {consumer: list(relations) for consumer, relations in (FOLLOWED | features.FOLLOWED).items()}
     pairs = [(consumer, relation) for consumer, relations in followed.items() for relation in relations]
     consumers, relations = ([pair[at] for pair in pairs] for at in (0, 1))
     for consumer, days, entries, oldest in _rows(connection, "backlog", consumers=consumers, relations=relations, most=_MOST_ENTRIES):

@@ -16,6 +16,7 @@ from rrr_assets.calc.outcomes import PermanentFailure, RelationGone
 from rrr_assets.contracts.bars import BAR_REVISIONS, BARS
 from rrr_assets.contracts.base import Table
 from rrr_assets.contracts.catalogue import TABLES
+from rrr_assets.contracts.features import FEATURE_TABLES
 from rrr_assets.contracts.information_bars import INFORMATION_BARS
 from rrr_assets.contracts.ledgers import BAR_CONFORMANCE
 from rrr_assets.contracts.rules import IS_THERE, Kind
@@ -26,7 +27,9 @@ from rrr_assets.warehouse.home import Home
 from rrr_assets.warehouse.sqlfiles import query
 
 BY_DAY: Final = tuple(
-    table.name for table in (*TICKS, *BARS.values(), BAR_REVISIONS, *INFORMATION_BARS.values(), BAR_CONFORMANCE) if table.time_column
+    table.name
+    for table in (*TICKS, *BARS.values(), BAR_REVISIONS, *INFORMATION_BARS.values(), BAR_CONFORMANCE, *FEATURE_TABLES)
+    if table.time_column
 )
 """Tables of which a day is validated; every other one is small, and is validated as a whole."""
 

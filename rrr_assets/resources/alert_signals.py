@@ -40,6 +40,7 @@ _STUCK: Final = {
     "CANCELING": timedelta(minutes=15),
 }
 _BEHIND: Final = timedelta(minutes=15)
+_FEATURES_BEHIND: Final = timedelta(hours=1)
 _MANY_DAYS: Final = 5
 _STORE_SECONDS: Final = 5
 _PARTITION: Final = "dagster/partition"
@@ -53,6 +54,7 @@ _OF_ASSET: Final = (
     ("database_backup", "backup"),
     ("backup_drill", "backup"),
     ("cost_", "cost"),
+    ("feature_drift", "feature_drift"),
     ("ret", "retention"),
 )
 
@@ -131,6 +133,20 @@ def _backlog(database: "Database", now: datetime) -> Iterator[Signal]:
             key="backlog", kind="platform", rule="invalidation_storm", severity="page", size=len(behind),
             what=f"Bars of {len(behind)} days, {min(behind)} to {max(behind)}, lag behind their trades for {_BEHIND.seconds // 60} minutes",
             since=now - _BEHIND, found_at=now,
+        )  # fmt: skip
+    yield from _features_behind(database, now)
+
+
+def _features_behind(database: "Database", now: datetime) -> Iterator[Signal]:
+    """Of features that wait for their bars, the bars tell."""
+    from rrr_assets.warehouse.features import days_behind_alone
+
+    behind = days_behind_alone(database, 366, settled_for=_FEATURES_BEHIND)
+    if behind:
+        days = f"{min(behind)}" if len(behind) == 1 else f"{len(behind)} days, {min(behind)} to {max(behind)},"
+        yield Signal(
+            key="features-behind", kind="platform", rule="features_behind", severity="warn", size=len(behind),
+            what=f"Features of {days} lag behind bars and ticks for over an hour", since=now - _FEATURES_BEHIND, found_at=now,
         )  # fmt: skip
 
 

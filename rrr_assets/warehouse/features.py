@@ -25,6 +25,7 @@ from rrr_assets.warehouse.books import Connection, draw_stamp, enter, lock_days,
 from rrr_assets.warehouse.connect import Database, Role
 from rrr_assets.warehouse.faultpoints import reach
 from rrr_assets.warehouse.refresh import TICKS, Window, note_applied, read_pending, windows_of
+from rrr_assets.warehouse.refresh import days_behind as bars_behind
 from rrr_assets.warehouse.sqlfiles import query
 
 if TYPE_CHECKING:
@@ -91,6 +92,13 @@ def days_behind(database: Database, most: int, settled_for: timedelta) -> dict[d
             for day, last_id in connection.execute(query("refresh_days_pending"), values).fetchall():
                 behind[day] = max(behind.get(day, 0), last_id)
     return dict(sorted(behind.items())[:most])
+
+
+def days_behind_alone(database: Database, most: int, settled_for: timedelta) -> dict[date, int]:
+    """As `days_behind`, without the days on which bars lag behind: features wait for these."""
+    behind = days_behind(database, most, settled_for)
+    of_bars = bars_behind(database, most, timedelta(0)) if behind else {}
+    return {day: last_id for day, last_id in behind.items() if day not in of_bars}
 
 
 def refresh_tick_minutes(

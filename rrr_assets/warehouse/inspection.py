@@ -16,6 +16,7 @@ from rrr_assets.calc.outcomes import DayHeld, RuleResult
 from rrr_assets.contracts.bars import INTERVALS
 from rrr_assets.contracts.base import Table
 from rrr_assets.contracts.catalogue import TABLES
+from rrr_assets.contracts.features import FEATURES_1M
 from rrr_assets.contracts.parsed import UTC_MICROSECONDS
 from rrr_assets.contracts.rules import Kind
 from rrr_assets.warehouse.books import Connection
@@ -73,7 +74,9 @@ def check(database: Database, table: str, day: date) -> list[RuleResult]:
     with database.kept(Role.WRITER) as connection, one_view(connection):
         if stream in TICK_TABLES:
             return _check_ticks(connection, TABLES[table], stream, values)
-        counts = ask_contract(connection, TABLES[table], start, start + _ONE_DAY)
+        # A row of features is of the minute that ends at its time: the last one of a day closes at midnight.
+        shift = timedelta(minutes=1) if table == FEATURES_1M.name else timedelta(0)
+        counts = ask_contract(connection, TABLES[table], start + shift, start + _ONE_DAY + shift)
         statement: Any = query(f"check_{table}") if not table.startswith("bars_") else _bars_rules(table.removeprefix("bars_"), values)
         rows = connection.execute(statement, values).fetchall()
     return [*_results(rows), *results_of(counts)]

@@ -166,8 +166,16 @@ def test_the_main_job_is_good(instance: dg.DagsterInstance) -> None:
     assert {counts["unexplained"] for counts in told["conformance"].values()} == {0}
     assert told["conformance"]["1m"]["equal"] > 1000
     assert told["stations"]["bars_1m"]["rows"] == told["bars"]["1m"]
-    assert set(told["stations"]) == {"simulator", "verify and stage", *FED_BY_TRADES}
-    assert told["checks_passed"] + len(told["checks_failed"]) == 2 * len(FED_BY_TRADES)
+    assert set(told["stations"]) == {"simulator", "verify and stage", *FED_BY_TRADES, "tick_minutes", "features_1m", "feature_drift"}
+    # Features and what they are made from have both checks, and drift has three of its own.
+    assert told["checks_passed"] + len(told["checks_failed"]) == 2 * len(FED_BY_TRADES) + 2 * 2 + 3
+    assert told["failures"] == []
+    assert told["stations"]["features_1m"]["rows"] == sum(each["minutes"] for each in told["features"]["instruments"]) > 5000
+    assert len(told["features"]["instruments"]) == 3
+    for each in told["features"]["instruments"]:
+        # Nothing was quoted, and the first day has none before it; of a market that is made alike on both days the second has an index.
+        assert each["minutes"] * each["features"] / 2 < each["values"] < each["minutes"] * each["features"]
+        assert each["psi"] is not None
     assert not any(check.partition(":")[2].startswith(" integrity") for check in told["checks_failed"])
     assert len(told["defects"]) >= 4
     assert Path(told["chart"]).read_bytes().startswith(b"\x89PNG")

@@ -24,7 +24,7 @@ MONEY_PATHS = ("contracts", "calc", "venues", "ticks", "bars", "orders", "wareho
 MODULES = sorted(PACKAGE.rglob("*.py"))
 # Scores, ratios and durations of the quality ledgers are statistics, and say so in their names.
 STATISTICS = re.compile(
-    r"(quality(_[a-z_0-9]+)?|features|feature_ticks)\.py|quality_[a-z_0-9]+\.sql|(0024_quality|0025_status_and_alerts|0027_features)\.sql"
+    r"(quality(_[a-z_0-9]+)?|features|feature_ticks)\.py|quality_[a-z_0-9]+\.sql|(0024_quality|0025_status_and_alerts|0027_features|0030_feature_drift)\.sql"
 )
 MONEY_MODULES = sorted(
     module

@@ -19,13 +19,14 @@ _NO_QUOTES = "a minute of the window has no quote of both sides"
     unit="bps",
     formula="(ask - bid) / mid, weighted by how long each quote stood; J. Hasbrouck, Empirical Market Microstructure, 2007",
     null_when="no quote of both sides stood in the minute",
+    low=0,
 )
 def quoted_spread(quoted_spread_bps: "Expr") -> "Expr":
     """Quoted spread of the minute, weighted by time."""
     return quoted_spread_bps
 
 
-@feature(window=5, unit="bps", formula="mean of quoted_spread over 5 minutes", null_when=_NO_QUOTES)
+@feature(window=5, unit="bps", formula="mean of quoted_spread over 5 minutes", null_when=_NO_QUOTES, low=0)
 def quoted_spread_5m(quoted_spread_bps: "Expr") -> "Expr":
     """Quoted spread of the last 5 minutes."""
     return window_mean(quoted_spread_bps, 5)
@@ -36,6 +37,7 @@ def quoted_spread_5m(quoted_spread_bps: "Expr") -> "Expr":
     unit="bps",
     formula="2 |price - mid| / mid, mid of the quote before the trade, weighted by size; R. Roll, J. of Finance 39, 1984; Hasbrouck, 2007",
     null_when="no trade of the minute has a quote of both sides before it",
+    low=0,
 )
 def effective_spread(effective_spread_bps: "Expr") -> "Expr":
     """Effective spread of the minute's trades, weighted by size."""
@@ -47,6 +49,8 @@ def effective_spread(effective_spread_bps: "Expr") -> "Expr":
     unit="-1 to 1",
     formula="(bid size - ask size) / (bid size + ask size) of the best quote that stands at the end",
     null_when="no quote of both sides stood in the minute",
+    low=-1,
+    high=1,
 )
 def depth_imbalance(depth_imbalance_close: "Expr") -> "Expr":
     """Imbalance of the best bid's and ask's sizes at the end of the minute."""

@@ -35,7 +35,9 @@ class Feature:
     """One declared feature.
 
     `window` is how many values of what it names it looks at, the last of which is the minute's own. `unit` is of the value; `formula`
-    is where it is from; `null_when` says when there is none, besides minutes in its window of which nothing is known.
+    is where it is from; `null_when` says when there is none, besides minutes in its window of which nothing is known. `low` and `high`
+    bound its values, both included; None where nothing does. `is_stationary` says whether its distribution is expected to stay what it
+    was: that of a level of price, or of the calendar, is not.
     """
 
     name: str
@@ -45,6 +47,9 @@ class Feature:
     formula: str
     null_when: str
     version: int
+    low: int | None = None
+    high: int | None = None
+    is_stationary: bool = True
 
     @property
     def inputs(self) -> tuple[str, ...]:
@@ -83,8 +88,9 @@ REGISTRY: Final[dict[str, Feature]] = {}
 
 
 def feature(
-    window: int, unit: str, formula: str, null_when: str = "never", version: int = 1
-) -> "Callable[[Callable[..., pl.Expr]], Callable[..., pl.Expr]]":
+    window: int, unit: str, formula: str, null_when: str = "never", version: int = 1, *, low: int | None = None, high: int | None = None,
+    is_stationary: bool = True,
+) -> "Callable[[Callable[..., pl.Expr]], Callable[..., pl.Expr]]":  # fmt: skip
     """Declare the decorated function as a feature of its name.
 
     Args:
@@ -93,6 +99,9 @@ def feature(
         formula: as in `Feature`.
         null_when: as in `Feature`.
         version: to be raised with every change of what the function computes: what is stored by another one is made again.
+        low: as in `Feature`; the checks of contracts hold every stored value to it.
+        high: as in `Feature`.
+        is_stationary: as in `Feature`.
 
     Raises:
         ValueError: the name is taken, or it is not described.
@@ -100,7 +109,7 @@ def feature(
 
     def declare(function: "Callable[..., pl.Expr]") -> "Callable[..., pl.Expr]":
         name = function.__name__
-        declared = Feature(name, function, window, unit, formula, null_when, version)
+        declared = Feature(name, function, window, unit, formula, null_when, version, low, high, is_stationary)
         if name in REGISTRY or name in INPUTS:
             raise ValueError(f"{name} is declared twice")
         if not declared.description:

@@ -24,7 +24,7 @@ def volume_zscore_1h(volume: "Expr") -> "Expr":
     return ratio(volume - window_mean(before, 60), window_deviation(before, 60, 59))
 
 
-@feature(window=5, unit="trades / second", formula="sum of trades over 5 minutes / 300 s")
+@feature(window=5, unit="trades / second", formula="sum of trades over 5 minutes / 300 s", low=0)
 def trade_rate_5m(trade_count: "Expr") -> "Expr":
     """Trades a second in the last 5 minutes."""
     return divided(window_sum(trade_count, 5), 300)
@@ -35,6 +35,8 @@ def trade_rate_5m(trade_count: "Expr") -> "Expr":
     unit="-1 to 1",
     formula="(bought - sold) / (bought + sold) by aggressors over 5 minutes",
     null_when="nothing was traded in the window",
+    low=-1,
+    high=1,
 )
 def trade_imbalance_5m(taker_buy_volume: "Expr", volume: "Expr") -> "Expr":
     """Imbalance of what aggressors bought and sold in the last 5 minutes."""
@@ -49,6 +51,8 @@ def trade_imbalance_5m(taker_buy_volume: "Expr", volume: "Expr") -> "Expr":
         "Buckets are minutes here, not equal volumes, and sides are the venue's, not estimated"
     ),
     null_when="nothing was traded in the window",
+    low=0,
+    high=1,
 )
 def vpin_50(taker_buy_volume: "Expr", volume: "Expr") -> "Expr":
     """Volume-synchronised probability of informed trading over 50 buckets of a minute each."""
@@ -72,6 +76,7 @@ def kyle_lambda_1h(close: "Expr", taker_buy_volume: "Expr", volume: "Expr") -> "
     unit="log ratio / million of quote asset",
     formula="mean of |log return| / quote volume over the minutes with trades; Y. Amihud, J. of Financial Markets 5, 2002",
     null_when="nothing was traded in the window",
+    low=0,
 )
 def amihud_illiquidity_1h(log_return_1m: "Expr", quote_volume: "Expr") -> "Expr":
     """Amihud's illiquidity over the last hour: how far the price moves for what is spent."""

@@ -15,19 +15,19 @@ _MURPHY = "J. Murphy, Technical Analysis of the Financial Markets, 1999"
 _EMA = "alpha = 2 / (span + 1), begun with the first close of the window"
 
 
-@feature(window=2, unit="ratio", formula="close / close before - 1")
+@feature(window=2, unit="ratio", formula="close / close before - 1", low=-1)
 def return_1m(close: "Expr") -> "Expr":
     """Simple return of the last minute."""
     return close / close.shift(1) - 1
 
 
-@feature(window=6, unit="ratio", formula="close / close 5 minutes before - 1")
+@feature(window=6, unit="ratio", formula="close / close 5 minutes before - 1", low=-1)
 def return_5m(close: "Expr") -> "Expr":
     """Simple return of the last 5 minutes."""
     return close / close.shift(5) - 1
 
 
-@feature(window=61, unit="ratio", formula="close / close 60 minutes before - 1")
+@feature(window=61, unit="ratio", formula="close / close 60 minutes before - 1", low=-1)
 def return_1h(close: "Expr") -> "Expr":
     """Simple return of the last hour."""
     return close / close.shift(60) - 1
@@ -51,19 +51,19 @@ def log_return_1h(close: "Expr") -> "Expr":
     return (close / close.shift(60)).log()
 
 
-@feature(window=20, unit="quote asset", formula=f"mean of 20 closes; {_MURPHY}")
+@feature(window=20, unit="quote asset", formula=f"mean of 20 closes; {_MURPHY}", low=0, is_stationary=False)
 def sma_20(close: "Expr") -> "Expr":
     """Simple moving average of the last 20 closes."""
     return window_mean(close, 20)
 
 
-@feature(window=60, unit="quote asset", formula=f"{_EMA}; {_MURPHY}")
+@feature(window=60, unit="quote asset", formula=f"{_EMA}; {_MURPHY}", low=0, is_stationary=False)
 def ema_12(close: "Expr") -> "Expr":
     """Exponential moving average of span 12 over the last 60 closes: what lies before weighs less than 0.005 %."""
     return exponential_mean(close, 60, 2 / 13)
 
 
-@feature(window=130, unit="quote asset", formula=f"{_EMA}; {_MURPHY}")
+@feature(window=130, unit="quote asset", formula=f"{_EMA}; {_MURPHY}", low=0, is_stationary=False)
 def ema_26(close: "Expr") -> "Expr":
     """Exponential moving average of span 26 over the last 130 closes: what lies before weighs less than 0.005 %."""
     return exponential_mean(close, 130, 2 / 27)
@@ -86,22 +86,37 @@ def macd_signal(macd: "Expr") -> "Expr":
     unit="0 to 100",
     formula="100 * U / (U + D), U and D Wilder's means of gains and losses; J. W. Wilder, New Concepts in Technical Trading Systems, 1978",
     null_when="no close of the window differs from the one before",
+    version=2,
+    low=0,
+    high=100,
 )
 def rsi_14(close: "Expr") -> "Expr":
     """Relative strength index over 14 minutes by Wilder's means of the last 140 changes, begun with the plain mean of the first 14."""
     change = close - close.shift(1)
     gained = wilder_mean(change.clip(lower_bound=0), 140, 14)
     lost = wilder_mean((-change).clip(lower_bound=0), 140, 14)
-    return ratio(gained * 100, gained + lost)
+    # A quotient of at most 1 first: 100 times the gains over all of it would pass 100 in the last bit.
+    return ratio(gained, gained + lost) * 100
 
 
-@feature(window=20, unit="quote asset", formula="sma_20 + 2 standard deviations (population) of 20 closes; J. Bollinger, 2001")
+@feature(
+    window=20,
+    unit="quote asset",
+    formula="sma_20 + 2 standard deviations (population) of 20 closes; J. Bollinger, 2001",
+    low=0,
+    is_stationary=False,
+)
 def bollinger_upper(close: "Expr") -> "Expr":
     """Upper Bollinger band over 20 closes."""
     return window_mean(close, 20) + window_deviation(close, 20, 20) * 2
 
 
-@feature(window=20, unit="quote asset", formula="sma_20 - 2 standard deviations (population) of 20 closes; J. Bollinger, 2001")
+@feature(
+    window=20,
+    unit="quote asset",
+    formula="sma_20 - 2 standard deviations (population) of 20 closes; J. Bollinger, 2001",
+    is_stationary=False,
+)
 def bollinger_lower(close: "Expr") -> "Expr":
     """Lower Bollinger band over 20 closes."""
     return window_mean(close, 20) - window_deviation(close, 20, 20) * 2

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     window=141,
     unit="quote asset",
     formula="Wilder's mean of max(high - low, |high - close before|, |low - close before|); New Concepts in Technical Trading, 1978",
+    low=0,
 )
 def atr_14(high: "Expr", low: "Expr", close: "Expr") -> "Expr":
     """Average true range over 14 minutes by Wilder's mean of the last 140 true ranges, begun with the plain mean of the first 14."""
@@ -30,6 +31,7 @@ def atr_14(high: "Expr", low: "Expr", close: "Expr") -> "Expr":
     window=60,
     unit="log ratio over an hour",
     formula="sqrt(sum of squared 1-minute log returns over 60 minutes); Andersen, Bollerslev, Diebold, Labys, Econometrica 71, 2003",
+    low=0,
 )
 def realised_volatility_1h(log_return_1m: "Expr") -> "Expr":
     """Realised volatility of the last hour, not annualised."""
@@ -40,6 +42,7 @@ def realised_volatility_1h(log_return_1m: "Expr") -> "Expr":
     window=60,
     unit="log ratio over a minute",
     formula="sqrt(mean of ln(high / low)^2 over 60 minutes / (4 ln 2)); M. Parkinson, J. of Business 53, 1980",
+    low=0,
 )
 def parkinson_volatility_1h(high: "Expr", low: "Expr") -> "Expr":
     """Parkinson's volatility of a minute from the ranges of the last hour's minutes."""
@@ -51,6 +54,7 @@ def parkinson_volatility_1h(high: "Expr", low: "Expr") -> "Expr":
     window=60,
     unit="log ratio over a minute",
     formula="sqrt(mean of ln(high / low)^2 / 2 - (2 ln 2 - 1) ln(close / open)^2); M. Garman, M. Klass, J. of Business 53, 1980",
+    low=0,
 )
 def garman_klass_volatility_1h(open: "Expr", high: "Expr", low: "Expr", close: "Expr") -> "Expr":  # noqa: A002  # the column is called so
     """Garman and Klass' volatility of a minute from the ranges and bodies of the last hour's minutes."""
