@@ -29,6 +29,7 @@ from rrr_assets.contracts.bars import BARS
 from rrr_assets.contracts.information_bars import INFORMATION_BARS
 from rrr_assets.features.assets import FEATURE_ASSETS
 from rrr_assets.features.sensors import FEATURES_JOB, FEATURES_SENSOR
+from rrr_assets.features.training_asset import TRAINING_ASSETS, TRAINING_JOBS
 from rrr_assets.quality.alerting import ALERTING_SENSORS
 from rrr_assets.quality.assets import bar_conformance
 from rrr_assets.quality.baselines import BASELINE_ASSETS, BASELINE_JOBS, BASELINE_SCHEDULES
@@ -77,6 +78,7 @@ def build_defs(overrides: Mapping[str, Any] | None = None) -> dg.Definitions:
             *bars,
             bar_conformance,
             *FEATURE_ASSETS,
+            *TRAINING_ASSETS,
             *ARCHIVED_ASSETS,
             *UPKEEP_ASSETS,
             retention,
@@ -93,6 +95,7 @@ def build_defs(overrides: Mapping[str, Any] | None = None) -> dg.Definitions:
             main_job,
             refresh_job,
             FEATURES_JOB,
+            *TRAINING_JOBS,
             *archive_jobs,
             *UPKEEP_JOBS,
             accept_landing_files,

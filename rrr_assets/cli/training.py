@@ -5,13 +5,16 @@ Belongs here: training-set, training-set list. Does not: what a set is (features
 
 import json
 import sys
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from rrr_assets.cli.arguments import FormatOption, JsonFlag, Out, parse_time
+
+if TYPE_CHECKING:
+    from rrr_assets.features.training_run import Produced
 
 Spec = Annotated[Path | None, typer.Option("--spec", metavar="FILE", help="What is asked for, as YAML.", dir_okay=False)]
 KnownAt = Annotated[
@@ -43,47 +46,40 @@ def training_set(
         raise typer.BadParameter("a training set needs --spec, --as-known-at and --out", param_hint="training-set")
     if out.suffix.lower() != ".parquet":
         raise typer.BadParameter(f"{out} does not end in .parquet", param_hint="--out")
-    import psycopg
-    import pyarrow.parquet as pq
-
     from rrr_assets.calc.features.spec import read_spec
-    from rrr_assets.calc.outcomes import PermanentFailure
-    from rrr_assets.cli.failures import CommandFailed
     from rrr_assets.cli.ingest import ready_database
-    from rrr_assets.features.training import make
-    from rrr_assets.warehouse.training_sets import enter, find
+    from rrr_assets.features.training_run import produce
 
-    database = ready_database()
-    try:
-        asked = read_spec(spec)
-        find(database, asked.sha256, as_known_at)
-        made = make(database, asked, as_known_at)
-        first, until = asked.start.date() - timedelta(days=1), asked.end.date() + timedelta(days=8)
-        entered = enter(database, made.manifest, as_known_at, first, until, datetime.now(UTC) + timedelta(days=keep_days))
-    except PermanentFailure as error:
-        raise CommandFailed(str(error)) from error
-    except psycopg.errors.ObjectNotInPrerequisiteState as error:
-        raise CommandFailed(f"{error.diag.message_primary}. {error.diag.message_hint}") from error
-    told = {**made.manifest, "set_id": entered.set_id, "hold": entered.hold, "file": str(out)}
-    try:
-        # Under another name first: a set that was written half is none.
-        part = out.with_name(f".{out.name}.part")
-        pq.write_table(made.rows, part)
-        out.with_suffix(".manifest.json").write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
-        part.replace(out)
-    except OSError as error:
-        raise CommandFailed(f"{out} cannot be written ({error.strerror}). Choose another file") from error
+    done = produce(ready_database(), read_spec(spec), as_known_at, out, keep_days)
     if as_json:
-        sys.stdout.write(json.dumps(told, indent=1) + "\n")
+        sys.stdout.write(json.dumps(done.told, indent=1) + "\n")
         return
-    basis = made.manifest["available_at"]
-    sys.stdout.write(
-        f"Training set {entered.set_id} ({asked.name}): {made.manifest['rows']:,} rows of {len(made.manifest['instruments'])} instruments, "
-        f"hash {entered.content[:16]}.\n"
-        f"When rows could be used was observed of {basis['observed']:,} and modelled of {basis['modelled']:,}; "
-        f"{made.manifest['moments_without_a_row']:,} moments saw no row, {made.manifest['purged']:,} rows knew of the test.\n"
-        f"Held by {entered.hold}, for {keep_days} days. In {out} and {out.with_suffix('.manifest.json').name}.\n"
-    )
+    sys.stdout.write("\n".join(_summary(done)) + "\n")
+
+
+def _summary(done: "Produced") -> list[str]:
+    manifest, entered = done.made.manifest, done.entered
+    basis, moments, absent = manifest["available_at"], manifest["moments"], manifest["universe"]["nothing_known_of"]
+    size = f"{manifest['rows']:,} rows of {len(manifest['instruments'])} instruments"
+    lines = [
+        f"Training set {entered.set_id} ({entered.name}): {size}, hash {entered.content[:16]}.",
+        f"Of {moments['moments']:,} moments {moments['without_a_row']:,} saw no row of features.",
+    ]
+    if "train" in moments:
+        lines[-1] += (
+            f" {moments['train']:,} rows to train on, {moments['test']:,} to test on; {moments['purged']:,} left out whose labels share "
+            f"time with the test's, {moments['embargoed']:,} within the {moments['embargo_minutes']:,} minutes after."
+        )
+    lines += [
+        f"{name}: no value in {told['null']:,} rows, in {told['null_past_the_end']:,} of them because it looks past all that was known."
+        for name, told in manifest["labels"].items()
+    ]
+    lines.append(f"When rows could be used was observed of {basis['observed']:,} and modelled of {basis['modelled']:,}.")
+    if absent:
+        lines.append(f"Nothing was known of {', '.join(absent)}: it is not in the set.")
+    until = "it is released" if entered.ends_at is None else f"{entered.ends_at:%Y-%m-%d}"
+    lines.append(f"Held by {entered.hold}, until {until}. In {done.out} and {done.manifest_file.name}.")
+    return lines
 
 
 @training_app.command(name="list")

@@ -53,11 +53,11 @@ def feature_rows(
 def bars_as_known(
     database: Database, instruments: Sequence[str], since: datetime, until: datetime, as_known_at: datetime
 ) -> "pl.DataFrame":
-    """`instrument`, `bar_start` and the numbers of 1-minute bars that start in [since, until), as they were believed at a time.
+    """`instrument`, `bar_start`, numbers and `known_at` of 1-minute bars that start in [since, until), as they were believed at a time.
 
     Raises:
         psycopg.errors.ObjectNotInPrerequisiteState: what was known at that time is not final yet.
     """
     values = {"instruments": list(instruments), "since": since, "until": until, "as_known_at": as_known_at}
     with database.kept(Role.ANALYST) as connection:
-        return frame_of(connection, sql.SQL(query("features_bars_as_known")), values, ["instrument", "bar_start", *BAR_INPUTS])
+        return frame_of(connection, sql.SQL(query("features_bars_as_known")), values, ["instrument", "bar_start", *BAR_INPUTS, "known_at"])

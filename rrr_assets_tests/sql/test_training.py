@@ -124,7 +124,7 @@ def test_the_same_is_asked_for_and_the_same_comes_out(platform: Platform, tmp_pa
     assert make(platform.database, spec(), after).content != first.content
     assert first.manifest["rows"] == len(first.rows) > 70
     assert first.manifest["instruments"] == [NAME, "binance:ETHUSDT"]
-    assert first.manifest["available_at"] == {"observed": 0, "modelled": len(first.rows)}
+    assert first.manifest["available_at"] == {"observed": 0, "modelled": len(first.rows), "share_observed": 0.0}
 
 
 def test_no_row_sees_what_could_not_be_used_and_labels_are_of_the_future(platform: Platform) -> None:
