@@ -1,6 +1,6 @@
 """Commands for training sets: make one, list them, say why two differ.
 
-Belongs here: training-set, training-set list. Does not: what a set is (features/training.py), specifications (calc/features/spec.py).
+Belongs here: training-set with list and diff. Does not: what a set is (features/training.py), specifications (calc/features/spec.py).
 """
 
 import json
@@ -21,6 +21,10 @@ KnownAt = Annotated[
     datetime | None,
     typer.Option("--as-known-at", parser=parse_time, metavar="TIME", help="Of what was known then; lies after the load, in UTC."),
 ]
+AndAt = Annotated[
+    datetime | None, typer.Option("--and-at", parser=parse_time, metavar="TIME", help="A later knowledge time, to compare with.")
+]
+Sets = Annotated[list[int] | None, typer.Argument(metavar="SET SET", help="Numbers of two sets of one specification.", show_default=False)]
 File = Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Write the rows there, as .parquet.", dir_okay=False)]
 Keep = Annotated[int, typer.Option("--keep-days", min=1, max=36_600, metavar="N", help="Hold what it is made from for N days.")]
 
@@ -89,3 +93,46 @@ def list_sets(chosen: FormatOption = None, as_json: JsonFlag = False, out: Out =
     from rrr_assets.cli.output import emit
 
     emit(read.training_sets(), chosen, as_json=as_json, out=out, hidden=("manifest", "made_by", "spec_sha256"))
+
+
+@training_app.command()
+def diff(
+    sets: Sets = None,
+    spec: Spec = None,
+    as_known_at: KnownAt = None,
+    and_at: AndAt = None,
+    chosen: FormatOption = None,
+    as_json: JsonFlag = False,
+    out: Out = None,
+) -> None:
+    """Print what differs between a training set as of two knowledge times, and why.
+
+    Give two numbers of `rrr training-set list`, or a specification and both times.
+    """
+    import pyarrow.compute as pc
+
+    from rrr_assets.calc.features.spec import parse_spec, read_spec
+    from rrr_assets.cli.ingest import ready_database
+    from rrr_assets.cli.output import emit, note
+    from rrr_assets.features.training_diff import DiffRefused
+    from rrr_assets.features.training_diff import diff as compare
+    from rrr_assets.warehouse.training_sets import asked_for
+
+    if sets:
+        if len(sets) != 2 or spec is not None or as_known_at is not None or and_at is not None:
+            raise typer.BadParameter("give two numbers of sets and nothing else, or --spec, --as-known-at and --and-at", param_hint="SET")
+        database = ready_database()
+        (one, first), (other, second) = (asked_for(database, number) for number in sets)
+        wanted = parse_spec(one, f"training set {sets[0]}")
+        if wanted.sha256 != parse_spec(other, f"training set {sets[1]}").sha256:
+            raise DiffRefused(f"training sets {sets[0]} and {sets[1]} are of different specifications")
+        first, second = sorted((first, second))
+    elif spec is None or as_known_at is None or and_at is None:
+        raise typer.BadParameter("a difference needs two sets, or --spec, --as-known-at and --and-at", param_hint="training-set diff")
+    else:
+        wanted, first, second, database = read_spec(spec), as_known_at, and_at, ready_database()
+    found = compare(database, wanted, first, second)
+    for counted in pc.value_counts(found["cause"]).to_pylist():
+        note(f"{counted['counts']:,} of {len(found):,} differences: {counted['values']}")
+    title = f"{wanted.name}: {len(found):,} differences, {first:%Y-%m-%d %H:%M:%S} to {second:%Y-%m-%d %H:%M:%S} UTC"
+    emit(found, chosen, as_json=as_json, out=out, title=title, hidden=("cause", "causes"))

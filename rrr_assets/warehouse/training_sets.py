@@ -107,6 +107,26 @@ def set_facts(database: Database, instruments: Sequence[str], since: datetime, u
     return SetFacts(listed, batches, last_batch)
 
 
+def changes_told(
+    database: Database, instruments: Sequence[str], since: datetime, until: datetime, shown_after: datetime, logged_by: datetime
+) -> list[tuple[Any, ...]]:
+    """What the invalidation log tells of ticks of some instruments in a window, in its order, as training_diff_changes.sql answers.
+
+    Args:
+        database: read as the analyst.
+        instruments: whose.
+        since: begin of the window. UTC.
+        until: its end.
+        shown_after: only what features did not show by then. UTC.
+        logged_by: only what was told by then.
+    """
+    values = {
+        "instruments": list(instruments), "first_day": since.date(), "last_day": until.date(), "after": shown_after, "until": logged_by,
+    }  # fmt: skip
+    with database.kept(Role.ANALYST) as connection:
+        return connection.execute(query("training_diff_changes"), values).fetchall()
+
+
 def hold_for(
     database: Database, name: str, spec_sha256: str, as_known_at: datetime, first_day: date, until_day: date, expires_at: datetime | None
 ) -> tuple[str, bool]:
