@@ -108,7 +108,7 @@ def make(database: Database, spec: TrainingSpec, as_known_at: datetime) -> Train
     labels = [each.label() for each in spec.labels]
     bars = pl.DataFrame(schema={"instrument": pl.String, "bar_start": pl.Datetime("us", "UTC"), "known_at": pl.Datetime("us", "UTC")})
     if labels:
-        _check_here(database, since, until)
+        _check_here(database, names, since, until)
         bars = bars_as_known(database, names, since, until, as_known_at)
         laid = _minutes(bars, seen, names, since, until)
         for label in labels:
@@ -164,16 +164,17 @@ def make(database: Database, spec: TrainingSpec, as_known_at: datetime) -> Train
     return TrainingSet(table, content, json.loads(json.dumps(manifest)), sources, bars)
 
 
-def _check_here(database: Database, since: datetime, until: datetime) -> None:
+def _check_here(database: Database, names: Sequence[str], since: datetime, until: datetime) -> None:
     """Do nothing where the database holds all bars of a window: labels of bars that are away would be null, and say nothing of it."""
     from rrr_assets.lake.planning import away
 
     with database.kept(Role.ANALYST) as connection:
         for part in away(connection, [ARCHIVED[BARS["1m"].name], ARCHIVED[BAR_REVISIONS.name]], since, until):
-            raise BarsAway(
-                f"labels look at bars in the database alone, and {part.archived.name} of {part.partition} is {part.tier}. "
-                "Bring it back first: `rrr restore`"
-            )
+            if not part.restored.issuperset(names):
+                raise BarsAway(
+                    f"labels look at bars in the database alone, and {part.archived.name} of {part.partition} is {part.tier}. "
+                    "What is cold comes back by `rrr restore`"
+                )
 
 
 def _label_counts(rows: "pl.DataFrame", label: Label, seen: "pl.DataFrame") -> dict[str, Any]:

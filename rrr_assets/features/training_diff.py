@@ -158,6 +158,9 @@ def _causes(told: list[dict[str, Any]], known_after: datetime | None, version: s
         kind = each["kind"]
         if kind == "load":
             kind = "loaded_later" if came else _LATE[each["relation"]]
+        elif kind == "coverage" and each["batch_id"] is not None and came:
+            # Of a minute without ticks a batch tells nothing but that the tape is whole there.
+            kind = "loaded_later"
         key = (kind, each["batch_id"], each["reason"])
         causes.setdefault(key, {"kind": kind, "batch_id": each["batch_id"], "file": each["file_name"], "reason": each["reason"]})
     # What a batch changed is said by what it did: that more, or less, is covered since goes with it.
