@@ -31,6 +31,7 @@ from rrr_assets.features.assets import FEATURE_ASSETS
 from rrr_assets.features.drift import DRIFT_ASSETS, DRIFT_JOBS, DRIFT_SCHEDULES
 from rrr_assets.features.online_assets import ONLINE_ASSETS, ONLINE_JOBS, ONLINE_SENSORS
 from rrr_assets.features.sensors import FEATURES_JOB, FEATURES_SENSOR
+from rrr_assets.features.training_asset import TRAINING_ASSETS, TRAINING_JOBS
 from rrr_assets.quality.alerting import ALERTING_SENSORS
 from rrr_assets.quality.assets import bar_conformance
 from rrr_assets.quality.baselines import BASELINE_ASSETS, BASELINE_JOBS, BASELINE_SCHEDULES
@@ -81,6 +82,7 @@ def build_defs(overrides: Mapping[str, Any] | None = None) -> dg.Definitions:
             *FEATURE_ASSETS,
             *ONLINE_ASSETS,
             *DRIFT_ASSETS,
+            *TRAINING_ASSETS,
             *ARCHIVED_ASSETS,
             *UPKEEP_ASSETS,
             retention,
@@ -99,6 +101,7 @@ def build_defs(overrides: Mapping[str, Any] | None = None) -> dg.Definitions:
             FEATURES_JOB,
             *ONLINE_JOBS,
             *DRIFT_JOBS,
+            *TRAINING_JOBS,
             *archive_jobs,
             *UPKEEP_JOBS,
             accept_landing_files,

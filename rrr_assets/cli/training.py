@@ -1,23 +1,30 @@
 """Commands for training sets: make one, list them, say why two differ.
 
-Belongs here: training-set, training-set list. Does not: what a set is (features/training.py), specifications (calc/features/spec.py).
+Belongs here: training-set with list and diff. Does not: what a set is (features/training.py), specifications (calc/features/spec.py).
 """
 
 import json
 import sys
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from rrr_assets.cli.arguments import FormatOption, JsonFlag, Out, parse_time
+
+if TYPE_CHECKING:
+    from rrr_assets.features.training_run import Produced
 
 Spec = Annotated[Path | None, typer.Option("--spec", metavar="FILE", help="What is asked for, as YAML.", dir_okay=False)]
 KnownAt = Annotated[
     datetime | None,
     typer.Option("--as-known-at", parser=parse_time, metavar="TIME", help="Of what was known then; lies after the load, in UTC."),
 ]
+AndAt = Annotated[
+    datetime | None, typer.Option("--and-at", parser=parse_time, metavar="TIME", help="A later knowledge time, to compare with.")
+]
+Sets = Annotated[list[int] | None, typer.Argument(metavar="SET SET", help="Numbers of two sets of one specification.", show_default=False)]
 File = Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Write the rows there, as .parquet.", dir_okay=False)]
 Keep = Annotated[int, typer.Option("--keep-days", min=1, max=36_600, metavar="N", help="Hold what it is made from for N days.")]
 
@@ -43,47 +50,40 @@ def training_set(
         raise typer.BadParameter("a training set needs --spec, --as-known-at and --out", param_hint="training-set")
     if out.suffix.lower() != ".parquet":
         raise typer.BadParameter(f"{out} does not end in .parquet", param_hint="--out")
-    import psycopg
-    import pyarrow.parquet as pq
-
     from rrr_assets.calc.features.spec import read_spec
-    from rrr_assets.calc.outcomes import PermanentFailure
-    from rrr_assets.cli.failures import CommandFailed
     from rrr_assets.cli.ingest import ready_database
-    from rrr_assets.features.training import make
-    from rrr_assets.warehouse.training_sets import enter, find
+    from rrr_assets.features.training_run import produce
 
-    database = ready_database()
-    try:
-        asked = read_spec(spec)
-        find(database, asked.sha256, as_known_at)
-        made = make(database, asked, as_known_at)
-        first, until = asked.start.date() - timedelta(days=1), asked.end.date() + timedelta(days=8)
-        entered = enter(database, made.manifest, as_known_at, first, until, datetime.now(UTC) + timedelta(days=keep_days))
-    except PermanentFailure as error:
-        raise CommandFailed(str(error)) from error
-    except psycopg.errors.ObjectNotInPrerequisiteState as error:
-        raise CommandFailed(f"{error.diag.message_primary}. {error.diag.message_hint}") from error
-    told = {**made.manifest, "set_id": entered.set_id, "hold": entered.hold, "file": str(out)}
-    try:
-        # Under another name first: a set that was written half is none.
-        part = out.with_name(f".{out.name}.part")
-        pq.write_table(made.rows, part)
-        out.with_suffix(".manifest.json").write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
-        part.replace(out)
-    except OSError as error:
-        raise CommandFailed(f"{out} cannot be written ({error.strerror}). Choose another file") from error
+    done = produce(ready_database(), read_spec(spec), as_known_at, out, keep_days)
     if as_json:
-        sys.stdout.write(json.dumps(told, indent=1) + "\n")
+        sys.stdout.write(json.dumps(done.told, indent=1) + "\n")
         return
-    basis = made.manifest["available_at"]
-    sys.stdout.write(
-        f"Training set {entered.set_id} ({asked.name}): {made.manifest['rows']:,} rows of {len(made.manifest['instruments'])} instruments, "
-        f"hash {entered.content[:16]}.\n"
-        f"When rows could be used was observed of {basis['observed']:,} and modelled of {basis['modelled']:,}; "
-        f"{made.manifest['moments_without_a_row']:,} moments saw no row, {made.manifest['purged']:,} rows knew of the test.\n"
-        f"Held by {entered.hold}, for {keep_days} days. In {out} and {out.with_suffix('.manifest.json').name}.\n"
-    )
+    sys.stdout.write("\n".join(_summary(done)) + "\n")
+
+
+def _summary(done: "Produced") -> list[str]:
+    manifest, entered = done.made.manifest, done.entered
+    basis, moments, absent = manifest["available_at"], manifest["moments"], manifest["universe"]["nothing_known_of"]
+    size = f"{manifest['rows']:,} rows of {len(manifest['instruments'])} instruments"
+    lines = [
+        f"Training set {entered.set_id} ({entered.name}): {size}, hash {entered.content[:16]}.",
+        f"Of {moments['moments']:,} moments {moments['without_a_row']:,} saw no row of features.",
+    ]
+    if "train" in moments:
+        lines[-1] += (
+            f" {moments['train']:,} rows to train on, {moments['test']:,} to test on; {moments['purged']:,} left out whose labels share "
+            f"time with the test's, {moments['embargoed']:,} within the {moments['embargo_minutes']:,} minutes after."
+        )
+    lines += [
+        f"{name}: no value in {told['null']:,} rows, in {told['null_past_the_end']:,} of them because it looks past all that was known."
+        for name, told in manifest["labels"].items()
+    ]
+    lines.append(f"When rows could be used was observed of {basis['observed']:,} and modelled of {basis['modelled']:,}.")
+    if absent:
+        lines.append(f"Nothing was known of {', '.join(absent)}: it is not in the set.")
+    until = "it is released" if entered.ends_at is None else f"{entered.ends_at:%Y-%m-%d}"
+    lines.append(f"Held by {entered.hold}, until {until}. In {done.out} and {done.manifest_file.name}.")
+    return lines
 
 
 @training_app.command(name="list")
@@ -93,3 +93,46 @@ def list_sets(chosen: FormatOption = None, as_json: JsonFlag = False, out: Out =
     from rrr_assets.cli.output import emit
 
     emit(read.training_sets(), chosen, as_json=as_json, out=out, hidden=("manifest", "made_by", "spec_sha256"))
+
+
+@training_app.command()
+def diff(
+    sets: Sets = None,
+    spec: Spec = None,
+    as_known_at: KnownAt = None,
+    and_at: AndAt = None,
+    chosen: FormatOption = None,
+    as_json: JsonFlag = False,
+    out: Out = None,
+) -> None:
+    """Print what differs between a training set as of two knowledge times, and why.
+
+    Give two numbers of `rrr training-set list`, or a specification and both times.
+    """
+    import pyarrow.compute as pc
+
+    from rrr_assets.calc.features.spec import parse_spec, read_spec
+    from rrr_assets.cli.ingest import ready_database
+    from rrr_assets.cli.output import emit, note
+    from rrr_assets.features.training_diff import DiffRefused
+    from rrr_assets.features.training_diff import diff as compare
+    from rrr_assets.warehouse.training_sets import asked_for
+
+    if sets:
+        if len(sets) != 2 or spec is not None or as_known_at is not None or and_at is not None:
+            raise typer.BadParameter("give two numbers of sets and nothing else, or --spec, --as-known-at and --and-at", param_hint="SET")
+        database = ready_database()
+        (one, first), (other, second) = (asked_for(database, number) for number in sets)
+        wanted = parse_spec(one, f"training set {sets[0]}")
+        if wanted.sha256 != parse_spec(other, f"training set {sets[1]}").sha256:
+            raise DiffRefused(f"training sets {sets[0]} and {sets[1]} are of different specifications")
+        first, second = sorted((first, second))
+    elif spec is None or as_known_at is None or and_at is None:
+        raise typer.BadParameter("a difference needs two sets, or --spec, --as-known-at and --and-at", param_hint="training-set diff")
+    else:
+        wanted, first, second, database = read_spec(spec), as_known_at, and_at, ready_database()
+    found = compare(database, wanted, first, second)
+    for counted in pc.value_counts(found["cause"]).to_pylist():
+        note(f"{counted['counts']:,} of {len(found):,} differences: {counted['values']}")
+    title = f"{wanted.name}: {len(found):,} differences, {first:%Y-%m-%d %H:%M:%S} to {second:%Y-%m-%d %H:%M:%S} UTC"
+    emit(found, chosen, as_json=as_json, out=out, title=title, hidden=("cause", "causes"))

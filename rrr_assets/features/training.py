@@ -14,18 +14,23 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
+import psycopg
+
 from rrr_assets.calc.canonical import Digester
 from rrr_assets.calc.features import FEATURES
 from rrr_assets.calc.features.asof import as_of
 from rrr_assets.calc.features.compute import CARRIED, MINUTE, minutes
 from rrr_assets.calc.features.declare import BAR_INPUTS, TICK_INPUTS
-from rrr_assets.calc.features.labels import split, with_labels
+from rrr_assets.calc.features.labels import EMBARGOED, PURGED, TEST, TRAIN, Label, split, with_labels
 from rrr_assets.calc.features.spec import TrainingSpec
 from rrr_assets.calc.outcomes import PermanentFailure
+from rrr_assets.contracts.archive import ARCHIVED
+from rrr_assets.contracts.bars import BAR_REVISIONS, BARS
 from rrr_assets.contracts.features import FEATURES_1M
 from rrr_assets.lake.feature_reads import bars_as_known, feature_rows
-from rrr_assets.warehouse.connect import Database
+from rrr_assets.warehouse.connect import Database, Role
 from rrr_assets.warehouse.sqlfiles import query
+from rrr_assets.warehouse.training_sets import set_facts
 
 if TYPE_CHECKING:
     import polars as pl
@@ -44,13 +49,26 @@ class NothingKnown(PermanentFailure):
     """Nothing of what is asked for was known at that time."""
 
 
+class NotFinalYet(PermanentFailure):
+    """What was known at that time may still change: it has not come, or a load is in flight."""
+
+
+class BarsAway(PermanentFailure):
+    """Labels look at bars that the database does not hold: the message says what to bring back."""
+
+
 @dataclass(frozen=True, slots=True)
 class TrainingSet:
-    """The rows, sorted by instrument and moment, their hash, and what they were made from."""
+    """The rows, sorted by instrument and moment, their hash, and what they were made from.
+
+    `sources` says of the rows of features that were read when each became known, `bars` are those that labels were made of.
+    """
 
     rows: "pa.Table"
     content: str
     manifest: dict[str, Any]
+    sources: "pl.DataFrame"
+    bars: "pl.DataFrame"
 
 
 def make(database: Database, spec: TrainingSpec, as_known_at: datetime) -> TrainingSet:
@@ -63,21 +81,18 @@ def make(database: Database, spec: TrainingSpec, as_known_at: datetime) -> Train
 
     Raises:
         NothingKnown: of none of it anything was known at T.
-        psycopg.errors.ObjectNotInPrerequisiteState: what was known at T is not final yet.
+        NotFinalYet: what was known at T is not final yet.
+        BarsAway: labels need bars that are in the archive alone, or deleted.
     """
     import polars as pl
 
     asked = None if spec.instruments == ["*"] else sorted(set(spec.instruments))
-    seen = feature_rows(
-        database,
-        FEATURES_1M,
-        spec.features,
-        asked,
-        spec.start - _BEFORE,
-        spec.end + _horizon(spec),
-        as_known_at,
-        also=("available_basis", "known_at"),
-    )
+    since, until = spec.start - _BEFORE, spec.end + spec.horizon
+    also = ("available_basis", "known_at")
+    try:
+        seen = feature_rows(database, FEATURES_1M, spec.features, asked, since, until, as_known_at, also=also)
+    except psycopg.errors.ObjectNotInPrerequisiteState as error:
+        raise NotFinalYet(f"{error.diag.message_primary}. {error.diag.message_hint}") from error
     if not len(seen):
         raise NothingKnown(
             f"nothing of {', '.join(spec.instruments)} from {spec.start.isoformat()} to {spec.end.isoformat()} was known at "
@@ -91,20 +106,24 @@ def make(database: Database, spec: TrainingSpec, as_known_at: datetime) -> Train
     found = as_of(entities, seen, [*spec.features, "available_basis"], TTL, by_available=True)
     rows = found.filter(pl.col("event_time").is_not_null())
     labels = [each.label() for each in spec.labels]
+    bars = pl.DataFrame(schema={"instrument": pl.String, "bar_start": pl.Datetime("us", "UTC"), "known_at": pl.Datetime("us", "UTC")})
     if labels:
-        laid = _minutes(database, seen, names, spec, as_known_at)
+        _check_here(database, names, since, until)
+        bars = bars_as_known(database, names, since, until, as_known_at)
+        laid = _minutes(bars, seen, names, since, until)
         for label in labels:
             rows = rows.join(with_labels(laid, label), on=["instrument", "moment"], how="left", maintain_order="left")
-    left_out = len(found) - len(rows)
-    purged = 0
+    parts = {"moments": len(found), "without_a_row": len(found) - len(rows)}
     if spec.test is not None:
         ends = [f"{label.name}_end" for label in labels]
-        kept = split(rows, ends, spec.test.start, spec.test.end, spec.test.embargo_minutes * MINUTE)
-        purged, rows = len(rows) - len(kept), kept
+        rows = split(rows, ends, spec.test.start, spec.test.end, spec.horizon, spec.embargo)
+        parts |= {name: int(rows["split"].eq(name).sum()) for name in (TRAIN, TEST, PURGED, EMBARGOED)}
+        rows = rows.filter(pl.col("split").is_in([TRAIN, TEST]))
     observed = rows["available_basis"].eq("observed").sum()
-    rows = rows.drop("available_basis").sort("instrument", "moment")
-    table = _canonical(rows, spec.features)
+    rows = rows.sort("instrument", "moment")
+    table = _canonical(rows.drop("available_basis"), spec.features)
     content = _digest(table)
+    facts = set_facts(database, names, since, until, as_known_at)
     manifest = {
         "form": _FORM,
         "name": spec.name,
@@ -113,32 +132,65 @@ def make(database: Database, spec: TrainingSpec, as_known_at: datetime) -> Train
         "as_known_at": as_known_at.astimezone(UTC).isoformat(),
         "content_sha256": content,
         "rows": len(table),
-        "moments_without_a_row": left_out,
-        "purged": purged,
+        "moments": parts | {"embargo_minutes": spec.embargo // MINUTE, "label_horizon_minutes": spec.horizon // MINUTE},
         "instruments": names,
+        "universe": {
+            "asked_for": list(spec.instruments),
+            "nothing_known_of": sorted(set(asked or ()) - set(names)),
+            "as_known": facts.instruments,
+        },
         "columns": {field.name: str(field.type) for field in table.schema},
         "features": {
             name: {"version": FEATURES[name].version, "minutes": FEATURES[name].bars, "formula": FEATURES[name].formula}
             for name in spec.features
         },
-        "available_at": {"observed": observed, "modelled": len(rows) - observed},
-        "data": {FEATURES_1M.name: {"rows_read": len(seen), "last_known_at": _iso(seen["known_at"].max())}},
-        "query": {"text": query("features_rows_as_known"), "ttl_seconds": TTL.total_seconds()},
-        "made_by": {"rrr_assets": importlib.metadata.version("rrr_assets"), "polars": importlib.metadata.version("polars")},
-    }
-    return TrainingSet(table, content, json.loads(json.dumps(manifest)))
+        "labels": {label.name: _label_counts(rows, label, seen) for label in labels},
+        "available_at": {
+            "observed": observed, "modelled": len(rows) - observed, "share_observed": observed / len(rows) if len(rows) else None,
+        },
+        "data": {
+            FEATURES_1M.name: {"rows_read": len(seen), "last_known_at": _iso(seen["known_at"].max())},
+            **({BARS["1m"].name: {"rows_read": len(bars), "last_known_at": _iso(bars["known_at"].max())}} if labels else {}),
+            "batches": {"count": facts.batches, "last": facts.last_batch},
+        },
+        "query": {
+            "features": query("features_rows_as_known"),
+            **({"bars": query("features_bars_as_known")} if labels else {}),
+            "ttl_seconds": TTL.total_seconds(),
+        },
+        "made_by": {name: importlib.metadata.version(name) for name in ("rrr_assets", "polars", "pyarrow")},
+    }  # fmt: skip
+    sources = seen.select("instrument", "event_time", "known_at")
+    return TrainingSet(table, content, json.loads(json.dumps(manifest)), sources, bars)
 
 
-def _horizon(spec: TrainingSpec) -> timedelta:
-    return max((each.label().horizon for each in spec.labels), default=timedelta(0))
+def _check_here(database: Database, names: Sequence[str], since: datetime, until: datetime) -> None:
+    """Do nothing where the database holds all bars of a window: labels of bars that are away would be null, and say nothing of it."""
+    from rrr_assets.lake.planning import away
+
+    with database.kept(Role.ANALYST) as connection:
+        for part in away(connection, [ARCHIVED[BARS["1m"].name], ARCHIVED[BAR_REVISIONS.name]], since, until):
+            if not part.restored.issuperset(names):
+                raise BarsAway(
+                    f"labels look at bars in the database alone, and {part.archived.name} of {part.partition} is {part.tier}. "
+                    "What is cold comes back by `rrr restore`"
+                )
 
 
-def _minutes(database: Database, seen: "pl.DataFrame", names: Sequence[str], spec: TrainingSpec, as_known_at: datetime) -> "pl.DataFrame":
+def _label_counts(rows: "pl.DataFrame", label: Label, seen: "pl.DataFrame") -> dict[str, Any]:
+    """How many rows have no value of a label, and of how many of these its window reaches past all that was known."""
+    import polars as pl
+
+    last = seen.group_by("instrument").agg(pl.col("event_time").max().alias("_last"))
+    nulls = rows.filter(pl.col(label.name).is_null()).join(last, on="instrument", how="left")
+    past = nulls.select((pl.col("moment") + label.horizon > pl.col("_last")).sum()).item()
+    return {"horizon_minutes": label.horizon // MINUTE, "null": len(nulls), "null_past_the_end": past}
+
+
+def _minutes(bars: "pl.DataFrame", seen: "pl.DataFrame", names: Sequence[str], since: datetime, until: datetime) -> "pl.DataFrame":
     """The minutes that labels look at. A minute is known where it has a row of features, as it was believed."""
     import polars as pl
 
-    since, until = spec.start - _BEFORE, spec.end + _horizon(spec)
-    bars = bars_as_known(database, names, since, until, as_known_at)
     closed = seen.select("instrument", (pl.col("event_time") - MINUTE).alias("from_time"), pl.col("event_time").alias("to_time"))
     no_ticks = pl.DataFrame(
         schema={"instrument": pl.String, "bar_start": pl.Datetime("us", "UTC"), **dict.fromkeys(TICK_INPUTS, pl.Float64)}

@@ -98,7 +98,7 @@ def feature_rows(
 def bars_as_known(
     database: Database, instruments: Sequence[str], since: datetime, until: datetime, as_known_at: datetime
 ) -> "pl.DataFrame":
-    """`instrument`, `bar_start` and the numbers of 1-minute bars that start in [since, until), as they were believed at a time.
+    """`instrument`, `bar_start`, numbers and `known_at` of 1-minute bars that start in [since, until), as they were believed at a time.
 
     Raises:
         FileUnreadable, StoreUnreachable, StoreUnusable, Unproven: what the archive holds of it cannot be read.
@@ -106,7 +106,7 @@ def bars_as_known(
     """
     import polars as pl
 
-    columns = ["instrument", "bar_start", *BAR_INPUTS]
+    columns = ["instrument", "bar_start", *BAR_INPUTS, "known_at"]
     asked = [Asked(ARCHIVED["bars_1m"], name, since, until, as_known_at=as_known_at) for name in instruments]
 
     def held(names: Sequence[str]) -> "pl.DataFrame":

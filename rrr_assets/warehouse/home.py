@@ -74,6 +74,11 @@ class Home:
         return self.root / "charts"
 
     @property
+    def training_sets(self) -> Path:
+        """Training sets of runs that were not told where to write."""
+        return self.root / "training-sets"
+
+    @property
     def logs(self) -> Path:
         return self.root / "logs"
 

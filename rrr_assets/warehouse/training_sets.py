@@ -5,7 +5,7 @@ Belongs here: entering a set, and refusing one whose hold is over. Does not: mak
 
 import hashlib
 import json
-from contextlib import suppress
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any
@@ -25,14 +25,29 @@ class TrainingSetChanged(PermanentFailure):
     """The set was made once, and what comes out now is something else, which must not be: the message names both."""
 
 
+class NoSuchSet(PermanentFailure):
+    """The ledger has no set of that number."""
+
+
 @dataclass(frozen=True, slots=True)
 class Entered:
-    """A set in the ledger."""
+    """A set in the ledger. `ends_at` is when its hold ends by itself; None: when it is released."""
 
     set_id: int
     name: str
     content: str
     hold: str
+    ends_at: datetime | None
+    manifest: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class SetFacts:
+    """What was there as of a knowledge time: instruments with their listing, and batches."""
+
+    instruments: list[dict[str, Any]]
+    batches: int
+    last_batch: int | None
 
 
 def find(database: Database, spec_sha256: str, as_known_at: datetime) -> Entered | None:
@@ -46,14 +61,95 @@ def find(database: Database, spec_sha256: str, as_known_at: datetime) -> Entered
         row = connection.execute(query("training_set_find"), values).fetchone()
     if row is None:
         return None
-    set_id, name, content, hold, is_held, ended_at = row
+    set_id, name, content, hold, is_held, ends_at, manifest = row
     if not is_held:
-        when = "" if ended_at is None else f" since {ended_at.isoformat()}"
+        when = "" if ends_at is None else f" since {ends_at.isoformat()}"
         raise TrainingSetReleased(
             f"training set {set_id} ({name}) is released: its hold {hold} is over{when}, and what it was made from may be gone. Ask for "
             "another knowledge time"
         )
-    return Entered(set_id, name, content, hold)
+    return Entered(set_id, name, content, hold, ends_at, manifest)
+
+
+def confirm(known: Entered, content: str) -> None:
+    """Do nothing where what comes out now is what came out when the set was made.
+
+    Raises:
+        TrainingSetChanged: it is something else.
+    """
+    if known.content != content:
+        raise TrainingSetChanged(
+            f"training set {known.set_id} ({known.name}) had the hash {known.content[:12]} when it was made, and has {content[:12]} now, "
+            "though the same is asked for. Tell the platform's owners: what was believed must not change"
+        )
+
+
+def asked_for(database: Database, set_id: int) -> tuple[dict[str, Any], datetime]:
+    """The specification that a set of the ledger was made of, as its manifest has it, and its knowledge time.
+
+    Raises:
+        NoSuchSet: there is none of that number.
+    """
+    with database.kept(Role.ANALYST) as connection:
+        row = connection.execute(query("training_set_asked"), {"set_id": set_id}).fetchone()
+    if row is None:
+        raise NoSuchSet(f"there is no training set {set_id}. `rrr training-set list` shows what there is")
+    return row[0], row[1]
+
+
+def set_facts(database: Database, instruments: Sequence[str], since: datetime, until: datetime, as_known_at: datetime) -> SetFacts:
+    """What was there of some instruments as of a knowledge time; batches are those that told of the days of a window."""
+    values = {
+        "instruments": list(instruments), "first_day": since.date(), "last_day": until.date(), "as_known_at": as_known_at,
+    }  # fmt: skip
+    with database.kept(Role.ANALYST) as connection:
+        [(listed, batches, last_batch)] = connection.execute(query("training_set_facts"), values).fetchall()
+    return SetFacts(listed, batches, last_batch)
+
+
+def changes_told(
+    database: Database, instruments: Sequence[str], since: datetime, until: datetime, shown_after: datetime, logged_by: datetime
+) -> list[tuple[Any, ...]]:
+    """What the invalidation log tells of ticks of some instruments in a window, in its order, as training_diff_changes.sql answers.
+
+    Args:
+        database: read as the analyst.
+        instruments: whose.
+        since: begin of the window. UTC.
+        until: its end.
+        shown_after: only what features did not show by then. UTC.
+        logged_by: only what was told by then.
+    """
+    values = {
+        "instruments": list(instruments), "first_day": since.date(), "last_day": until.date(), "after": shown_after, "until": logged_by,
+    }  # fmt: skip
+    with database.kept(Role.ANALYST) as connection:
+        return connection.execute(query("training_diff_changes"), values).fetchall()
+
+
+def hold_for(
+    database: Database, name: str, spec_sha256: str, as_known_at: datetime, first_day: date, until_day: date, expires_at: datetime | None
+) -> tuple[str, bool]:
+    """Hold what a set is made from; answers the hold's name, and whether it was placed now: another run of the set may have done so.
+
+    Args:
+        database: entered as the writer.
+        name: of the set.
+        spec_sha256: of what is asked for.
+        as_known_at: T.
+        first_day: of what it is made from.
+        until_day: the first day after.
+        expires_at: when the hold ends by itself; None: when it is released.
+    """
+    # Of what is asked for, not of what comes out: sets that are equal by chance end each by its own word.
+    asked = hashlib.sha256(f"{spec_sha256} {as_known_at.astimezone(UTC).isoformat()}".encode()).hexdigest()
+    hold = f"training-set-{name}-{asked[:12]}"
+    reason = f"training set {name} as known at {as_known_at.isoformat()}"
+    try:
+        place(database, Hold(hold, reason, "pin", None, None, first_day, until_day, expires_at))
+    except HoldStands:
+        return hold, False
+    return hold, True
 
 
 def enter(
@@ -76,13 +172,7 @@ def enter(
     content, spec = manifest["content_sha256"], manifest["spec_sha256"]
     known = find(database, spec, as_known_at)
     if known is None:
-        # Of what is asked for, not of what comes out: sets that are equal by chance end each by its own word.
-        asked = hashlib.sha256(f"{spec} {as_known_at.astimezone(UTC).isoformat()}".encode()).hexdigest()
-        hold = f"training-set-{manifest['name']}-{asked[:12]}"
-        reason = f"training set {manifest['name']} as known at {as_known_at.isoformat()}"
-        # Another run of the same set, or one that died before it entered the set, may hold it already.
-        with suppress(HoldStands):
-            place(database, Hold(hold, reason, "pin", None, None, first_day, until_day, expires_at))
+        hold, _ = hold_for(database, manifest["name"], spec, as_known_at, first_day, until_day, expires_at)
         values = {
             "name": manifest["name"], "spec_sha256": spec, "as_known_at": as_known_at, "content_sha256": content,
             "row_count": manifest["rows"], "manifest": json.dumps(manifest), "hold": hold, "made_by": by_whom(),
@@ -90,13 +180,9 @@ def enter(
         with database.connect(Role.WRITER) as connection:
             row = connection.execute(query("training_set_enter"), values).fetchone()
         if row is not None:
-            return Entered(int(row[0]), manifest["name"], content, hold)
+            return Entered(int(row[0]), manifest["name"], content, hold, expires_at, manifest)
         known = find(database, spec, as_known_at)
     if known is None:
         raise LookupError("a training set that another run entered just now is not there")
-    if known.content != content:
-        raise TrainingSetChanged(
-            f"training set {known.set_id} ({known.name}) had the hash {known.content[:12]} when it was made, and has {content[:12]} now, "
-            "though the same is asked for. Tell the platform's owners: what was believed must not change"
-        )
+    confirm(known, content)
     return known

@@ -112,6 +112,7 @@ def test_the_golden_file_holds_what_matters() -> None:
         *ASSETS,
         *FEATURES,
         "online_features",
+        "training_set",
         *ARCHIVED_GROUPS,
         *UPKEEP,
         *KEPT_UP,
@@ -147,7 +148,7 @@ def test_jobs_schedule_and_sensors() -> None:
         "venues_to_bars", "refresh_bars", "refresh_features", "accept_landing_files", "check_live_bars", "archive_days", "archive_months",
         "retire_partitions",
         "drill_restore", "report_cost", "back_up_database", "drill_backup", "heal_gaps", "learn_baselines", "report_quality", "validate",
-        "check_recent", "check_daily", "serve_features", *kept_up,
+        "check_recent", "check_daily", "serve_features", "make_training_set", *kept_up,
     }  # fmt: skip
     keys = {name: {key.to_user_string() for key in defs.resolve_job_def(name).asset_layer.selected_asset_keys} for name in jobs}
     assert keys["venues_to_bars"] == set(ASSETS)

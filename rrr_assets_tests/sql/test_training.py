@@ -12,11 +12,13 @@ import pytest
 
 from rrr_assets import read
 from rrr_assets.calc.features.spec import SpecRefused, TrainingSpec, read_spec
-from rrr_assets.features.training import NothingKnown, make
+from rrr_assets.features.training import BarsAway, NotFinalYet, NothingKnown, make
+from rrr_assets.features.training_run import NotWritten, produce
 from rrr_assets.lake.feature_ticks import TieredTicks
 from rrr_assets.warehouse.connect import Database
+from rrr_assets.warehouse.declare import Declared, declare
 from rrr_assets.warehouse.features import refresh_features, refresh_tick_minutes
-from rrr_assets.warehouse.holds import release
+from rrr_assets.warehouse.holds import Hold, place, release
 from rrr_assets.warehouse.training_sets import TrainingSetChanged, TrainingSetReleased, enter, find
 from rrr_assets_tests.loading import DAY, NAME, Told, emptied, midnight, take, vision
 from rrr_assets_tests.platform import Platform
@@ -124,7 +126,7 @@ def test_the_same_is_asked_for_and_the_same_comes_out(platform: Platform, tmp_pa
     assert make(platform.database, spec(), after).content != first.content
     assert first.manifest["rows"] == len(first.rows) > 70
     assert first.manifest["instruments"] == [NAME, "binance:ETHUSDT"]
-    assert first.manifest["available_at"] == {"observed": 0, "modelled": len(first.rows)}
+    assert first.manifest["available_at"] == {"observed": 0, "modelled": len(first.rows), "share_observed": 0.0}
 
 
 def test_no_row_sees_what_could_not_be_used_and_labels_are_of_the_future(platform: Platform) -> None:
@@ -150,7 +152,7 @@ def test_no_row_sees_what_could_not_be_used_and_labels_are_of_the_future(platfor
 def test_a_knowledge_time_before_the_load_and_one_to_come_are_refused(platform: Platform) -> None:
     with pytest.raises(NothingKnown, match="A knowledge time lies after the load"):
         make(platform.database, spec(), datetime(2025, 3, 4, tzinfo=UTC))
-    with pytest.raises(Exception, match="not final yet"):
+    with pytest.raises(NotFinalYet, match="not final yet"):
         make(platform.database, spec(), now(platform) + timedelta(hours=1))
 
 
@@ -166,6 +168,93 @@ def test_a_set_is_held_and_once_released_it_is_refused_by_name(platform: Platfor
     release(platform.database, entered.hold, "over")
     with pytest.raises(TrainingSetReleased, match=rf"training set {entered.set_id} \(momentum\) is released"):
         enter(platform.database, made.manifest, known, *days, EXPIRES)
+
+
+def test_a_hold_that_is_over_is_over_whoever_places_another(platform: Platform) -> None:
+    known = now(platform)
+    made = make(platform.database, spec(), known)
+    days = (DAY, DAY + timedelta(days=1))
+    entered = enter(platform.database, made.manifest, known, *days, EXPIRES)
+    assert find(platform.database, spec().sha256, known) == entered
+    assert entered.ends_at == EXPIRES
+    platform.rows("update holds set expires_at = clock_timestamp() returning 1")
+    with pytest.raises(TrainingSetReleased, match=rf"its hold {entered.hold} is over since "):
+        find(platform.database, spec().sha256, known)
+    place(platform.database, Hold(entered.hold, "again", "pin", None, None, *days, EXPIRES))
+    with pytest.raises(TrainingSetReleased):
+        find(platform.database, spec().sha256, known)
+    # Asked for under another name it is the same set; as known at another time it is another one.
+    with pytest.raises(TrainingSetReleased, match=r"\(momentum\) is released"):
+        find(platform.database, spec(name="another").sha256, known)
+    assert find(platform.database, spec().sha256, known + timedelta(microseconds=1)) is None
+
+
+def test_what_cannot_be_made_is_not_held(platform: Platform, tmp_path: Path) -> None:
+    with pytest.raises(NothingKnown):
+        produce(platform.database, spec(), datetime(2025, 3, 4, tzinfo=UTC), tmp_path / "a.parquet")
+    with pytest.raises(NotFinalYet):
+        produce(platform.database, spec(), now(platform) + timedelta(hours=1), tmp_path / "a.parquet")
+    with pytest.raises(NotWritten, match="is no folder"):
+        produce(platform.database, spec(), now(platform), tmp_path / "nowhere" / "a.parquet")
+    assert platform.rows("select count(*) from holds where released_at is null") == [(0,)]
+    assert len(read.training_sets(database=platform.database)) == 0
+
+
+def test_labels_of_bars_that_are_away_are_not_made_up(platform: Platform) -> None:
+    platform.rows(
+        "insert into partition_tiers (relation, partition_start, tier, row_count, size_bytes, changed_at)"
+        " values ('bars_1m', %s, 'deleted', 1, 1, now()) returning 1",
+        DAY.replace(day=1),
+    )
+    with pytest.raises(BarsAway, match="bars_1m of 2025-03-01 is deleted"):
+        make(platform.database, spec(), now(platform))
+    assert len(make(platform.database, spec(labels=[]), now(platform)).rows) > 70
+
+
+def test_the_universe_is_as_of_the_knowledge_time(platform: Platform, tmp_path: Path) -> None:
+    listed = now(platform)
+    declare(platform.database, "binance:ETHUSDT", Declared(delisted_on=DAY + timedelta(days=1)))
+    delisted = now(platform)
+    take(platform, vision(tmp_path, trades("SOLUSDT"), DAY, symbol="SOLUSDT"))
+    follow(platform)
+    declare(platform.database, "binance:SOLUSDT", Declared(listed_on=DAY))
+    after = now(platform)
+    found = {at: make(platform.database, spec(), at).manifest for at in (listed, delisted, after)}
+    assert [manifest["instruments"] for manifest in found.values()] == [[NAME, "binance:ETHUSDT"]] * 2 + [
+        [NAME, "binance:ETHUSDT", "binance:SOLUSDT"]
+    ]
+    told = [{each["instrument"]: (each["listed_on"], each["delisted_on"]) for each in m["universe"]["as_known"]} for m in found.values()]
+    over = (DAY + timedelta(days=1)).isoformat()
+    assert told == [
+        {NAME: (None, None), "binance:ETHUSDT": (None, None)},
+        {NAME: (None, None), "binance:ETHUSDT": (None, over)},
+        {NAME: (None, None), "binance:ETHUSDT": (None, over), "binance:SOLUSDT": (DAY.isoformat(), None)},
+    ]
+    named = make(platform.database, spec(instruments=["binance:SOLUSDT", "binance:ETHUSDT"]), delisted).manifest
+    assert (named["instruments"], named["universe"]["nothing_known_of"]) == (["binance:ETHUSDT"], ["binance:SOLUSDT"])
+    assert (found[listed]["data"]["batches"]["count"], found[after]["data"]["batches"]["count"]) == (2, 3)
+
+
+def test_the_manifest_counts_every_moment_and_every_label_that_is_null(platform: Platform) -> None:
+    hours = [START + timedelta(hours=n) for n in range(26)]
+    asked = spec(start=hours[1], end=hours[25], test={"start": hours[2], "end": hours[3], "embargo_minutes": 45})
+    made = make(platform.database, asked, now(platform))
+    moments = made.manifest["moments"]
+    assert moments["moments"] == 2 * math.ceil(24 * 60 / 7)
+    assert moments["moments"] == sum(moments[name] for name in ("without_a_row", "train", "test", "purged", "embargoed"))
+    assert moments["train"] + moments["test"] == len(made.rows)
+    assert (moments["embargo_minutes"], moments["label_horizon_minutes"]) == (45, 30)
+    assert moments["embargoed"] > 0
+    assert moments["purged"] > 0
+    for label, minutes in (("return_after_15m", 15), ("barrier_30m_5_5", 30)):
+        nulls = [row["moment"] for row in made.rows.to_pylist() if row[label] is None]
+        past = [at for at in nulls if at + timedelta(minutes=minutes) > hours[24]]
+        assert made.manifest["labels"][label] == {"horizon_minutes": minutes, "null": len(nulls), "null_past_the_end": len(past)}
+        assert len(nulls) > len(past) > 0
+    assert made.manifest["data"]["bars_1m"]["rows_read"] > 600
+    assert made.manifest["query"].keys() == {"features", "bars", "ttl_seconds"}
+    assert {"rrr_assets", "polars", "pyarrow"} <= made.manifest["made_by"].keys()
+    assert made.manifest["features"]["rsi_14"]["version"] == 1
 
 
 @pytest.mark.parametrize(

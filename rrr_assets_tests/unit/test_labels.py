@@ -1,14 +1,19 @@
 """Labels against the rule said plainly, and no row is trained on that knows of the test."""
 
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Any
 
 import numpy as np
 import polars as pl
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from rrr_assets.calc.features.compute import MINUTE
+from rrr_assets.calc.features import FEATURES
+from rrr_assets.calc.features.compute import CARRIED, MINUTE
 from rrr_assets.calc.features.labels import FutureReturn, TripleBarrier, split, with_labels
+from rrr_assets.calc.features.spec import BarrierLabel, HeldOut, ReturnLabel, TrainingSpec
 
 START = datetime(2025, 3, 3, tzinfo=UTC)
 TIME = pl.Datetime("us", "UTC")
@@ -101,15 +106,96 @@ def test_no_row_is_trained_on_that_knows_of_the_test() -> None:
     moments = [START + n * MINUTE for n in range(100)]
     rows = pl.DataFrame({"moment": moments, "l_end": [at + 10 * MINUTE for at in moments]}, schema={"moment": TIME, "l_end": TIME})
     test_from, test_until = START + 50 * MINUTE, START + 70 * MINUTE
-    found = split(rows, ["l_end"], test_from, test_until, 5 * MINUTE)
-    train = found.filter(pl.col("split") == "train")
-    assert train.filter((pl.col("moment") < test_from) & (pl.col("l_end") >= test_from)).height == 0
-    assert train.filter(pl.col("moment").is_between(test_from, test_until + 5 * MINUTE, closed="left")).height == 0
-    assert found["split"].value_counts().sort("split").rows() == [("test", 20), ("train", 40 + 25)]
-    assert set(moments) - set(found["moment"].to_list()) == {START + n * MINUTE for n in [*range(40, 50), *range(70, 75)]}
+    found = split(rows, ["l_end"], test_from, test_until, 10 * MINUTE, 5 * MINUTE)
+    by_split = {name: [at for at, told in found.select("moment", "split").rows() if told == name] for name in found["split"].unique()}
+    assert by_split == {
+        "train": [START + n * MINUTE for n in [*range(40), *range(85, 100)]],
+        "purged": [START + n * MINUTE for n in [*range(40, 50), *range(70, 80)]],
+        "test": [START + n * MINUTE for n in range(50, 70)],
+        "embargoed": [START + n * MINUTE for n in range(80, 85)],
+    }
 
 
 def test_a_label_that_is_null_keeps_its_row_apart_by_its_moment_alone() -> None:
     rows = pl.DataFrame({"moment": [START, START + MINUTE], "l_end": [None, None]}, schema={"moment": TIME, "l_end": TIME})
-    found = split(rows, ["l_end"], START + MINUTE, START + 2 * MINUTE, timedelta(0))
+    found = split(rows, ["l_end"], START + MINUTE, START + 2 * MINUTE, timedelta(0), timedelta(0))
     assert found["split"].to_list() == ["train", "test"]
+
+
+LABELS = st.one_of(
+    st.builds(ReturnLabel, kind=st.just("return"), minutes=st.integers(1, 60)),
+    st.builds(
+        BarrierLabel, kind=st.just("triple_barrier"), minutes=st.integers(1, 60), up_bps=st.integers(1, 60), down_bps=st.integers(1, 60)
+    ),
+)
+
+
+@settings(max_examples=60)
+@given(
+    labels=st.lists(LABELS, max_size=3, unique_by=lambda each: each.label().name),
+    features=st.sets(st.sampled_from(["return_1m", "sma_20", "rsi_14", "macd_signal"]), min_size=1),
+    every=st.integers(1, 20),
+    first=st.integers(0, 400),
+    length=st.integers(1, 200),
+    embargo=st.none() | st.integers(0, 300),
+    seed=st.integers(0, 5),
+)
+def test_nothing_that_is_trained_on_shares_time_with_what_is_tested_on(
+    labels: list[ReturnLabel | BarrierLabel], features: set[str], every: int, first: int, length: int, embargo: int | None, seed: int
+) -> None:
+    """Minute by minute: the minutes that a row's labels look at, and those that its features look back at."""
+    count = 1000
+    end = START + count * MINUTE
+    spec = TrainingSpec(
+        name="p", instruments=["*"], start=START, end=end, every_minutes=every, features=sorted(features), labels=labels,
+        test=HeldOut(start=START + first * MINUTE, end=START + (first + length) * MINUTE, embargo_minutes=embargo),
+    )  # fmt: skip
+    assert spec.test is not None
+    laid = laid_of(count + 70, seed)
+    rows = pl.DataFrame({"moment": [START + n * MINUTE for n in range(0, count, every)]}, schema={"moment": TIME})
+    for each in labels:
+        rows = rows.join(with_labels(laid, each.label()).drop("instrument"), on="moment", how="left", maintain_order="left")
+    ends = [f"{each.label().name}_end" for each in labels]
+    found = split(rows, ends, spec.test.start, spec.test.end, spec.horizon, spec.embargo)
+    moments = found["moment"].to_list()
+    known = found.select(pl.max_horizontal("moment", *ends))["moment"].to_list()
+    told = found["split"].to_list()
+    # A label's minutes begin with its moment and end with the one that ends when it is known.
+    tested = {n for at, over, part in zip(moments, known, told, strict=True) if part == "test" for n in span(at, over)}
+    last = max((over for over, part in zip(known, told, strict=True) if part == "test"), default=spec.test.start)
+    look = max(FEATURES[name].bars for name in features)
+    for at, over, part in zip(moments, known, told, strict=True):
+        assert (part == "test") == (spec.test.start <= at < spec.test.end)
+        if part != "train":
+            continue
+        assert tested.isdisjoint(span(at, over))
+        if at >= spec.test.end:
+            assert at >= last + spec.embargo
+            if embargo is None:
+                assert tested.isdisjoint(span(at - look * MINUTE, at))
+    if embargo is None:
+        assert spec.embargo >= (look + CARRIED) * MINUTE
+    # Nothing is left out that is far away from the test.
+    far = timedelta(minutes=61) + spec.embargo
+    assert all(part == "train" for at, part in zip(moments, told, strict=True) if at < spec.test.start - far or at > spec.test.end + far)
+
+
+def span(since: datetime, until: datetime) -> range:
+    return range((since - START) // MINUTE, (until - START) // MINUTE)
+
+
+@cache
+def laid_of(count: int, seed: int) -> pl.DataFrame:
+    rng = np.random.default_rng(seed)
+    closes = (100 * np.exp(np.cumsum(rng.normal(0, 1e-3, count)))).tolist()
+    # Some minutes are unknown: labels that look at them are null.
+    return laid([None if n % 97 == 96 else close for n, close in enumerate(closes)], spread=2e-4)
+
+
+def test_without_an_embargo_it_is_as_long_as_features_look_back() -> None:
+    asked = {"name": "a", "instruments": ["*"], "start": START, "end": START + timedelta(days=2), "features": ["sma_20", "macd_signal"]}
+    part = {"start": START + timedelta(days=1), "end": START + timedelta(days=2)}
+    bars = FEATURES["macd_signal"].bars
+    assert TrainingSpec.model_validate(asked | {"test": part}).embargo == (bars + CARRIED) * MINUTE
+    assert TrainingSpec.model_validate(asked | {"test": part | {"embargo_minutes": 7}}).embargo == 7 * MINUTE
+    assert TrainingSpec.model_validate(asked).embargo == timedelta(0)

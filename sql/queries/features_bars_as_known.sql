@@ -10,7 +10,8 @@ select
     b.quote_volume,
     b.trade_count,
     b.taker_buy_volume,
-    b.taker_buy_quote_volume
+    b.taker_buy_quote_volume,
+    b.known_at
 from unnest(%(instruments)s::text[]) as asked (instrument)
 cross join lateral bars_as_known('1m', asked.instrument, %(since)s, %(until)s, %(as_known_at)s) as b
 order by b.instrument, b.bar_start;

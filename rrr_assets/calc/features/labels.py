@@ -3,7 +3,9 @@
 Belongs here: future returns, the triple barrier, purging and embargo. Does not: features, which never look ahead, reading minutes.
 
 Everything here looks at the future on purpose. A label is known when its window ends (`label_end`), and a row is only as old as that: a row
-whose label reaches into the time that is tested knows something of it, and so does one that follows it closely.
+whose label reaches into the time that is tested knows something of it, and so does one whose label begins before those of the test are
+over, or whose features look back at them. What is trained on before the test may lie in what features of the test look back at: it is past
+by then, for whoever trades on it too.
 Source: M. Lopez de Prado, Advances in Financial Machine Learning, 2018, chapters 3 (triple barrier) and 7 (purging, embargo).
 """
 
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
 
 TRAIN: Final = "train"
 TEST: Final = "test"
+PURGED: Final = "purged"
+EMBARGOED: Final = "embargoed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,24 +119,34 @@ def _barrier(close: "Array", high: "Array", low: "Array", steps: int, label: Tri
     return values, after
 
 
-def split(rows: "pl.DataFrame", ends: "list[str]", test_from: datetime, test_until: datetime, embargo: timedelta) -> "pl.DataFrame":
-    """Say which rows are trained on and which are tested on, and leave out those that are fit for neither.
+def split(
+    rows: "pl.DataFrame", ends: "list[str]", test_from: datetime, test_until: datetime, horizon: timedelta, embargo: timedelta
+) -> "pl.DataFrame":
+    """Say which rows are trained on and which are tested on, and which are fit for neither.
+
+    A label's window is what lies after its moment, its end among it. No window of a row that is trained on overlaps one that is tested on:
+    before the test they end before its first moment, after it they begin when the last of its labels is over, and the embargo after that.
 
     Args:
         rows: with `moment`, and the columns that say when each label is known.
         ends: those columns.
         test_from: moments in [test_from, test_until) are tested on.
         test_until: the first moment after them.
-        embargo: so long after the test no row is trained on: features of these still look back at it.
+        horizon: how far the longest label looks ahead.
+        embargo: so long after the last label of the test no row is trained on: features of these may still look back at it.
 
     Returns:
-        The rows with a column `split`. Rows whose labels reach into the test are gone, and so are those within the embargo.
+        The rows with a column `split`: TRAIN, TEST, PURGED (its labels share time with those of the test) or EMBARGOED.
     """
     import polars as pl
 
-    known = pl.max_horizontal("moment", *ends)
-    is_test = (pl.col("moment") >= test_from) & (pl.col("moment") < test_until)
-    is_before = (pl.col("moment") < test_from) & (known < test_from)
-    is_after = pl.col("moment") >= test_until + embargo
-    marked = rows.with_columns(pl.when(is_test).then(pl.lit(TEST)).when(is_before | is_after).then(pl.lit(TRAIN)).alias("split"))
-    return marked.filter(pl.col("split").is_not_null())
+    moment = pl.col("moment")
+    over = test_until + horizon
+    return rows.with_columns(
+        pl.when((moment >= test_from) & (moment < test_until)).then(pl.lit(TEST))
+        .when((moment < test_from) & (pl.max_horizontal("moment", *ends) < test_from)).then(pl.lit(TRAIN))
+        .when(moment < over).then(pl.lit(PURGED))
+        .when(moment < over + embargo).then(pl.lit(EMBARGOED))
+        .otherwise(pl.lit(TRAIN))
+        .alias("split")
+    )  # fmt: skip

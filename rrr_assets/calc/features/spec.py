@@ -11,7 +11,7 @@ Belongs here: reading a specification and refusing what nobody understands. Does
     labels:
       - {kind: return, minutes: 15}
       - {kind: triple_barrier, minutes: 60, up_bps: 50, down_bps: 50}
-    test: {start: 2025-03-04, end: 2025-03-05, embargo_minutes: 60}
+    test: {start: 2025-03-04, end: 2025-03-05}
 """
 
 import hashlib
@@ -19,12 +19,13 @@ import json
 from datetime import UTC, date, datetime, time, timedelta
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Final, Literal, Self
 
 import yaml  # type: ignore[import-untyped]  # PyYAML publishes no types of its own
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError, field_validator, model_validator
 
 from rrr_assets.calc.features import FEATURES
+from rrr_assets.calc.features.compute import MINUTE, look_back
 from rrr_assets.calc.features.labels import FutureReturn, Label, TripleBarrier
 from rrr_assets.calc.outcomes import PermanentFailure
 
@@ -45,6 +46,7 @@ def _moment(value: object) -> object:
 
 
 Moment = Annotated[datetime, BeforeValidator(_moment)]
+_MOMENT: Final[TypeAdapter[datetime]] = TypeAdapter(Moment)
 Minutes = Annotated[int, Field(ge=1, le=10_080)]
 
 
@@ -76,12 +78,15 @@ class BarrierLabel(_Part):
         return TripleBarrier(timedelta(minutes=self.minutes), self.up_bps, self.down_bps)
 
 
-class TestPart(_Part):
-    """Which moments are tested on; so long after them none is trained on."""
+class HeldOut(_Part):
+    """Which moments are tested on; so long after the last of their labels none is trained on.
+
+    Without `embargo_minutes` it is as long as the features look back: then no row that is trained on after the test has seen it.
+    """
 
     start: Moment
     end: Moment
-    embargo_minutes: Annotated[int, Field(ge=0, le=525_600)] = 0
+    embargo_minutes: Annotated[int, Field(ge=0, le=525_600)] | None = None
 
 
 class TrainingSpec(_Part):
@@ -94,7 +99,7 @@ class TrainingSpec(_Part):
     every_minutes: Minutes = 1
     features: Annotated[list[str], Field(min_length=1)]
     labels: list[Annotated[ReturnLabel | BarrierLabel, Field(discriminator="kind")]] = Field(default_factory=list)
-    test: TestPart | None = None
+    test: HeldOut | None = None
 
     @field_validator("features")
     @classmethod
@@ -122,6 +127,20 @@ class TrainingSpec(_Part):
         return self
 
     @property
+    def horizon(self) -> timedelta:
+        """How far the longest label looks ahead."""
+        return max((each.label().horizon for each in self.labels), default=timedelta(0))
+
+    @property
+    def embargo(self) -> timedelta:
+        """How long after the last label of the test no row is trained on."""
+        if self.test is None:
+            return timedelta(0)
+        minutes = self.test.embargo_minutes
+        # Its own minute is one of those that a value is made from.
+        return ((look_back(self.features) + 1) if minutes is None else minutes) * MINUTE
+
+    @property
     def sha256(self) -> str:
         """A hash of what is asked for, but for the name: order of keys and way of writing make no difference."""
         told = json.dumps(self.model_dump(mode="json", exclude={"name"}), sort_keys=True, separators=(",", ":"))
@@ -136,12 +155,34 @@ def read_spec(path: Path) -> TrainingSpec:
     """
     try:
         given = yaml.safe_load(path.read_text(encoding="utf-8"))
-        return TrainingSpec.model_validate(given)
     except OSError as error:
         raise SpecRefused(f"{path}: {error.strerror}") from error
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
-        raise SpecRefused(f"{path}: it is no YAML: {error}") from error
+        raise SpecRefused(f"{path}: it is no YAML: {' '.join(str(error).split())}") from error
+    return parse_spec(given, str(path))
+
+
+def parse_spec(given: object, where: str) -> TrainingSpec:
+    """Read a specification from what YAML or a manifest says; `where` it stands is told with what is wrong.
+
+    Raises:
+        SpecRefused: it cannot be understood.
+    """
+    try:
+        return TrainingSpec.model_validate(given)
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"])
-        raise SpecRefused(f"{path}: {place or 'the whole'}: {first['msg']}") from error
+        raise SpecRefused(f"{where}: {place or 'the whole'}: {first['msg']}") from error
+
+
+def parse_moment(text: str, where: str) -> datetime:
+    """Read a time: a day is its midnight, UTC where it names no zone.
+
+    Raises:
+        SpecRefused: it is none.
+    """
+    try:
+        return _MOMENT.validate_python(text)
+    except ValidationError as error:
+        raise SpecRefused(f"{where}: {text!r} is no time. Write a day such as 2025-03-06, or 2025-03-06T15:30:00Z") from error

@@ -1,0 +1,110 @@
+"""One training set from its specification to its files: held, made, entered, written.
+
+Belongs here: the order of these steps, for the command and for the asset alike. Does not: any one of them (training.py,
+warehouse/training_sets.py).
+"""
+
+import json
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Final
+
+from rrr_assets.calc.features.spec import TrainingSpec
+from rrr_assets.calc.outcomes import PermanentFailure
+from rrr_assets.features.training import TrainingSet, make
+from rrr_assets.warehouse.connect import Database
+from rrr_assets.warehouse.holds import release
+from rrr_assets.warehouse.training_sets import Entered, confirm, enter, find, hold_for
+
+KEEP_DAYS: Final = 365
+"""For how long what a set was made from is held, where nobody says otherwise."""
+
+_BEFORE: Final = timedelta(days=1)
+_AFTER: Final = timedelta(days=8)
+"""What a set is made from reaches so far past its moments: the longest label, and the day that it ends in."""
+
+
+class NotWritten(PermanentFailure):
+    """A set's files cannot be written: the message says why, and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Produced:
+    """A set that was made, its entry in the ledger, and where it was written. `told` is its manifest, with these beside it."""
+
+    made: TrainingSet
+    entered: Entered
+    out: Path
+    told: dict[str, Any]
+
+    @property
+    def manifest_file(self) -> Path:
+        """Beside the rows."""
+        return manifest_of(self.out)
+
+
+def manifest_of(out: Path) -> Path:
+    """Where the manifest of a set lies that is written to a file."""
+    return out.with_suffix(".manifest.json")
+
+
+def produce(database: Database, spec: TrainingSpec, as_known_at: datetime, out: Path, keep_days: int = KEEP_DAYS) -> Produced:
+    """Make a training set, hold what it is made from, enter it into the ledger, and write it.
+
+    Args:
+        database: read as the analyst, entered as the writer.
+        spec: what is asked for.
+        as_known_at: T. UTC.
+        out: the Parquet file; the manifest lies beside it.
+        keep_days: so long what it is made from is held, where it is not held yet.
+
+    Raises:
+        NothingKnown, NotFinalYet, BarsAway: as `make`.
+        TrainingSetReleased: it was made once, and its hold is over.
+        TrainingSetChanged: it was made once, with other values.
+        NotWritten: the files cannot be written.
+    """
+    if out.suffix.lower() != ".parquet":
+        raise NotWritten(f"{out} does not end in .parquet. Give it a name that does")
+    if not out.parent.is_dir():
+        raise NotWritten(f"{out.parent} is no folder. Make it, or choose another file")
+    known = find(database, spec.sha256, as_known_at)
+    first, until = spec.start.date() - _BEFORE, spec.end.date() + _AFTER
+    expires_at = datetime.now(UTC) + timedelta(days=keep_days)
+    hold, is_placed = "", False
+    if known is None:
+        # Before it is read: what is read here is there as long as the hold says.
+        hold, is_placed = hold_for(database, spec.name, spec.sha256, as_known_at, first, until, expires_at)
+    try:
+        made = make(database, spec, as_known_at)
+    except PermanentFailure:
+        if is_placed:
+            release(database, hold, "the set could not be made")
+        raise
+    if known is not None:
+        confirm(known, made.content)
+    entered = enter(database, made.manifest, as_known_at, first, until, expires_at)
+    told = {**made.manifest, "set_id": entered.set_id, "hold": entered.hold, "held_until": _iso(entered.ends_at), "file": str(out)}
+    _write(made, told, out)
+    return Produced(made, entered, out, told)
+
+
+def _write(made: TrainingSet, told: dict[str, Any], out: Path) -> None:
+    import pyarrow.parquet as pq
+
+    # Under another name first: a set that was written half is none.
+    part = out.with_name(f".{out.name}.part")
+    try:
+        pq.write_table(made.rows, part)
+        manifest_of(out).write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+        part.replace(out)
+    except OSError as error:
+        with suppress(OSError):
+            part.unlink()
+        raise NotWritten(f"{out} cannot be written ({error.strerror}). Choose another file") from error
+
+
+def _iso(at: datetime | None) -> str | None:
+    return None if at is None else at.astimezone(UTC).isoformat()
