@@ -92,7 +92,8 @@ def rsi_14(close: "Expr") -> "Expr":
     change = close - close.shift(1)
     gained = wilder_mean(change.clip(lower_bound=0), 140, 14)
     lost = wilder_mean((-change).clip(lower_bound=0), 140, 14)
-    return ratio(gained * 100, gained + lost)
+    # Of what only rises exactly 100: a product that is rounded before it is divided would be more.
+    return ratio(gained, gained + lost) * 100
 
 
 @feature(window=20, unit="quote asset", formula="sma_20 + 2 standard deviations (population) of 20 closes; J. Bollinger, 2001")
