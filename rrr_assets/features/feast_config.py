@@ -8,6 +8,9 @@ import os
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
+
+from rrr_assets.features.online import SCHEMES, STORE_VARIABLE, OnlineStoreRefused
 
 if TYPE_CHECKING:
     from feast import FeatureStore, RepoConfig
@@ -15,18 +18,23 @@ if TYPE_CHECKING:
     from rrr_assets.warehouse.connect import Database
 
 PROJECT: Final = "rrr_assets"
-REDIS_VARIABLE: Final = "RRR_REDIS_URL"
+_STORES: Final = "rrr_assets.features.online_store"
 
 
 def online_store() -> dict[str, Any]:
-    """Redis where RRR_REDIS_URL names one (`host:port`, several with commas for a cluster), else a file of SQLite in the home."""
+    """Redis where RRR_ONLINE_STORE_URL names one, else a file of SQLite in the home.
+
+    Raises:
+        OnlineStoreRefused: it names something else.
+    """
     from rrr_assets.warehouse.home import Home
 
-    address = os.environ.get(REDIS_VARIABLE)
-    if address:
-        kind = "redis_cluster" if "," in address.partition(",password=")[0].partition(",ssl=")[0] else "redis"
-        return {"type": "redis", "redis_type": kind, "connection_string": address}
-    return {"type": "sqlite", "path": str(Home.current().root / "feast" / "online.db")}
+    address = os.environ.get(STORE_VARIABLE)
+    if not address:
+        return {"type": f"{_STORES}.FreshSqliteOnlineStore", "path": str(Home.current().root / "feast" / "online.db")}
+    if urlsplit(address).scheme not in SCHEMES:
+        raise OnlineStoreRefused
+    return {"type": f"{_STORES}.FreshRedisOnlineStore"}
 
 
 def repo_config(database: "Database", as_known_at: datetime | None = None) -> "RepoConfig":
@@ -37,17 +45,21 @@ def repo_config(database: "Database", as_known_at: datetime | None = None) -> "R
         as_known_at: what was believed then is read as history; None for what is believed now.
     """
     from feast import RepoConfig
+    from sqlalchemy import NullPool
 
     from rrr_assets.features.offline_store import WarehouseOfflineStoreConfig
     from rrr_assets.warehouse.connect import Role
 
     uri = database.role_urls[Role.WRITER].replace("postgresql://", "postgresql+psycopg://", 1)
     offline = WarehouseOfflineStoreConfig(database=database.name, as_known_at=as_known_at)
+    registry = {
+        "registry_type": "sql", "path": f"{uri}{'&' if '?' in uri else '?'}options=-csearch_path%3Dfeast", "cache_ttl_seconds": 60,
+        # Nobody closes a registry, and with it what it holds open.
+        "sqlalchemy_config_kwargs": {"echo": False, "poolclass": NullPool},
+    }  # fmt: skip
     return RepoConfig(
         project=PROJECT, provider="local", offline_store=offline, online_store=online_store(), entity_key_serialization_version=3,
-        registry={
-            "registry_type": "sql", "path": f"{uri}{'&' if '?' in uri else '?'}options=-csearch_path%3Dfeast", "cache_ttl_seconds": 60,
-        },
+        registry=registry,
     )  # fmt: skip
 
 
@@ -56,6 +68,6 @@ def store(database: "Database", as_known_at: datetime | None = None) -> "Feature
     from feast import FeatureStore
 
     config = repo_config(database, as_known_at)
-    if config.online_store.type == "sqlite":
-        Path(config.online_store.path).parent.mkdir(parents=True, exist_ok=True)
+    if address := getattr(config.online_store, "path", None):
+        Path(address).parent.mkdir(parents=True, exist_ok=True)
     return FeatureStore(config=config)

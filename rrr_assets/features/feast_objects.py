@@ -9,24 +9,17 @@ from typing import Final
 import pandas as pd  # type: ignore[import-untyped]  # pandas publishes no types of its own
 from feast import Entity, FeatureService, FeatureView, Field, RequestSource, ValueType
 from feast.on_demand_feature_view import on_demand_feature_view
-from feast.types import Float64
+from feast.types import Float64, UnixTimestamp
 
 from rrr_assets.calc.features import FEATURES
 from rrr_assets.contracts.features import FEATURES_1M
 from rrr_assets.features.feast_source import WarehouseSource
+from rrr_assets.features.online import STAMPS
 
 TTL: Final = timedelta(minutes=5)
 """How old a row may be and still answer: of an instrument whose feed has stopped nothing is known."""
 
 _OWNER: Final = FEATURES_1M.owner
-_KINDS: Final = {
-    "book": "Spreads, depth and the flow of best orders.",
-    "clock": "The calendar.",
-    "flow": "What was traded: volumes, rates, imbalances, price impact.",
-    "prices": "Returns, means, momentum, bands.",
-    "volatility": "Variability.",
-}
-
 INSTRUMENT: Final = Entity(
     name="instrument", join_keys=["instrument"], value_type=ValueType.STRING, owner=_OWNER,
     description="Venue and symbol, as in binance:BTCUSDT.",
@@ -39,28 +32,29 @@ def _field(name: str) -> Field:
     feature = FEATURES[name]
     tags = {
         "unit": feature.unit, "formula": feature.formula, "minutes": str(feature.bars), "version": str(feature.version),
-        "null_when": feature.null_when,
+        "null_when": feature.null_when, "kind": feature.kind,
     }  # fmt: skip
     return Field(name=name, dtype=Float64, description=feature.description, tags=tags)
 
 
-def _view(kind: str) -> FeatureView:
-    names = [name for name, feature in FEATURES.items() if feature.kind == kind]
-    return FeatureView(
-        name=f"{kind}_1m", entities=[INSTRUMENT], ttl=TTL, schema=[_field(name) for name in names], source=SOURCE, owner=_OWNER,
-        description=f"{_KINDS[kind]} One row per instrument and minute.", tags={"kind": kind},
-    )  # fmt: skip
+def _stamp(name: str) -> Field:
+    return Field(name=name, dtype=UnixTimestamp, description=f"{FEATURES_1M.column(name).description} Online in whole seconds.")
 
 
-VIEWS: Final = {kind: _view(kind) for kind in _KINDS}
+# One view of one table: what is online of an instrument is one row, written at once and read at once, never parts of two.
+VIEW: Final = FeatureView(
+    name=FEATURES_1M.name, entities=[INSTRUMENT], ttl=TTL, schema=[*map(_field, FEATURES), *map(_stamp, STAMPS)], source=SOURCE,
+    owner=_OWNER, description=FEATURES_1M.description, tags={"table": FEATURES_1M.name},
+)  # fmt: skip
 
 PRICE_NOW: Final = RequestSource(
-    name="price_now", schema=[Field(name="price", dtype=Float64, description="A price of now. [quote asset, in doubles]")]
-)
+    name="price_now", schema=[Field(name="price", dtype=Float64, description="A price of now. [quote asset, in doubles]")], owner=_OWNER,
+    description="What comes with the request.",
+)  # fmt: skip
 
 
 @on_demand_feature_view(  # type: ignore[untyped-decorator]  # Feast says no type of it
-    sources=[VIEWS["prices"], PRICE_NOW],
+    sources=[VIEW[["sma_20", "bollinger_upper", "bollinger_lower"]], PRICE_NOW],
     # Feast compares these with what it infers, which has no words of its own: they stand in the view's.
     schema=[Field(name="price_over_sma_20_bps", dtype=Float64), Field(name="price_in_bands", dtype=Float64)],
     mode="pandas",
@@ -83,13 +77,13 @@ def price_now_1m(inputs: pd.DataFrame) -> pd.DataFrame:
 
 SERVICES: Final = (
     FeatureService(
-        name="minutes", features=list(VIEWS.values()), owner=_OWNER, description="Every declared feature.", tags={"table": FEATURES_1M.name}
+        name="minutes", features=[VIEW], owner=_OWNER, description="Every declared feature.", tags={"table": FEATURES_1M.name}
     ),
     FeatureService(
-        name="minutes_and_price", features=[*VIEWS.values(), price_now_1m], owner=_OWNER,
+        name="minutes_and_price", features=[VIEW, price_now_1m], owner=_OWNER,
         description="Every declared feature, and what hangs on a price of now.",
     ),
 )  # fmt: skip
 
-OBJECTS: Final = (INSTRUMENT, SOURCE, *VIEWS.values(), price_now_1m, *SERVICES)
+OBJECTS: Final = (INSTRUMENT, SOURCE, PRICE_NOW, VIEW, price_now_1m, *SERVICES)
 """All that `feast apply` writes."""

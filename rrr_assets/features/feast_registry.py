@@ -4,16 +4,19 @@ Belongs here: those two. Does not: what is registered (feast_objects.py), where 
 costs.
 """
 
+import copy
 from dataclasses import dataclass
 from typing import Any, Final
 
-from feast import FeatureStore, OnDemandFeatureView, RequestSource
+from feast import Entity, FeatureService, FeatureStore, FeatureView, OnDemandFeatureView, RequestSource
+from feast.data_source import DataSource
 from feast.diff.property_diff import TransitionType
 from feast.project import Project
 from feast.repo_contents import RepoContents
 
+from rrr_assets.contracts.features import FEATURES_1M
 from rrr_assets.features.feast_config import PROJECT
-from rrr_assets.features.feast_objects import INSTRUMENT, OBJECTS, SERVICES, SOURCE, VIEWS, price_now_1m
+from rrr_assets.features.feast_objects import OBJECTS
 
 _WORDS: Final = {TransitionType.CREATE: "create", TransitionType.DELETE: "delete", TransitionType.UPDATE: "update"}
 
@@ -30,7 +33,7 @@ class Change:
 
 def plan(store: FeatureStore) -> list[Change]:
     """What `apply` would change, in the order of kinds; nothing is written."""
-    registry, _, _ = store.plan(_contents())
+    registry, _, _ = store.plan(_contents(_declared()))
     return [
         Change(
             _WORDS[diff.transition_type], diff.feast_object_type.value, diff.name,
@@ -46,17 +49,26 @@ def apply(store: FeatureStore) -> list[Change]:
     changes = plan(store)
     if changes:
         gone = {change.name for change in changes if change.action == "delete"}
-        there = [*store.list_batch_feature_views(), *store.list_on_demand_feature_views(), *store.list_feature_services()]
-        objects = [each for each in OBJECTS if not isinstance(each, RequestSource)]
-        store.apply(objects, objects_to_delete=[each for each in there if each.name in gone], partial=False)
+        there: list[Any] = [*store.list_batch_feature_views(), *store.list_on_demand_feature_views(), *store.list_feature_services()]
+        objects: list[Any] = [each for each in _declared() if not isinstance(each, RequestSource)]
+        store.apply([_project(), *objects], objects_to_delete=[each for each in there if each.name in gone], partial=False)
     return changes
 
 
-def _contents() -> RepoContents:
-    on_demand: list[Any] = [price_now_1m]
-    assert isinstance(price_now_1m, OnDemandFeatureView)  # noqa: S101  # the decorator makes it one
+def _declared() -> list[Any]:
+    """What is declared, each time anew: Feast writes what it infers into what it is given, and would refuse that the next time."""
+    return copy.deepcopy(list(OBJECTS))
+
+
+def _project() -> Project:
+    return Project(name=PROJECT, description="Features of the market-data platform.", owner=FEATURES_1M.owner)
+
+
+def _contents(objects: list[Any]) -> RepoContents:
+    def of(kind: type) -> list[Any]:
+        return [each for each in objects if isinstance(each, kind)]
+
     return RepoContents(
-        projects=[Project(name=PROJECT, description="Features of the market-data platform.")], data_sources=[SOURCE],
-        feature_views=list(VIEWS.values()), on_demand_feature_views=on_demand, stream_feature_views=[], label_views=[],
-        entities=[INSTRUMENT], feature_services=list(SERVICES), permissions=[],
+        projects=[_project()], data_sources=of(DataSource), feature_views=of(FeatureView), on_demand_feature_views=of(OnDemandFeatureView),
+        stream_feature_views=[], label_views=[], entities=of(Entity), feature_services=of(FeatureService), permissions=[],
     )  # fmt: skip

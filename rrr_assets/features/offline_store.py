@@ -26,12 +26,14 @@ from feast.saved_dataset import SavedDatasetStorage
 
 from rrr_assets.calc.features.asof import as_of
 from rrr_assets.features.feast_source import WarehouseSource
+from rrr_assets.features.online import STAMPS
 from rrr_assets.warehouse.connect import Database
 from rrr_assets.warehouse.feature_reads import feature_rows
 
 _TIME = pl.Datetime("us", "UTC")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _JOIN_KEY = "instrument"
+_USABLE = "available_at"
 
 
 class WarehouseOfflineStoreConfig(FeastConfigBaseModel):
@@ -211,7 +213,7 @@ def _joined(
         rows = _rows(settings, source, columns, asked, None if not all(ages) else max(ages))
         for ttl in sorted({view.ttl or timedelta(0) for view, _ in mine.values()}):
             of_ttl = {name: names for name, (view, names) in mine.items() if (view.ttl or timedelta(0)) == ttl}
-            chosen = sorted({name for names in of_ttl.values() for name in names})
+            chosen = sorted({name for names in of_ttl.values() for name in names} - {_USABLE})
             found = as_of(asked, rows, chosen, ttl or None, by_available=by_available)
             for view_name, names in of_ttl.items():
                 for name in names:
@@ -242,15 +244,18 @@ def _pulled(
 
     def work() -> pa.Table:
         rows = feature_rows(_database(settings), source.contract, list(names), None, _aware(since), _aware(until), settings.as_known_at)
-        return arrange(rows).select(*keys, *names, "event_time", "available_at").to_arrow().cast(_schema(keys, names))
+        return arrange(rows).select(_fields(keys, names)).to_arrow().cast(_schema(keys, names))
 
     return WarehouseJob(work, False, [], RetrievalMetadata(list(names), list(keys), since, until))
 
 
+def _fields(keys: Sequence[str], names: Sequence[str]) -> list[str]:
+    return list(dict.fromkeys([*keys, *names, "event_time", _USABLE]))
+
+
 def _schema(keys: Sequence[str], names: Sequence[str]) -> pa.Schema:
-    time = pa.timestamp("us", "UTC")
-    fields = [*((key, pa.string()) for key in keys), *((name, pa.float64()) for name in names)]
-    return pa.schema([*fields, ("event_time", time), ("available_at", time)])
+    kinds = dict.fromkeys(keys, pa.string()) | dict.fromkeys(("event_time", *STAMPS), pa.timestamp("us", "UTC"))
+    return pa.schema([(name, kinds.get(name, pa.float64())) for name in _fields(keys, names)])
 
 
 def _aware(at: datetime) -> datetime:

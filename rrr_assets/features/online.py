@@ -1,28 +1,77 @@
-"""Values online: bringing the latest rows there, and reading them with their age.
+"""Values online: bringing the newest rows there, and reading them with their age.
 
-Belongs here: what is between the platform and Feast's online store. Does not: Feast's configuration (feast_config.py).
+Belongs here: what is between the platform and Feast's online store. Does not: Feast's configuration (feast_config.py), what the stores
+do with what is old (online_store.py). Feast is imported where it is used: that takes seconds.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
+
+from psycopg import sql
 
 from rrr_assets.calc.features import FEATURES
+from rrr_assets.calc.outcomes import PermanentFailure
+from rrr_assets.contracts.features import FEATURES_1M
+from rrr_assets.warehouse.connect import Database, Role
+from rrr_assets.warehouse.features import frame_of
+from rrr_assets.warehouse.sqlfiles import query
 
 if TYPE_CHECKING:
+    import polars as pl
     from feast import FeatureStore
 
-LOOKED_BACK: Final = timedelta(days=1)
-"""The latest row of an instrument that had none for so long stays what it is online, and is told to be old."""
+    from rrr_assets.warehouse.books import Connection
+
+STORE_VARIABLE: Final = "RRR_ONLINE_STORE_URL"
+SCHEMES: Final = ("redis", "rediss", "redis+cluster", "rediss+cluster", "unix")
+STAMPS: Final = ("available_at", "known_at")
+"""What is online beside the features: when the row could be used, and when the platform could first serve it, in whole seconds."""
+
+_LOCK: Final = "rrr_assets online features"
+_BASED: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_FOREVER: Final = datetime(9999, 1, 1, tzinfo=UTC)
+
+
+class OnlineStoreRefused(PermanentFailure):
+    """The variable names no online store that there is."""
+
+    def __init__(self) -> None:
+        """Say what it may name; never the address, which may hold a password."""
+        super().__init__(
+            f"{STORE_VARIABLE} names no online store. Set it to redis://user:password@host:port/0, to rediss:// with TLS, or to "
+            "redis+cluster:// for a cluster; without it, values are in a file in the home"
+        )
+
+
+class OnlineStoreUnreachable(Exception):
+    """The online store did not answer. It may pass: tried again after a wait."""
+
+    def __init__(self, what: str) -> None:
+        """Say what to do; never the address, which may hold a password."""
+        super().__init__(
+            f"the online store cannot be reached ({what}). Is the Redis that {STORE_VARIABLE} names up, and its password right? "
+            "Without the variable, values are in a file in the home"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Brought:
+    """What was brought online: how many instruments' rows, the oldest and the newest close among them."""
+
+    instruments: int
+    oldest: datetime | None
+    newest: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
 class Vector:
     """An instrument's features as they are online.
 
-    `event_time` is the close that they belong to and `age` how long ago that was; None where nothing of it is online. A vector that is
-    older than was allowed has no values, but tells its age.
+    `event_time` is the close that they belong to and `age` how long ago that was; None where nothing of it is online. `available_at` and
+    `known_at` (whole seconds) say when the row could be used, and when the platform could first serve it. A vector that is older than
+    was allowed has no values, but tells its age.
     """
 
     instrument: str
@@ -30,14 +79,43 @@ class Vector:
     age: timedelta | None
     is_fresh: bool
     values: dict[str, float | None]
+    available_at: datetime | None = None
+    known_at: datetime | None = None
 
 
-def materialize(store: "FeatureStore", until: datetime) -> None:
-    """Bring the latest row of every instrument online, late ones and those that were made again among them.
+def newest_rows(connection: "Connection", until: datetime | None = None) -> "pl.DataFrame":
+    """The newest row of features of each instrument, with when it could be used and since when it was known.
 
-    Every row that is the latest is written each time: what came late to it is written with it, which an increment by time would miss.
+    Args:
+        connection: a role that reads.
+        until: UTC; the last close that counts; None for all.
     """
-    store.materialize(until - LOOKED_BACK, until)
+    columns = ["instrument", "event_time", *STAMPS, *FEATURES]
+    parts = {"columns": sql.SQL(", ").join(sql.Identifier("f", name) for name in columns)}
+    return frame_of(connection, sql.SQL(query("features_newest")).format(**parts), {"until": until or _FOREVER}, columns)
+
+
+def materialize(store: "FeatureStore", until: datetime | None = None) -> Brought:
+    """Bring the newest row of every instrument online; one that was made again takes the place of what is served of its minute.
+
+    All of an instrument's values are of one row, which is written at once. Whoever brings rows waits for who brings others: what was
+    read first is written first. An increment by time, as Feast has it, would miss rows that were made again.
+
+    Args:
+        store: of feast_config.
+        until: UTC; the last close that counts; None for all. It never takes back a newer row that is online.
+
+    Raises:
+        OnlineStoreUnreachable: the Redis is down, or refuses us.
+    """
+    database = Database.current(store.config.offline_store.database)
+    with database.connect(Role.WRITER) as connection, connection.transaction():
+        connection.execute("select pg_advisory_xact_lock(hashtextextended(%s, 0))", (_LOCK,))
+        rows = newest_rows(connection, until)
+        if len(rows):
+            store.write_to_online_store(FEATURES_1M.name, rows.to_pandas())
+    times: Any = rows["event_time"]
+    return Brought(len(rows), times.min(), times.max())
 
 
 def vectors(
@@ -54,26 +132,36 @@ def vectors(
         store: of feast_config.
         instruments: as in binance:BTCUSDT.
         names: of the features.
-        max_age: from what age on a vector's values are left out.
-        now: UTC; default: this machine's clock.
+        max_age: beyond which age a vector's values are left out; beyond Feast's ttl they always are.
+        now: UTC; at which moment ages are reckoned; default: this machine's clock.
+
+    Raises:
+        OnlineStoreUnreachable: the Redis is down, or refuses us.
     """
+    from rrr_assets.features.online_store import reckoned_at
+
     at = now or datetime.now(UTC)
-    refs = [f"{FEATURES[name].kind}_1m:{name}" for name in names]
-    answer = store.get_online_features(features=refs, entity_rows=[{"instrument": name} for name in instruments])
-    columns = answer.to_dict()
+    refs = [f"{FEATURES_1M.name}:{name}" for name in (*names, *STAMPS)]
+    with reckoned_at(at):
+        answer = store.get_online_features(features=refs, entity_rows=[{"instrument": name} for name in instruments])
+    results: Any = answer.proto.results
+    columns: Mapping[str, Any] = {name: results[place] for place, name in enumerate(answer.proto.metadata.feature_names.val)}
+    first = columns[STAMPS[0]]
     found = []
     for row, instrument in enumerate(instruments):
-        # The oldest of the views: what is served together is as old as its oldest part.
-        times = [_time(answer, place, row) for place in range(1, len(names) + 1)]
-        known = [each for each in times if each is not None]
-        event_time = min(known) if len(known) == len(names) else None
+        stamp = first.event_timestamps[row]
+        event_time = stamp.ToDatetime(tzinfo=UTC) if stamp.seconds else None
         age = None if event_time is None else at - event_time
-        is_fresh = age is not None and age <= max_age
-        values = {name: columns[name][row] if is_fresh else None for name in names}
-        found.append(Vector(instrument, event_time, age, is_fresh, values))
+        is_fresh = age is not None and age <= max_age and first.values[row].HasField("unix_timestamp_val")
+        values = {name: _number(columns[name].values[row]) if is_fresh else None for name in names}
+        stamps = [_time(columns[name].values[row]) for name in STAMPS]
+        found.append(Vector(instrument, event_time, age, is_fresh, values, *stamps))
     return found
 
 
-def _time(answer: "object", place: int, row: int) -> datetime | None:
-    stamp = answer.proto.results[place].event_timestamps[row]  # type: ignore[attr-defined]  # Feast's answer
-    return None if stamp.seconds == 0 else stamp.ToDatetime(tzinfo=UTC)
+def _number(value: Any) -> float | None:
+    return float(value.double_val) if value.HasField("double_val") else None
+
+
+def _time(value: Any) -> datetime | None:
+    return _BASED + timedelta(seconds=value.unix_timestamp_val) if value.HasField("unix_timestamp_val") else None

@@ -38,7 +38,7 @@ def feature_rows(
     Raises:
         psycopg.errors.ObjectNotInPrerequisiteState: what was known at that time is not final yet.
     """
-    columns = ["instrument", "event_time", "available_at", *names, *also]
+    columns = list(dict.fromkeys(["instrument", "event_time", "available_at", *names, *also]))
     values = {
         "instruments": None if instruments is None else list(instruments), "since": since, "until": until, "as_known_at": as_known_at,
     }  # fmt: skip

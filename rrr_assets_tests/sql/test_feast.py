@@ -7,8 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import pytest
+from feast.protos.feast.serving.ServingService_pb2 import FieldStatus
+from feast.types import Float64, UnixTimestamp
 
 from rrr_assets.calc.features import FEATURES
+from rrr_assets.contracts.base import Type
+from rrr_assets.contracts.features import FEATURES_1M
 from rrr_assets.lake.feature_ticks import TieredTicks
 from rrr_assets.warehouse.connect import Database
 from rrr_assets.warehouse.features import refresh_features, refresh_tick_minutes
@@ -56,13 +60,13 @@ def platform(database: Database, tmp_path_factory: pytest.TempPathFactory) -> Pl
 @pytest.fixture(scope="module")
 def store(platform: Platform) -> Iterator["FeatureStore"]:
     from rrr_assets.features.feast_config import store
-    from rrr_assets.features.feast_objects import VIEWS
+    from rrr_assets.features.feast_objects import VIEW
     from rrr_assets.features.feast_registry import apply
 
     with pytest.MonkeyPatch.context() as patched:
-        patched.delenv("RRR_REDIS_URL", raising=False)
+        patched.delenv("RRR_ONLINE_STORE_URL", raising=False)
         made = store(platform.database)
-        assert {(each.action, each.name) for each in apply(made)} >= {("create", view.name) for view in VIEWS.values()}
+        assert ("create", VIEW.name) in {(each.action, each.name) for each in apply(made)}
         yield made
         made.teardown()
 
@@ -77,13 +81,22 @@ def at(minute: float) -> datetime:
 
 
 def test_what_is_registered_is_what_is_declared(store: "FeatureStore") -> None:
-    views = {view.name: view for view in store.list_batch_feature_views()}
-    fields = {field.name: field for view in views.values() for field in view.schema if field.name != "instrument"}
-    assert set(fields) == set(FEATURES)
-    for name, field in fields.items():
-        declared = FEATURES[name]
+    [view] = store.list_batch_feature_views()
+    fields = {field.name: field for field in view.schema if field.name != "instrument"}
+    types = {Type.STATISTIC: Float64, Type.TIME: UnixTimestamp}
+    told = {column.name: types[column.type] for column in FEATURES_1M.columns if column.type in types and column.name != "event_time"}
+    assert {name: field.dtype for name, field in fields.items()} == told
+    for name, declared in FEATURES.items():
+        field = fields[name]
         assert (field.description, field.tags["unit"], field.tags["formula"]) == (declared.description, declared.unit, declared.formula)
-    assert all(view.owner and view.description for view in views.values())
+    assert (view.name, view.owner, view.description) == (FEATURES_1M.name, FEATURES_1M.owner, FEATURES_1M.description)
+    objects = [
+        store.get_entity("instrument"),
+        *store.list_data_sources(),
+        *store.list_feature_services(),
+        *store.list_on_demand_feature_views(),
+    ]
+    assert all(each.owner and each.description for each in objects)
     assert {service.name for service in store.list_feature_services()} == {"minutes", "minutes_and_price"}
 
 
@@ -93,7 +106,7 @@ def test_a_row_sees_the_last_minute_that_could_be_used(store: "FeatureStore", pl
         " and event_time > %s order by event_time limit 1", NAME, at(100),
     )  # fmt: skip
     rows = [(NAME, available), (NAME, available - timedelta(microseconds=1)), ("binance:NONE", available), (NAME, available)]
-    found = asked(store, rows, ["prices_1m:sma_20"])
+    found = asked(store, rows, ["features_1m:sma_20"])
     [(before,)] = platform.rows(
         "select sma_20 from features_1m where instrument = %s and event_time = %s", NAME, close - timedelta(minutes=1)
     )
@@ -115,26 +128,29 @@ def test_every_feature_comes_by_its_service(store: "FeatureStore", platform: Pla
 def test_what_hangs_on_a_price_of_now_is_computed(store: "FeatureStore") -> None:
     entities = pd.DataFrame({"instrument": [NAME], "event_timestamp": [at(100.5)], "price": [43_000.0]})
     found = store.get_historical_features(
-        entity_df=entities, features=["prices_1m:sma_20", "price_now_1m:price_over_sma_20_bps", "price_now_1m:price_in_bands"]
+        entity_df=entities, features=["features_1m:sma_20", "price_now_1m:price_over_sma_20_bps", "price_now_1m:price_in_bands"]
     ).to_df()
     assert found["price_over_sma_20_bps"][0] == pytest.approx((43_000 / found["sma_20"][0] - 1) * 10_000)
     assert found["price_in_bands"][0] > 1
 
 
 def test_online_values_are_the_offline_ones_to_the_bit(store: "FeatureStore", platform: Platform) -> None:
-    store.materialize(at(0), at(240))
-    names = [f"{view.name}:{field.name}" for view in store.list_batch_feature_views() for field in view.schema if field.name in FEATURES]
-    online = store.get_online_features(features=names, entity_rows=[{"instrument": NAME}, {"instrument": "binance:NONE"}]).to_dict()
+    from rrr_assets.features.online import materialize, vectors
+
+    assert materialize(store, at(200)).instruments == 1
+    found, none = vectors(store, [NAME, "binance:NONE"], max_age=timedelta(minutes=5), now=at(201))
     columns = ", ".join(FEATURES)
-    [row] = platform.rows(f"select {columns} from features_1m where instrument = %s and event_time = %s", NAME, at(240))  # noqa: S608  # ours
-    assert {name: online[name][0] for name in FEATURES} == dict(zip(FEATURES, row, strict=True))
-    assert {online[name][1] for name in FEATURES} == {None}
+    [(known, *row)] = platform.rows(f"select known_at, {columns} from features_1m where instrument = %s and event_time = %s", NAME, at(200))  # noqa: S608  # ours
+    assert found.values == dict(zip(FEATURES, row, strict=True))
+    assert any(value is None for value in row)
+    assert (found.event_time, found.age, found.known_at) == (at(200), timedelta(minutes=1), known.replace(microsecond=0))
+    assert (none.event_time, none.is_fresh, set(none.values.values())) == (None, False, {None})
 
 
 @pytest.mark.parametrize("entities", ["select 1", pd.DataFrame({"symbol": ["x"], "event_timestamp": [START]})])
 def test_what_cannot_be_answered_is_refused_with_a_word(store: "FeatureStore", entities: Any) -> None:
     with pytest.raises(Exception, match=r"pandas frame|no column `instrument`|instrument"):
-        store.get_historical_features(entity_df=entities, features=["prices_1m:sma_20"]).to_df()
+        store.get_historical_features(entity_df=entities, features=["features_1m:sma_20"]).to_df()
 
 
 def test_applied_again_nothing_changes(store: "FeatureStore") -> None:
@@ -165,5 +181,30 @@ def test_a_vector_tells_its_age_and_an_old_one_has_no_values(store: "FeatureStor
     assert (fresh.event_time, fresh.age, fresh.is_fresh) == (at(240), timedelta(minutes=2), True)
     assert all(value is not None for value in fresh.values.values())
     assert (unknown.event_time, unknown.age, unknown.is_fresh) == (None, None, False)
-    [old] = vectors(store, [NAME], ["sma_20"], max_age=timedelta(minutes=5), now=at(300))
-    assert (old.is_fresh, old.age, old.values) == (False, timedelta(hours=1), {"sma_20": None})
+    for_long = timedelta(days=9)
+    edge, old = (vectors(store, [NAME], ["sma_20"], max_age=for_long, now=now)[0] for now in (at(245), at(245.01)))
+    assert (edge.is_fresh, old.is_fresh, old.event_time, old.values) == (True, False, at(240), {"sma_20": None})
+    [strict] = vectors(store, [NAME], ["sma_20"], max_age=timedelta(minutes=1), now=at(242))
+    assert (strict.is_fresh, strict.age, strict.values) == (False, timedelta(minutes=2), {"sma_20": None})
+    bare = store.get_online_features(features=["features_1m:sma_20"], entity_rows=[{"instrument": NAME}]).proto.results[1]
+    assert (list(bare.statuses), bare.values[0].WhichOneof("val")) == ([FieldStatus.OUTSIDE_MAX_AGE], None)
+    assert bare.event_timestamps[0].ToDatetime(tzinfo=UTC) == at(240)
+
+
+def test_an_older_minute_takes_no_newer_ones_place_and_a_corrected_one_its_own(store: "FeatureStore", platform: Platform) -> None:
+    from rrr_assets.features.online import materialize, vectors
+
+    def served() -> tuple[datetime | None, float | None]:
+        [vector] = vectors(store, [NAME], ["sma_20"], max_age=timedelta(minutes=5), now=at(240))
+        return vector.event_time, vector.values["sma_20"]
+
+    materialize(store, at(240))
+    newest = served()
+    assert newest[0] == at(240)
+    materialize(store, at(100))
+    assert served() == newest
+    [(before,)] = platform.rows("select sma_20 from features_1m where instrument = %s and event_time = %s", NAME, at(240))
+    for value in (before + 1, before):
+        platform.rows("update features_1m set sma_20 = %s where instrument = %s and event_time = %s returning 1", value, NAME, at(240))
+        materialize(store, at(240))
+        assert served() == (at(240), value)

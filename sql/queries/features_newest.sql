@@ -1,0 +1,15 @@
+-- The newest row of features of each instrument that closed no later than a time.
+select {columns}
+from (
+    select distinct i.instrument
+    from instruments as i
+) as named
+cross join
+    lateral (
+        select r.*
+        from features_1m as r
+        where r.instrument = named.instrument and r.event_time <= %(until)s
+        order by r.event_time desc
+        limit 1
+    ) as f
+order by f.instrument;
