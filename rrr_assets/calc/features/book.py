@@ -11,14 +11,15 @@ from rrr_assets.calc.features.windows import ratio, window_mean, window_sum
 if TYPE_CHECKING:
     from polars import Expr
 
-_NO_QUOTES = "a minute of the window has no quote of both sides"
+_NO_QUOTES = "a minute of the window has no quote of both sides, or may lack quotes"
+_NO_DEPTH = f"{_NO_QUOTES}, or all their sizes are 0"
 
 
 @feature(
     window=1,
     unit="bps",
     formula="(ask - bid) / mid, weighted by how long each quote stood; J. Hasbrouck, Empirical Market Microstructure, 2007",
-    null_when="no quote of both sides stood in the minute",
+    null_when="no quote of both sides stood in the minute, or it may lack quotes",
     low=0,
 )
 def quoted_spread(quoted_spread_bps: "Expr") -> "Expr":
@@ -48,7 +49,7 @@ def effective_spread(effective_spread_bps: "Expr") -> "Expr":
     window=1,
     unit="-1 to 1",
     formula="(bid size - ask size) / (bid size + ask size) of the best quote that stands at the end",
-    null_when="no quote of both sides stood in the minute",
+    null_when="no quote of both sides stands at the end of the minute, its sizes are 0, or the minute may lack quotes",
     low=-1,
     high=1,
 )
@@ -64,7 +65,7 @@ def depth_imbalance(depth_imbalance_close: "Expr") -> "Expr":
         "sum of what best bids gained and best asks lost over 5 minutes / mean depth of the best bid and ask; "
         "R. Cont, A. Kukanov, S. Stoikov, J. of Financial Econometrics 12, 2014"
     ),
-    null_when=_NO_QUOTES,
+    null_when=_NO_DEPTH,
 )
 def order_flow_imbalance_5m(book_flow: "Expr", book_depth: "Expr") -> "Expr":
     """Order-flow imbalance at the best quotes over the last 5 minutes."""

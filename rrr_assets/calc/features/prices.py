@@ -95,7 +95,7 @@ def rsi_14(close: "Expr") -> "Expr":
     change = close - close.shift(1)
     gained = wilder_mean(change.clip(lower_bound=0), 140, 14)
     lost = wilder_mean((-change).clip(lower_bound=0), 140, 14)
-    # A quotient of at most 1 first: 100 times the gains over all of it would pass 100 in the last bit.
+    # Of what only rises exactly 100: a product that is rounded before it is divided would be more.
     return ratio(gained, gained + lost) * 100
 
 
