@@ -15,11 +15,7 @@ from rrr_assets.calc.features.drift import population_stability_index, verdicts
 from rrr_assets.calc.features.spec import TrainingSpec
 from rrr_assets.calc.quality_config import FeatureDrift
 from rrr_assets.contracts.features import FEATURES_1M
-from rrr_assets.warehouse.connect import Database, Role
-from rrr_assets.warehouse.contract_checks import ask_contract, one_view, results_of
-from rrr_assets.warehouse.holds import Hold, place, release
-from rrr_assets.warehouse.inspection import check
-from rrr_assets.warehouse.quality_feature_drift import (
+from rrr_assets.lake.quality_feature_drift import (
     ALL,
     DayJudged,
     Number,
@@ -29,6 +25,10 @@ from rrr_assets.warehouse.quality_feature_drift import (
     read_numbers,
     read_references,
 )
+from rrr_assets.warehouse.connect import Database, Role
+from rrr_assets.warehouse.contract_checks import ask_contract, one_view, results_of
+from rrr_assets.warehouse.holds import Hold, place, release
+from rrr_assets.warehouse.inspection import check
 from rrr_assets_tests.loading import NAME, emptied
 from rrr_assets_tests.planted_features import Column, plant, usual
 from rrr_assets_tests.platform import Platform

@@ -12,9 +12,9 @@ scheduler inside a step for nothing that is needed.
 """
 
 from rrr_assets.calc.features import book, clock, flow, prices, volatility
-from rrr_assets.calc.features.declare import complete
+from rrr_assets.calc.features.declare import Feature, complete
 
 FEATURES = complete()
 """Every feature by its name, in the order in which the modules declare them."""
 
-__all__ = ["FEATURES", "book", "clock", "flow", "prices", "volatility"]
+__all__ = ["FEATURES", "Feature", "book", "clock", "flow", "prices", "volatility"]

@@ -21,9 +21,9 @@ from rrr_assets.calc.features.drift import Bins, Drift, held_against, make_bins
 from rrr_assets.calc.features.spec import TrainingSpec
 from rrr_assets.calc.quality_config import FeatureDrift
 from rrr_assets.contracts.features import FEATURE_DRIFT, FEATURE_REFERENCE_BINS, FEATURES_1M
+from rrr_assets.lake.feature_reads import feature_rows
 from rrr_assets.warehouse.books import Connection
 from rrr_assets.warehouse.connect import Database, Role
-from rrr_assets.warehouse.feature_reads import feature_rows
 from rrr_assets.warehouse.sqlfiles import query
 
 if TYPE_CHECKING:
@@ -185,7 +185,7 @@ def _sets(connection: Connection, name: str | None) -> Iterator[_Wanted]:
         spec = TrainingSpec.model_validate(manifest["spec"])
         made = manifest["features"]
         names = tuple(feature for feature in spec.features if feature in FEATURES and made[feature]["version"] == FEATURES[feature].version)
-        left_out = None if spec.test is None else (spec.test.start, spec.test.end + spec.test.embargo_minutes * MINUTE)
+        left_out = None if spec.test is None else (spec.test.start, spec.test.end + spec.horizon + spec.embargo)
         yield _Wanted(
             source="training_set", set_id=set_id, since=spec.start, until=spec.end, as_known_at=as_known_at, left_out=left_out,
             names=names, instruments=tuple(manifest["instruments"]), mark=_mark("set", set_id, *names),
