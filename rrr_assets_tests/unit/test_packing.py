@@ -49,6 +49,9 @@ def values(kind: pa.DataType) -> st.SearchStrategy[Any]:
         return st.booleans()
     if pa.types.is_integer(kind):
         return st.integers(-(2 ** (kind.bit_width - 1)), 2 ** (kind.bit_width - 1) - 1)
+    if pa.types.is_float64(kind):
+        # -0 and 0 are two values, and neither is less.
+        return st.floats(allow_nan=False) | st.sampled_from([0.0, -0.0])
     if pa.types.is_date(kind):
         return st.dates(date(2009, 1, 1), date(2030, 1, 1))
     text = st.sampled_from(["", "buy", "binance:BTCUSDT", "ä", "0.5"]) | st.text(st.characters(exclude_categories=["Cs"]), max_size=5)
