@@ -10,11 +10,12 @@ import pyarrow as pa
 import pytest
 
 from rrr_assets import read
+from rrr_assets.archive.hold_costs import with_costs
 from rrr_assets.calc.features import FEATURES
 from rrr_assets.calc.features.spec import TrainingSpec
 from rrr_assets.calc.outcomes import DayDropped
-from rrr_assets.contracts.archive import ARCHIVED, ARCHIVED_GROUPS
-from rrr_assets.contracts.features import FEATURES_1M, TICK_MINUTES
+from rrr_assets.contracts.archive import ARCHIVED_GROUPS
+from rrr_assets.contracts.features import FEATURES_1M
 from rrr_assets.features.training import make
 from rrr_assets.lake import restoring, retiring
 from rrr_assets.lake.catalogue import Catalogue
@@ -244,4 +245,8 @@ def test_a_hold_keeps_what_a_training_set_was_made_from(platform: Platform, lake
     assert len(proofs) > 6, "what was replaced is there too"
     assert {each.why for each in proofs} == {"held"}
     assert all("the hold pinned covers it" in each.refusals for each in retire(platform, lake))
-    assert TICK_MINUTES.name in ARCHIVED
+    told = with_costs(read.holds(database=platform.database), "name", platform.database).to_pylist()[0]
+    kept = sum(int(each.size_bytes) for each in proofs)
+    assert told["archive_bytes"] == kept
+    assert told["disk_bytes"] > 0
+    assert told["usd_a_month"] >= told["usd_overdue"] >= 0

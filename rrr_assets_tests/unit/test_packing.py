@@ -41,17 +41,15 @@ def numbers(kind: pa.DataType) -> st.SearchStrategy[Decimal]:
 
 @cache
 def values(kind: pa.DataType) -> st.SearchStrategy[Any]:
-    if pa.types.is_decimal(kind):
-        return numbers(kind)
+    if pa.types.is_decimal(kind) or pa.types.is_float64(kind):
+        # Of doubles -0 and 0 are two values, and neither is less.
+        return numbers(kind) if pa.types.is_decimal(kind) else st.floats(allow_nan=False) | st.sampled_from([0.0, -0.0])
     if pa.types.is_timestamp(kind):
         return TIMES
     if pa.types.is_boolean(kind):
         return st.booleans()
     if pa.types.is_integer(kind):
         return st.integers(-(2 ** (kind.bit_width - 1)), 2 ** (kind.bit_width - 1) - 1)
-    if pa.types.is_float64(kind):
-        # -0 and 0 are two values, and neither is less.
-        return st.floats(allow_nan=False) | st.sampled_from([0.0, -0.0])
     if pa.types.is_date(kind):
         return st.dates(date(2009, 1, 1), date(2030, 1, 1))
     text = st.sampled_from(["", "buy", "binance:BTCUSDT", "ä", "0.5"]) | st.text(st.characters(exclude_categories=["Cs"]), max_size=5)
