@@ -66,16 +66,21 @@ SERVICES: Final = (WAL, DAGSTER, LOGS, CATALOGUES)
 _TICKS: Final = tuple(name for name, archived in ARCHIVED.items() if archived.stream is not None and archived.grain == "day")
 
 _BAR: Final = {"hot": Decimal(240), "cold": Decimal(72)}
+_FEATURES: Final = {"hot": Decimal(407), "cold": Decimal(201)}
+_MINUTES: Final = {"hot": Decimal(192), "cold": Decimal(50)}
 REFERENCE: Final[Mapping[str, Mapping[str, Decimal]]] = {
     "raw_trades": {"hot": Decimal(230), "cold": Decimal("5.6")},
     "raw_quotes": {"hot": Decimal(220), "cold": Decimal("12.3")},
     "bars_1m": _BAR, "bars_5m": _BAR, "bars_1h": _BAR, "bars_1d": _BAR,
+    "features_1m": _FEATURES, "feature_revisions_1m": _FEATURES, "tick_minutes": _MINUTES,
 }  # fmt: skip
 """Bytes a row where too few were measured: docs/cost.md says how each came about."""
 
 _BARS: Final = ("bars_1m", "bars_5m", "bars_1h", "bars_1d")
 COLUMNSTORE: Final[Mapping[str, Decimal]] = {
     "raw_trades": Decimal("20.2"), "raw_quotes": Decimal("33.3"), **dict.fromkeys(_BARS, Decimal(75)),
+    # Features lie in no chunks there: a warm row is as large as a hot one.
+    "features_1m": _FEATURES["hot"], "feature_revisions_1m": _FEATURES["hot"], "tick_minutes": _MINUTES["hot"],
 }  # fmt: skip
 """The same in the warm tier of TimescaleDB. On plain PostgreSQL a warm row is as large as a hot one."""
 

@@ -79,3 +79,4 @@ Snapshot = Annotated[
 FormatOption = Annotated[Format | None, typer.Option("--format", help="How to print; without it as --out is named, else a table.")]
 JsonFlag = Annotated[bool, typer.Option("--json", help="The same as --format json.")]
 Out = Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Write there instead of printing.", dir_okay=False)]
+WithCost = Annotated[bool, typer.Option("--cost", help="With what each hold covers, and what that costs a month, as measured now.")]

@@ -100,6 +100,19 @@ def history(
     emit(read.cost_history(start, end), chosen, as_json=as_json, out=out, hidden=("offer", "prices_as_of", "measured_at"))
 
 
+def held_costs(found: "pa.Table", name: str) -> "pa.Table":
+    """A table with what the hold that it names in a column costs a month, as measured now."""
+    from rrr_assets.archive.hold_costs import with_costs
+    from rrr_assets.calc.outcomes import PermanentFailure, StoreUnreachable
+    from rrr_assets.cli.failures import CommandFailed
+    from rrr_assets.cli.ingest import ready_database
+
+    try:
+        return with_costs(found, name, ready_database())
+    except (PermanentFailure, StoreUnreachable) as error:
+        raise CommandFailed(str(error)) from error
+
+
 def _draw(report: "Report", path: Path) -> None:
     from rrr_assets.archive.cost_chart import cost_png
     from rrr_assets.cli.failures import CommandFailed

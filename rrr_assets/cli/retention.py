@@ -20,6 +20,7 @@ from rrr_assets.cli.arguments import (
     OnlyInstrument,
     Out,
     Start,
+    WithCost,
     parse_day,
     parse_names,
     parse_time,
@@ -124,22 +125,25 @@ def print_tiers(
 @hold_app.callback()
 def hold(context: typer.Context, chosen: FormatOption = None, as_json: JsonFlag = False, out: Out = None) -> None:
     if context.invoked_subcommand is None:
-        list_holds(released=False, chosen=chosen, as_json=as_json, out=out)
+        list_holds(released=False, with_cost=False, chosen=chosen, as_json=as_json, out=out)
 
 
 @hold_app.command(name="list")
 def list_holds(
     released: Annotated[bool, typer.Option("--all", help="Also those that ended.")] = False,
+    with_cost: WithCost = False,
     chosen: FormatOption = None,
     as_json: JsonFlag = False,
     out: Out = None,
 ) -> None:
     """Print the holds that stand."""
     from rrr_assets import read
+    from rrr_assets.cli.cost import held_costs
     from rrr_assets.cli.output import emit
 
     hidden = ("hold_id",) if released else ("hold_id", "released_at", "released_by", "release_reason")
-    emit(read.holds(released=released), chosen, as_json=as_json, out=out, hidden=hidden)
+    found = read.holds(released=released)
+    emit(held_costs(found, "name") if with_cost else found, chosen, as_json=as_json, out=out, hidden=hidden)
 
 
 @hold_app.command(name="place")

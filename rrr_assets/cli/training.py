@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rrr_assets.cli.arguments import FormatOption, JsonFlag, Out, parse_time
+from rrr_assets.cli.arguments import FormatOption, JsonFlag, Out, WithCost, parse_time
 
 if TYPE_CHECKING:
     from rrr_assets.features.training_run import Produced
@@ -87,12 +87,14 @@ def _summary(done: "Produced") -> list[str]:
 
 
 @training_app.command(name="list")
-def list_sets(chosen: FormatOption = None, as_json: JsonFlag = False, out: Out = None) -> None:
+def list_sets(with_cost: WithCost = False, chosen: FormatOption = None, as_json: JsonFlag = False, out: Out = None) -> None:
     """Print every training set that was made."""
     from rrr_assets import read
+    from rrr_assets.cli.cost import held_costs
     from rrr_assets.cli.output import emit
 
-    emit(read.training_sets(), chosen, as_json=as_json, out=out, hidden=("manifest", "made_by", "spec_sha256"))
+    found = read.training_sets()
+    emit(held_costs(found, "hold") if with_cost else found, chosen, as_json=as_json, out=out, hidden=("manifest", "made_by", "spec_sha256"))
 
 
 @training_app.command()

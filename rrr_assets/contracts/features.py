@@ -7,7 +7,7 @@ Features are doubles: no price or size in money is read back from them.
 from typing import Final
 
 from rrr_assets.calc.features import FEATURES, Feature
-from rrr_assets.contracts.base import BARS_RETENTION, NOT_NEGATIVE, SHARE, Column, Promise, Range, Table, Type
+from rrr_assets.contracts.base import FEATURES_RETENTION, NOT_NEGATIVE, SHARE, Column, Promise, Range, Table, Type
 from rrr_assets.contracts.ticks import INSTRUMENT, RAW_TRADES
 
 _OWNER: Final = "team:ml"
@@ -74,7 +74,7 @@ TICK_MINUTES: Final = Table(
     ),
     key=("instrument", "bar_start"),
     owner=_OWNER,
-    retention=BARS_RETENTION,
+    retention=FEATURES_RETENTION,
     time_column="bar_start",
     ordered=(("bar_start", "available_at"),),
     promise=_NEXT_DAY,
@@ -112,7 +112,7 @@ FEATURES_1M: Final = Table(
     columns=_FEATURE_COLUMNS,
     key=("instrument", "event_time"),
     owner=_OWNER,
-    retention=BARS_RETENTION,
+    retention=FEATURES_RETENTION,
     time_column="event_time",
     ordered=(("event_time", "available_at"),),
     promise=_NEXT_DAY,
@@ -127,7 +127,7 @@ FEATURE_REVISIONS_1M: Final = Table(
     ),
     key=("instrument", "event_time", "known_at"),
     owner=_OWNER,
-    retention=BARS_RETENTION,
+    retention=FEATURES_RETENTION,
     time_column="event_time",
     ordered=(("event_time", "available_at"), ("known_at", "believed_until")),
 )

@@ -83,6 +83,7 @@ def _feature_lineage() -> dict[str, Any]:
 def tick_minutes(context: dg.AssetExecutionContext, config: FeaturesConfig, warehouse: Warehouse) -> dg.MaterializeResult:  # type: ignore[type-arg]  # Dagster takes no parameter here
     """Minutes of trades and quotes."""
     from rrr_assets.lake.feature_ticks import TieredTicks
+    from rrr_assets.lake.restoring import bringing_back
     from rrr_assets.warehouse.features import refresh_tick_minutes
 
     days = days_of(context)
@@ -90,7 +91,10 @@ def tick_minutes(context: dg.AssetExecutionContext, config: FeaturesConfig, ware
     database = warehouse.database()
     chosen = config.instruments or None
     with failures_told(context, days, reports):
-        for done in refresh_tick_minutes(database, days, TieredTicks(database), whole_days=config.whole_days, instruments=chosen):
+        back = bringing_back(database, context.run_id)
+        for done in refresh_tick_minutes(
+            database, days, TieredTicks(database), whole_days=config.whole_days, instruments=chosen, bring_back=back
+        ):
             metadata = {"dagster/partition_row_count": done.rows, "changed": done.changed, "windows": done.windows}
             reports.tell(done.day, metadata, warehouse.check(TICK_MINUTES.name, done.day))
     return reports.result()
@@ -117,6 +121,8 @@ def tick_minutes(context: dg.AssetExecutionContext, config: FeaturesConfig, ware
 )
 def features_1m(context: dg.AssetExecutionContext, config: FeaturesConfig, warehouse: Warehouse) -> dg.MaterializeResult:  # type: ignore[type-arg]  # Dagster takes no parameter here
     """Every declared feature."""
+    from rrr_assets.lake.feature_ticks import ArchivedRows
+    from rrr_assets.lake.restoring import bringing_back
     from rrr_assets.warehouse.features import refresh_features
 
     days = days_of(context)
@@ -124,7 +130,10 @@ def features_1m(context: dg.AssetExecutionContext, config: FeaturesConfig, wareh
     database = warehouse.database()
     chosen = config.instruments or None
     with failures_told(context, days, reports):
-        for done in refresh_features(database, days, whole_days=config.whole_days, instruments=chosen):
+        back = bringing_back(database, context.run_id)
+        for done in refresh_features(
+            database, days, whole_days=config.whole_days, instruments=chosen, archive=ArchivedRows(database), bring_back=back
+        ):
             metadata = {"dagster/partition_row_count": done.rows, "changed": done.changed, "windows": done.windows}
             reports.tell(done.day, metadata, warehouse.check(FEATURES_1M.name, done.day))
     return reports.result()

@@ -1,4 +1,4 @@
-"""Ticks for features, read where they are: in the database, or in the archive where they were dropped from it.
+"""What features are made from, read where it is: in the database, or in the archive where it was dropped from it.
 
 Belongs here: choosing the tier, and the columns that features need. Does not: what is made of them (calc/features).
 """
@@ -13,6 +13,11 @@ from psycopg import sql
 
 from rrr_assets.calc.features.ticks import QUOTE_COLUMNS, TRADE_COLUMNS
 from rrr_assets.contracts.archive import ARCHIVED
+from rrr_assets.contracts.base import Table
+from rrr_assets.lake import reading
+from rrr_assets.lake.planning import DELETED, away
+from rrr_assets.lake.reading import Wanted
+from rrr_assets.lake.store import Store
 from rrr_assets.lake.windows import Asked, answer
 from rrr_assets.warehouse.connect import Database, Role
 from rrr_assets.warehouse.features import Source, frame_of
@@ -60,6 +65,19 @@ class TieredTicks:
         with self._database.kept(Role.WRITER) as connection:
             return frame_of(connection, sql.SQL(query("features_quotes")), values, QUOTE_COLUMNS)
 
+    def are_deleted(self, source: Source, since: datetime, until: datetime) -> bool:
+        """Whether retention left nothing of some of its ticks.
+
+        Raises:
+            Unproven: as `trades`.
+        """
+        gone = [source.relation] if source.is_dropped else []
+        gone += ["raw_quotes"] if source.are_quotes_dropped else []
+        if not gone:
+            return False
+        with self._database.kept(Role.WRITER) as connection:
+            return any(part.tier == DELETED for part in away(connection, [ARCHIVED[name] for name in gone], since, until))
+
     def _archived(self, source: Source, relation: str, since: datetime, until: datetime) -> pa.Table | None:
         with self._database.connect(Role.WRITER, autocommit=True) as connection:
             found = answer(connection, Asked(ARCHIVED[relation], source.instrument, since, until), _ORDER)
@@ -76,6 +94,37 @@ class TieredTicks:
         uncounted = {condition for (condition,) in listed}
         counts = [uncounted.isdisjoint(each or ()) for each in rows["conditions"].to_pylist()]
         return rows.filter(pa.array(counts))
+
+
+class ArchivedRows:
+    """Reads the rows of tables that features are made from of partitions that were dropped from the database."""
+
+    def __init__(self, database: Database) -> None:
+        """Plans through sessions of its own."""
+        self._database = database
+
+    def rows(self, table: Table, columns: Sequence[str], names: Sequence[str], since: datetime, until: datetime) -> "pl.DataFrame":
+        """Columns of the rows in [since, until) of the archive alone, numbers as doubles.
+
+        Raises:
+            FileUnreadable, StoreUnreachable, StoreUnusable, Unproven: what the archive holds of them cannot be read.
+        """
+        import polars as pl
+
+        archived = ARCHIVED[table.name]
+        chosen = [name for name in table.column_names if name in columns]
+        with self._database.kept(Role.WRITER) as connection:
+            parts = away(connection, [archived], since, until)
+        store = Store.current()
+        schema = pa.schema([archived.canonical_schema().field(name) for name in chosen])
+        batches = [
+            batch
+            for part in parts
+            for batch in reading.rows(store, archived, part.files, Wanted(names, part.restored, since, until), chosen)
+        ]
+        counted = {"quote_count"} & {*chosen}
+        found = nearest(pa.Table.from_batches(batches, schema) if batches else schema.empty_table())
+        return pl.DataFrame(found).select(columns).with_columns(pl.col(name).cast(pl.Int64) for name in counted)
 
 
 def _as_frame(rows: pa.Table, columns: Sequence[str]) -> "pl.DataFrame":

@@ -90,13 +90,12 @@ def away(connection: Connection, tables: Sequence[Archived], since: datetime | N
         Unproven: one of them is cold and has no proof.
     """
     values = {"relations": [table.name for table in tables], **first_days(tables[0], since, until)}
-    found = [
-        Away(ARCHIVED[relation], partition, tier, frozenset(restored), proof_id, () if tier == DELETED else _files(told))
-        for relation, partition, tier, restored, proof_id, told in connection.execute(query("read_partitions_away"), values).fetchall()
-    ]
-    for each in found:
-        if each.tier == COLD and each.proof_id is None:
-            raise Unproven(f"{each.archived.name} of {each.partition} is cold and has no proof. Look at archive_proofs and retention_log")
+    found = []
+    for relation, partition, tier, restored, proof_id, told, rows in connection.execute(query("read_partitions_away"), values).fetchall():
+        # Of a table that had no row there, such as revisions of a day that was never corrected, nothing was to be proven.
+        if tier == COLD and proof_id is None and rows:
+            raise Unproven(f"{relation} of {partition} is cold and has no proof. Look at archive_proofs and retention_log")
+        found.append(Away(ARCHIVED[relation], partition, tier, frozenset(restored), proof_id, () if tier == DELETED else _files(told)))
     return found
 
 

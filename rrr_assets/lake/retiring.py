@@ -24,6 +24,7 @@ from rrr_assets.lake.proving import Connection, Proof, bars_hash, latest_proof, 
 from rrr_assets.lake.store import Store
 from rrr_assets.warehouse.connect import Database, Role
 from rrr_assets.warehouse.faultpoints import reach
+from rrr_assets.warehouse.features import FOLLOWED as FEATURES_FOLLOW
 from rrr_assets.warehouse.refresh import SOURCES, TICKS, VERDICTS, VERDICTS_FOLLOW
 from rrr_assets.warehouse.sqlfiles import query
 from rrr_assets.warehouse.tiers import Tier, lock_alone, lock_holds, log, tiers_of, write_tier
@@ -296,6 +297,8 @@ def _lagging(connection: Connection, group: ArchivedGroup, partition: date) -> l
         before = set(reached)
         reached |= {consumer for consumer, relation in pairs if relation in before}
     pairs = [(consumer, relation) for consumer, relation in pairs if consumer in reached]
+    # Features are made of what is in the archive as well: they hold up nobody's leaving but their own.
+    pairs += [(consumer, relation) for consumer, followed in FEATURES_FOLLOW.items() if consumer in concerned for relation in followed]
     values = {
         "consumers": [consumer for consumer, _ in pairs],
         "relations": [relation for _, relation in pairs],

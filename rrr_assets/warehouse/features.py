@@ -1,10 +1,11 @@
 """Features and the minutes of ticks that they are made from, kept in step with bars, ticks and coverage by the invalidation log.
 
-Belongs here: one day's transaction of either table. Does not: what a feature is (calc/features), reading ticks of the archive (lake/),
-which days are refreshed when (features/).
+Belongs here: one day's transaction of either table. Does not: what a feature is (calc/features), reading the archive (lake/), which days
+are refreshed when (features/).
 
 A value hangs on a stretch of minutes before its own, and so on the day before: what changes late on a day is entered in the log for the
-first minutes of the next day too, where that day has anything.
+first minutes of the next day too, where that day has anything. A day's last minute closes at midnight: its row of features belongs to the
+next day's partition, which is told of it in the log as well.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,8 +19,10 @@ from psycopg import sql
 from rrr_assets.calc.features import FEATURES
 from rrr_assets.calc.features.compute import MINUTE, evaluate, look_back, minutes
 from rrr_assets.calc.features.declare import BAR_INPUTS, TICK_INPUTS
+from rrr_assets.calc.outcomes import DayDropped
+from rrr_assets.contracts.bars import BARS
 from rrr_assets.contracts.base import Table
-from rrr_assets.contracts.features import FEATURES_1M, TICK_MINUTES
+from rrr_assets.contracts.features import FEATURE_REVISIONS_1M, FEATURES_1M, TICK_MINUTES
 from rrr_assets.contracts.venues import venue_called
 from rrr_assets.warehouse.books import Connection, draw_stamp, enter, lock_days, log_invalidations
 from rrr_assets.warehouse.connect import Database, Role
@@ -27,6 +30,7 @@ from rrr_assets.warehouse.faultpoints import reach
 from rrr_assets.warehouse.refresh import TICKS, Window, note_applied, read_pending, windows_of
 from rrr_assets.warehouse.refresh import days_behind as bars_behind
 from rrr_assets.warehouse.sqlfiles import query
+from rrr_assets.warehouse.tiers import BringBack, brought_back, places_of, require_here, share, thaw, tiers_of
 
 if TYPE_CHECKING:
     import polars as pl
@@ -40,6 +44,12 @@ FOLLOWED: Final[dict[str, tuple[str, ...]]] = {
     FEATURES_1M.name: (*TICKS, "bars_1m", TICK_MINUTES.name, _BEFORE.format(FEATURES_1M.name)),
 }
 """What either table follows in the invalidation log."""
+
+_WRITTEN: Final = {TICK_MINUTES.name: (TICK_MINUTES.name,), FEATURES_1M.name: (FEATURES_1M.name, FEATURE_REVISIONS_1M.name)}
+"""The tables that refreshing one writes."""
+
+_TOUCHED: Final = (BARS["1m"].name, FEATURES_1M.name, FEATURE_REVISIONS_1M.name, TICK_MINUTES.name)
+"""The tables whose partitions stay where they are meanwhile."""
 
 UPSTREAM: Final[dict[str, tuple[str, ...]]] = {TICK_MINUTES.name: (), FEATURES_1M.name: ("bars_1m", TICK_MINUTES.name)}
 """Which consumers of the log come before it: it learns of changed ticks when all of these show them."""
@@ -76,6 +86,16 @@ class Ticks(Protocol):
     def quotes(self, source: Source, since: datetime, until: datetime) -> "pl.DataFrame":
         """Best bids and asks."""
 
+    def are_deleted(self, source: Source, since: datetime, until: datetime) -> bool:
+        """Whether retention left nothing of some of them."""
+
+
+class Archive(Protocol):
+    """Reads rows that the database holds no more."""
+
+    def rows(self, table: Table, columns: Sequence[str], names: Sequence[str], since: datetime, until: datetime) -> "pl.DataFrame":
+        """Columns of a table's rows of some instruments in [since, until), numbers as doubles."""
+
 
 def days_behind(database: Database, most: int, settled_for: timedelta) -> dict[date, int]:
     """Days on which minutes of ticks or features lag behind the log, oldest first, with the number of the last entry.
@@ -102,8 +122,9 @@ def days_behind_alone(database: Database, most: int, settled_for: timedelta) -> 
 
 
 def refresh_tick_minutes(
-    database: Database, days: Sequence[date], ticks: Ticks, *, whole_days: bool, instruments: Sequence[str] | None = None
-) -> Iterator[DayMade]:
+    database: Database, days: Sequence[date], ticks: Ticks, *, whole_days: bool, instruments: Sequence[str] | None = None,
+    bring_back: BringBack | None = None,
+) -> Iterator[DayMade]:  # fmt: skip
     """Refresh the minutes of ticks, one transaction a day, yielding as each commits.
 
     Args:
@@ -112,6 +133,10 @@ def refresh_tick_minutes(
         ticks: reads ticks, from the database or the archive.
         whole_days: recompute the days whole; otherwise only what the invalidation log says has changed.
         instruments: only these; None for all.
+        bring_back: brings minutes back that were dropped and are to change; without it that is refused.
+
+    Raises:
+        DayDropped: minutes of that time are in the archive alone.
     """
     from rrr_assets.calc.features.ticks import STANDS, tick_minutes
 
@@ -122,20 +147,29 @@ def refresh_tick_minutes(
         made = []
         for name in names:
             source = sources[name]
+            if ticks.are_deleted(source, *window) and len(kept := _stored(connection, TICK_MINUTES, [name], window)):
+                # From what is left of a day it is not made again: what is known of it would be wiped out.
+                made.append(kept)
+                continue
             mine = quote_tape.filter(pl.col("instrument") == name)
             found = tick_minutes(
                 ticks.trades(source, *window), ticks.quotes(source, window[0] - STANDS, window[1]), mine, *window,
                 venue_called(name.partition(":")[0]).publication_delay,
             )  # fmt: skip
-            made.append(found.select(pl.lit(name).alias("instrument"), pl.all()))
-        return pl.concat(made).select("instrument", "bar_start", "available_at", _basis("is_observed"), "quote_count", *TICK_INPUTS)
+            told = found.select(pl.lit(name).alias("instrument"), pl.all())
+            made.append(told.select("instrument", "bar_start", "available_at", _basis("is_observed"), "quote_count", *TICK_INPUTS))
+        return pl.concat(made)
 
-    yield from _refresh(database, TICK_MINUTES, days, make, whole_days=whole_days, instruments=instruments, reach_minutes=STANDS // MINUTE)
+    yield from _refresh(
+        database, TICK_MINUTES, days, make, whole_days=whole_days, instruments=instruments, reach_minutes=STANDS // MINUTE,
+        bring_back=bring_back,
+    )  # fmt: skip
 
 
 def refresh_features(
-    database: Database, days: Sequence[date], *, whole_days: bool, instruments: Sequence[str] | None = None
-) -> Iterator[DayMade]:
+    database: Database, days: Sequence[date], *, whole_days: bool, instruments: Sequence[str] | None = None,
+    archive: Archive | None = None, bring_back: BringBack | None = None,
+) -> Iterator[DayMade]:  # fmt: skip
     """Refresh features, one transaction a day, yielding as each commits. What was believed of a value that changes is kept.
 
     Args:
@@ -143,6 +177,11 @@ def refresh_features(
         days: UTC days.
         whole_days: recompute the days whole; otherwise only what the invalidation log says has changed.
         instruments: only these; None for all.
+        archive: reads the bars and minutes that they are made from where the database holds them no more; without it that is refused.
+        bring_back: brings features back that were dropped and are to change; without it that is refused.
+
+    Raises:
+        DayDropped: features of that time are in the archive alone, or what they are made from is.
     """
     back = look_back()
 
@@ -153,6 +192,13 @@ def refresh_features(
         values = {"instruments": list(names), "from_time": since, "to_time": window[1]}
         bars = frame_of(connection, sql.SQL(query("features_bars")), values, ["instrument", "bar_start", *BAR_INPUTS])
         ticks = _stored(connection, TICK_MINUTES, names, (since, window[1]))
+        for away in _away(connection, (BARS["1m"], TICK_MINUTES), since, window[1]):
+            if archive is None:
+                raise away
+            if away.relation == TICK_MINUTES.name:
+                ticks = pl.concat([ticks, archive.rows(TICK_MINUTES, ticks.columns, names, since, window[1])])
+            else:
+                bars = pl.concat([bars, archive.rows(BARS["1m"], bars.columns, names, since, window[1])])
         tape, _ = _tape(connection, names, since, window[1])
         laid = minutes(bars, ticks, tape, names, since, window[1])
         found = evaluate(laid, since=window[0])
@@ -162,7 +208,19 @@ def refresh_features(
             "instrument", (pl.col("bar_start") + MINUTE).alias("event_time"), "available_at", _basis("is_observed"), *FEATURES
         )
 
-    yield from _refresh(database, FEATURES_1M, days, make, whole_days=whole_days, instruments=instruments, reach_minutes=back)
+    yield from _refresh(
+        database, FEATURES_1M, days, make, whole_days=whole_days, instruments=instruments, reach_minutes=back, bring_back=bring_back
+    )
+
+
+def _away(connection: Connection, tables: Sequence[Table], since: datetime, until: datetime) -> list[DayDropped]:
+    """One partition of each of some tables that the database does not hold in a window, where there is one."""
+    days = [since.date(), (until - timedelta(microseconds=1)).date()]
+    found = {}
+    for tier in tiers_of(connection, places_of([table.name for table in tables], days)):
+        if tier.tier != "warm":
+            found[tier.relation] = DayDropped(tier.relation, tier.partition, is_deleted=tier.tier == "deleted")
+    return list(found.values())
 
 
 def _usable(laid: "pl.DataFrame", ticks: "pl.DataFrame", back: int) -> "pl.DataFrame":
@@ -193,14 +251,19 @@ class _Make(Protocol):
 
 def _refresh(
     database: Database, table: Table, days: Sequence[date], make: _Make, *, whole_days: bool, instruments: Sequence[str] | None,
-    reach_minutes: int,
+    reach_minutes: int, bring_back: BringBack | None,
 ) -> Iterator[DayMade]:  # fmt: skip
     """Refresh a table day by day; a change of what a row is made from reaches so many minutes on."""
     with database.kept(Role.WRITER) as connection:
         for day in days:
-            with connection.transaction():
-                done = _refresh_day(connection, table, day, make, whole_days, instruments, reach_minutes)
-                reach("features.before_commit")
+
+            def work(day: date = day) -> DayMade:
+                with connection.transaction():
+                    done = _refresh_day(connection, table, day, make, whole_days, instruments, reach_minutes)
+                    reach("features.before_commit")
+                return done
+
+            done = brought_back(bring_back, work)
             reach("features.after_commit")
             yield done
 
@@ -211,6 +274,7 @@ def _refresh_day(
     import polars as pl
 
     enter(connection)
+    share(connection, _TOUCHED, [day - _ONE_DAY, day, day + _ONE_DAY])
     rows = connection.execute(query("features_sources"), {"day": day, "instruments": instruments}).fetchall()
     sources = {row[0]: Source(*row) for row in rows}
     names = list(sources)
@@ -224,20 +288,23 @@ def _refresh_day(
         for since, until in windows:
             reached = (since, min(until + reach_minutes * MINUTE, whole[1]))
             to_do.setdefault(reached, []).append(name)
+    # A row is of the minute that ends at a feature's time.
+    shift = MINUTE if table.time_column == "event_time" else timedelta(0)
+    if to_do:
+        is_next = any(until + shift > whole[1] for _, until in to_do)
+        thaw(connection, require_here(connection, _WRITTEN[table.name], [day, day + _ONE_DAY] if is_next else [day]))
     changed = 0
     for window, mine in to_do.items():
         made = make(connection, sources, window, mine)
         moved = _replace(connection, table, made, mine, window, known_at)
         changed += len(moved)
         spans = moved.group_by("instrument").agg(pl.col("at").min().alias("first"), pl.col("at").max().alias("last")).sort("instrument")
-        # A row is of the minute that ends at a feature's time.
-        shift = MINUTE if table.time_column == "event_time" else timedelta(0)
         told = [(name, day, first - shift, last - shift + MINUTE) for name, first, last in spans.iter_rows()]
+        told += [(name, day + _ONE_DAY, last, last + MINUTE) for name, _, last in spans.iter_rows() if last >= whole[1]]
         log_invalidations(connection, table.name, told, "refresh", None)
     _tell_next_day(connection, _BEFORE.format(table.name), day, waiting, whole[1], reach_minutes)
     note_applied(connection, table.name, day, pending)
     reach("features.computed")
-    shift = MINUTE if table.time_column == "event_time" else timedelta(0)
     count = sql.SQL("select count(*) from {} where instrument = any(%s) and {time} >= %s and {time} < %s").format(
         sql.Identifier(table.name), time=sql.Identifier(table.time_column or "")
     )

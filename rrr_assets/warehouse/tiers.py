@@ -47,7 +47,7 @@ class Tier:
 
 def share(connection: Connection, relations: Iterable[str], days: Iterable[date]) -> None:
     """Keep partitions where they are until the transaction ends; others may share them."""
-    places = _places(relations, days)
+    places = places_of(relations, days)
     connection.execute(query("tiers_share"), _columns(places))
 
 
@@ -59,7 +59,7 @@ def require_here(connection: Connection, relations: Iterable[str], days: Iterabl
     Raises:
         DayDropped: one is not.
     """
-    found = tiers_of(connection, _places(relations, days))
+    found = tiers_of(connection, places_of(relations, days))
     for each in found:
         if each.tier != "warm" and not (but_deleted and each.tier == "deleted"):
             raise DayDropped(each.relation, each.partition, is_deleted=each.tier == "deleted")
@@ -160,7 +160,8 @@ def lock_holds(connection: Connection, *, alone: bool) -> None:
     connection.execute("select lock_partition('holds', '2000-01-01', %s)", (alone,))
 
 
-def _places(relations: Iterable[str], days: Iterable[date]) -> list[tuple[str, date]]:
+def places_of(relations: Iterable[str], days: Iterable[date]) -> list[tuple[str, date]]:
+    """The partitions of some tables that hold some days, in the order in which they are locked."""
     days = list(days)
     archived: list[Archived] = [ARCHIVED[relation] for relation in relations]
     return sorted({(each.name, each.partition_of(day)) for each in archived for day in days})

@@ -116,7 +116,8 @@ def _archive(database: Database) -> float:
             made = evaluate(minutes(NAMES, since - MINUTE), since=since - MINUTE)
             closed = pl.col("bar_start") + MINUTE
             frame = made.with_columns(
-                closed.alias("event_time"), (closed + timedelta(seconds=1)).alias("available_at"), pl.lit("modelled").alias("available_basis"),
+                closed.alias("event_time"), (closed + timedelta(seconds=1)).alias("available_at"),
+                pl.lit("modelled").alias("available_basis"),
                 pl.lit(datetime(2025, 5, 1, tzinfo=UTC)).cast(pl.Datetime("us", "UTC")).alias("known_at"),
             ).select(FEATURES_1M.column_names)  # fmt: skip
             batches = frame.to_arrow().cast(archived.canonical_schema()).combine_chunks().to_batches()

@@ -1,4 +1,4 @@
-"""Reads features of history for many entity rows in a process of its own and prints, as JSON, seconds, peak memory and a hash of the values.
+"""Reads features of history for many rows in a process of its own and prints, as JSON, seconds, peak memory and a hash of the values.
 
 Run as `python -m rrr_assets_tests.bench.features_once feast|polars ROWS TIMES`, with RRR_HOME naming a home of which the server runs.
 """

@@ -41,8 +41,9 @@ def numbers(kind: pa.DataType) -> st.SearchStrategy[Decimal]:
 
 @cache
 def values(kind: pa.DataType) -> st.SearchStrategy[Any]:
-    if pa.types.is_decimal(kind):
-        return numbers(kind)
+    if pa.types.is_decimal(kind) or pa.types.is_float64(kind):
+        # Of doubles -0 and 0 are two values, and neither is less.
+        return numbers(kind) if pa.types.is_decimal(kind) else st.floats(allow_nan=False) | st.sampled_from([0.0, -0.0])
     if pa.types.is_timestamp(kind):
         return TIMES
     if pa.types.is_boolean(kind):

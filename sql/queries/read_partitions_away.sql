@@ -6,7 +6,8 @@ select
     t.tier,
     t.restored,
     p.proof_id,
-    p.files
+    p.files,
+    t.row_count
 from partition_tiers as t
 left join lateral (
     select
