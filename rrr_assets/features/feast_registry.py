@@ -18,12 +18,16 @@ from rrr_assets.calc.outcomes import PermanentFailure
 from rrr_assets.features.feast_config import PROJECT
 from rrr_assets.features.feast_objects import OBJECTS
 
+_MOST_SHOWN: Final = 80
 _WORDS: Final = {TransitionType.CREATE: "create", TransitionType.DELETE: "delete", TransitionType.UPDATE: "update"}
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What applying would do to one object: create, update or delete it; of an update, which properties."""
+    """What applying would do to one object: create, update or delete it; of an update, which properties, from what to what.
+
+    Of fields, their names: those that come (+), go (-), or are declared otherwise (~).
+    """
 
     action: str
     kind: str
@@ -45,7 +49,7 @@ def plan(store: FeatureStore) -> list[Change]:
     return [
         Change(
             _WORDS[diff.transition_type], diff.feast_object_type.value, diff.name,
-            tuple(each.property_name for each in diff.feast_object_property_diffs),
+            tuple(_difference(each.property_name, each.val_existing, each.val_declared) for each in diff.feast_object_property_diffs),
         )
         for diff in registry.feast_object_diffs
         # Feast enters the project by itself whenever its registry is opened.
@@ -77,6 +81,23 @@ def require(store: FeatureStore) -> None:
 def _declared() -> list[Any]:
     """What is declared, each time anew: Feast writes what it infers into what it is given, and would refuse that the next time."""
     return copy.deepcopy(list(OBJECTS))
+
+
+def _difference(name: str, registered: Any, declared: Any) -> str:
+    if not hasattr(registered, "add"):
+        return f"{name}: {_short(registered)} -> {_short(declared)}"
+    old, new = ({_name(each): each for each in fields} for fields in (registered, declared))
+    signs = {field: "+" if field not in old else "-" if field not in new else "~" for field in {**old, **new}}
+    return f"{name}: " + " ".join(sign + field for field, sign in signs.items() if old.get(field) != new.get(field))
+
+
+def _name(field: Any) -> str:
+    return str(getattr(field, "name", "") or getattr(field, "feature_view_name", "") or _short(field))
+
+
+def _short(value: Any) -> str:
+    text = " ".join(str(value).split())
+    return text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}..."
 
 
 def _contents(objects: list[Any]) -> RepoContents:

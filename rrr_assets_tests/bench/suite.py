@@ -153,6 +153,13 @@ def _quality(_: bool) -> list[Figure]:
         return quality.measure(home, ROWS)
 
 
+def _online(_: bool) -> list[Figure]:
+    from rrr_assets_tests.bench import online
+
+    with ground.own_home():
+        return online.measure()
+
+
 PARTS: dict[str, Callable[[bool], list[Figure]]] = {
     "ingest": _ingest,
     "ingest_timescaledb": _ingest_timescaledb,
@@ -170,5 +177,6 @@ PARTS: dict[str, Callable[[bool], list[Figure]]] = {
     "seasons": _seasons,
     "quality": _quality,
     "features": _features,
+    "online": _online,
 }
 """Each part by its name; told whether it was asked for by name."""
