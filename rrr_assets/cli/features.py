@@ -341,11 +341,15 @@ def _rounded(value: float | None) -> float | None:
 
 
 def _told(feature: "Feature") -> dict[str, Any]:
+    from rrr_assets.contracts.features import FEATURES_1M
+
+    bounds = FEATURES_1M.column(feature.name).range
     return {
         "feature": feature.name,
         "description": feature.description,
         "formula": feature.formula,
         "unit": feature.unit,
+        "range": "" if bounds is None else bounds.told,
         "minutes": feature.bars,
         "made_from": list(feature.columns),
         "by_way_of": [name for name in feature.inputs if name not in feature.columns],

@@ -7,7 +7,7 @@ Features are doubles: no price or size in money is read back from them.
 from typing import Final
 
 from rrr_assets.calc.features import FEATURES, Feature
-from rrr_assets.contracts.base import FEATURES_RETENTION, NOT_NEGATIVE, SHARE, Column, Promise, Range, Table, Type
+from rrr_assets.contracts.base import BARS_RETENTION, FEATURES_RETENTION, NOT_NEGATIVE, SHARE, Column, Promise, Range, Table, Type
 from rrr_assets.contracts.ticks import INSTRUMENT, RAW_TRADES
 
 _OWNER: Final = "team:ml"
@@ -81,9 +81,9 @@ TICK_MINUTES: Final = Table(
 )
 
 
-def _range_of(feature: Feature) -> Range | None:
+def _range_of(low: int | None, high: int | None) -> Range | None:
     """The range that a feature's definition says, which every check of the contract then holds its values to."""
-    return None if feature.low is None and feature.high is None else Range(feature.low, feature.high)
+    return None if low is None and high is None else Range(low, high)
 
 
 _FEATURE_COLUMNS: Final = (
@@ -98,7 +98,14 @@ _FEATURE_COLUMNS: Final = (
     Column("available_basis", Type.TEXT, "Whether that was observed or modelled.", accepted=_BASIS.accepted),
     Column("known_at", Type.TIME, "When the platform could first serve these values.", unit="UTC"),
     *(
-        Column(each.name, Type.STATISTIC, each.description, nullable=True, unit=f"in doubles: {each.unit}", range=_range_of(each))
+        Column(
+            each.name,
+            Type.STATISTIC,
+            each.description,
+            nullable=True,
+            unit=f"in doubles: {each.unit}",
+            range=_range_of(each.low, each.high),
+        )
         for each in FEATURES.values()
     ),
 )

@@ -91,12 +91,14 @@ def results_of(numbers: "Iterable[Number]", settings: "FeatureDrift") -> dict[st
 
 
 def worst_of(numbers: "Sequence[Number]", settings: "FeatureDrift", most: int) -> "list[Number]":
-    """The features that lie farthest off, one number each: those that drifted first, by how far above what is allowed or usual."""
+    """The features that lie farthest off, one number each, by how far above what is allowed or usual; those of no stationary one last."""
+    from rrr_assets.calc.features import FEATURES
     from rrr_assets.calc.features.drift import verdicts
 
-    def rank(each: "Number") -> tuple[bool, float]:
+    def rank(each: "Number") -> tuple[bool, bool, float]:
         allowed = max(settings.psi_large, settings.beyond_usual * (each.drift.usual_psi or 0))
-        return "drifted" in verdicts(each.feature, each.drift, settings), (each.drift.psi or 0) / allowed
+        is_drifted = "drifted" in verdicts(each.feature, each.drift, settings)
+        return is_drifted, FEATURES[each.feature].is_stationary, (each.drift.psi or 0) / allowed
 
     found: dict[str, Number] = {}
     for each in sorted((one for one in numbers if one.drift.psi is not None), key=rank, reverse=True):

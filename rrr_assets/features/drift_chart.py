@@ -29,7 +29,8 @@ _DPI: Final = 100
 _LARGE: Final = (1500, 1000)
 _SMALL: Final = (1200, 800)
 _VERY_LARGE: Final = 1.0
-_MOST_LABELS: Final = 14
+_MOST_LABELS: Final = 9
+_LEAST_COLUMNS: Final = 10
 
 
 def drift_png(
@@ -57,7 +58,7 @@ def drift_png(
     days = sorted({each.day for each in numbers})
     _heat_map(figure.add_subplot(grid[:, 0]), numbers, days, settings, size)
     for place, (number, bins) in enumerate(worst):
-        _distribution(figure.add_subplot(grid[place, 1]), number, bins, size, has_legend=place == 0)
+        _distribution(figure.add_subplot(grid[place, 1]), number, bins, size, is_last=place == len(worst) - 1)
     names = sorted({each.instrument for each in numbers} - {"*"})
     of = names[0] if len(names) == 1 else f"{len(names)} instruments, the largest of them"
     when = f"{days[0]}" if len(days) == 1 else f"{days[0]} to {days[-1]}"
@@ -86,14 +87,14 @@ def _heat_map(axes: "Axes", numbers: "Sequence[Number]", days: "Sequence[date]",
         if "drifted" in verdicts(each.feature, each.drift, settings):
             drifted.add(place)
     bounds = [0, settings.psi_moderate, settings.psi_large, max(_VERY_LARGE, 2 * settings.psi_large)]
-    colours = ListedColormap(list(_LEVELS))
-    colours.set_bad(_NONE)
+    colours = ListedColormap(list(_LEVELS)).with_extremes(bad=_NONE)
     norm = BoundaryNorm([*bounds, 1e9], len(_LEVELS))
     axes.pcolormesh(np.ma.masked_invalid(values), cmap=colours, norm=norm, edgecolors=_PAPER, linewidth=1)
     if drifted:
         rows, columns = zip(*drifted, strict=True)
         axes.scatter([n + 0.5 for n in columns], [n + 0.5 for n in rows], s=size * 2, color=_INK)
     axes.set_ylim(len(features), 0)
+    axes.set_xlim(0, max(len(days), _LEAST_COLUMNS))
     axes.set_yticks([n + 0.5 for n in range(len(features))], features, fontsize=size)
     for label, name in zip(axes.get_yticklabels(), features, strict=True):
         label.set_color(_INK if FEATURES[name].is_stationary else _FADED)
@@ -110,17 +111,20 @@ def _heat_map(axes: "Axes", numbers: "Sequence[Number]", days: "Sequence[date]",
     )  # fmt: skip
 
 
-def _distribution(axes: "Axes", number: "Number", bins: "Bins", size: int, *, has_legend: bool) -> None:
+def _distribution(axes: "Axes", number: "Number", bins: "Bins", size: int, *, is_last: bool) -> None:
     """The shares of a feature in the bins of its reference, which are as wide as they are: a tenth of the reference's values each."""
+    from matplotlib.ticker import MaxNLocator, PercentFormatter
+
     places = range(len(bins.shares))
     axes.bar([n - 0.2 for n in places], bins.shares, width=0.4, color=_REFERENCE, label="reference")
     axes.bar([n + 0.2 for n in places], number.drift.shares, width=0.4, color=_DAY, label=f"{number.day}")
     axes.set_xticks([n + 0.5 for n in range(len(bins.edges))], [f"{edge:.3g}" for edge in bins.edges], fontsize=size - 1)
-    axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
+    axes.yaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
+    axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     axes.tick_params(colors=_INK, labelsize=size - 1)
     axes.spines[["top", "right"]].set_visible(False)
-    usual = "" if number.drift.usual_psi is None else f", usual up to {number.drift.usual_psi:.2f}"
+    usual = "" if number.drift.usual_psi is None else f" (usual {number.drift.usual_psi:.2f})"
     who = "" if number.instrument == "*" else f" of {number.instrument}"
     axes.set_title(f"{number.feature}{who}: {number.drift.psi:.2f}{usual}", fontsize=size + 1, color=_INK, loc="left")
-    if has_legend:
-        axes.legend(frameon=False, fontsize=size)
+    if is_last:
+        axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.18), ncols=2, frameon=False, fontsize=size)

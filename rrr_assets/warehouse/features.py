@@ -28,7 +28,6 @@ from rrr_assets.warehouse.books import Connection, draw_stamp, enter, lock_days,
 from rrr_assets.warehouse.connect import Database, Role
 from rrr_assets.warehouse.faultpoints import reach
 from rrr_assets.warehouse.refresh import TICKS, Window, note_applied, read_pending, windows_of
-from rrr_assets.warehouse.refresh import days_behind as bars_behind
 from rrr_assets.warehouse.sqlfiles import query
 from rrr_assets.warehouse.tiers import BringBack, brought_back, places_of, require_here, share, thaw, tiers_of
 
@@ -36,6 +35,7 @@ if TYPE_CHECKING:
     import polars as pl
 
 _ONE_DAY: Final = timedelta(days=1)
+_MOST_OF_BARS: Final = 36_600
 _BEFORE: Final = "{}_before"
 """What the log calls a change late on a day, told to the day after it."""
 
@@ -115,9 +115,11 @@ def days_behind(database: Database, most: int, settled_for: timedelta) -> dict[d
 
 
 def days_behind_alone(database: Database, most: int, settled_for: timedelta) -> dict[date, int]:
-    """As `days_behind`, without the days on which bars lag behind: features wait for these."""
+    """As `days_behind`, without the days on which 1-minute bars lag behind: features wait for these."""
     behind = days_behind(database, most, settled_for)
-    of_bars = bars_behind(database, most, timedelta(0)) if behind else {}
+    values = {"consumer": "bars_1m", "relations": list(TICKS), "most": _MOST_OF_BARS, "settled_for": timedelta(0)}
+    with database.connect(Role.WRITER, autocommit=True) as connection:
+        of_bars = {day for day, _ in connection.execute(query("refresh_days_pending"), values).fetchall()} if behind else set()
     return {day: last_id for day, last_id in behind.items() if day not in of_bars}
 
 

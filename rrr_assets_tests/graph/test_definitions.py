@@ -113,6 +113,7 @@ def test_the_golden_file_holds_what_matters() -> None:
         *FEATURES,
         "online_features",
         "training_set",
+        "feature_drift",
         *ARCHIVED_GROUPS,
         *UPKEEP,
         *KEPT_UP,
@@ -148,13 +149,14 @@ def test_jobs_schedule_and_sensors() -> None:
         "venues_to_bars", "refresh_bars", "refresh_features", "accept_landing_files", "check_live_bars", "archive_days", "archive_months",
         "retire_partitions",
         "drill_restore", "report_cost", "back_up_database", "drill_backup", "heal_gaps", "learn_baselines", "report_quality", "validate",
-        "check_recent", "check_daily", "serve_features", "make_training_set", *kept_up,
+        "check_recent", "check_daily", "serve_features", "make_training_set", "judge_features", *kept_up,
     }  # fmt: skip
     keys = {name: {key.to_user_string() for key in defs.resolve_job_def(name).asset_layer.selected_asset_keys} for name in jobs}
     assert keys["venues_to_bars"] == set(ASSETS)
     assert keys["refresh_bars"] == set(REFRESHED)
     assert keys["refresh_features"] == set(FEATURES)
     assert keys["serve_features"] == {"online_features"}
+    assert keys["judge_features"] == {"feature_drift"}
     assert keys["heal_gaps"] == {"gap_healing", *ASSETS}
     for name in ("venues_to_bars", "refresh_bars"):
         assert defs.resolve_job_def(name).partitions_def == DAYS
@@ -183,6 +185,7 @@ def test_jobs_schedule_and_sensors() -> None:
         "quality_report": "RUNNING",
         "quality_recent": "RUNNING",
         "quality_daily": "RUNNING",
+        "feature_drift": "RUNNING",
     }
 
 

@@ -103,12 +103,46 @@ def test_a_backlog_counts_once_it_is_old(empty: Platform, tmp_path: Path) -> Non
     assert str(DAY) in look.told
 
 
+def test_features_that_lag_are_told_where_their_bars_do_not(empty: Platform, tmp_path: Path) -> None:
+    from datetime import UTC, datetime
+
+    from rrr_assets.lake.feature_ticks import TieredTicks
+    from rrr_assets.resources import alert_signals
+    from rrr_assets.warehouse.features import refresh_features, refresh_tick_minutes
+
+    def signals() -> list[tuple[str, str]]:
+        told = alert_signals.platform_signals(empty.database, None, datetime.now(UTC))
+        return [(each.rule, each.severity) for each in told if each.rule in {"features_behind", "invalidation_storm"}]
+
+    def aged(by: str) -> None:
+        with empty.database.connect(Role.OWNER, autocommit=True) as connection:
+            connection.execute("update invalidation_days set last_logged_at = last_logged_at - %s::interval", (by,))
+
+    empty.take_in(vision(tmp_path, tape(DAY, 50), DAY), "binance-vision-trades")
+    aged("2 hours")
+    # What changed is not in the bars yet: that is told of the bars.
+    assert (doctor.look_at_backlog(empty.database).state, doctor.look_at_features(empty.database).state) == ("wrong", "good")
+    empty.refresh([DAY])
+    aged("16 minutes")
+    look = doctor.look_at_features(empty.database)
+    assert (look.state, look.next_step) == ("wrong", "rrr features refresh")
+    assert str(DAY) in look.told
+    aged("2 hours")
+    assert signals() == [("features_behind", "warn")]
+    list(refresh_tick_minutes(empty.database, [DAY], TieredTicks(empty.database), whole_days=False))
+    list(refresh_features(empty.database, [DAY], whole_days=False))
+    aged("2 hours")
+    assert doctor.look_at_features(empty.database).state == "good"
+    assert signals() == []
+
+
 def test_a_database_that_is_down_hides_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RRR_DATABASE_URL", "postgresql://nobody:secret@127.0.0.1:1/none")
     found = looks()
     assert found["database-down"].state == "wrong"
     assert found["bad-deploy"].state == found["object-store-down"].state == "good"
-    assert {found[cause].state for cause in ("lost-wal", "bad-file", "dead-feed", "invalidation-storm", "stuck-run")} == {"unknown"}
+    unseen = ("lost-wal", "bad-file", "dead-feed", "invalidation-storm", "features-behind", "stuck-run")
+    assert {found[cause].state for cause in unseen} == {"unknown"}
 
 
 def test_a_store_that_does_not_answer(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -264,6 +264,8 @@ def test_metrics_tell_what_the_ledgers_hold(scraped_database: Database) -> None:
     assert value(found, "rrr_invalidation_days", consumer="bars_1m") == 1
     assert value(found, "rrr_invalidation_entries", consumer="bars_1m") == 7
     assert value(found, "rrr_invalidation_oldest_age_seconds", consumer="bars_1m") == pytest.approx(passed + 600, abs=60)
+    for consumer in ("tick_minutes", "features_1m"):
+        assert value(found, "rrr_invalidation_oldest_age_seconds", consumer=consumer) == pytest.approx(passed + 600, abs=60)
     assert value(found, "rrr_database_size_bytes") > 1_000_000
 
 
