@@ -143,6 +143,30 @@ def keep_history(database: Database, report: Report) -> int:
     return len(rows)
 
 
+def held_cost(report: Report, relation: str | None, from_day: date | None, until_day: date | None) -> tuple[int, Decimal]:
+    """Bytes of the partitions that a hold covers, in the database and in the store, and what they cost, in USD a month.
+
+    Much of it would be kept without the hold too: it is what the hold keeps from going, not what it adds.
+
+    Args:
+        report: of what is kept.
+        relation: a table; None for all that are archived.
+        from_day: the first day; None for the first there is.
+        until_day: the first day after; None for no end.
+    """
+    size, usd = 0, Decimal(0)
+    with localcontext(EXACT):
+        for line in report.lines:
+            archived = ARCHIVED.get(line.relation)
+            if archived is None or line.partition_start is None or (relation is not None and line.relation != relation):
+                continue
+            is_after = until_day is not None and line.partition_start >= until_day
+            is_before = from_day is not None and archived.end_of(line.partition_start) <= from_day
+            if not is_after and not is_before:
+                size, usd = size + line.size_bytes, usd + line.monthly_usd
+    return size, usd
+
+
 # --- what is stored ---------------------------------------------------------------------------------------------
 
 

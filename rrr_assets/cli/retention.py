@@ -130,6 +130,7 @@ def hold(context: typer.Context, chosen: FormatOption = None, as_json: JsonFlag 
 @hold_app.command(name="list")
 def list_holds(
     released: Annotated[bool, typer.Option("--all", help="Also those that ended.")] = False,
+    with_cost: Annotated[bool, typer.Option("--cost", help="Also what that which each covers takes, and costs a month.")] = False,
     chosen: FormatOption = None,
     as_json: JsonFlag = False,
     out: Out = None,
@@ -139,7 +140,22 @@ def list_holds(
     from rrr_assets.cli.output import emit
 
     hidden = ("hold_id",) if released else ("hold_id", "released_at", "released_by", "release_reason")
-    emit(read.holds(released=released), chosen, as_json=as_json, out=out, hidden=hidden)
+    found = read.holds(released=released)
+    emit(_with_cost(found) if with_cost else found, chosen, as_json=as_json, out=out, hidden=hidden)
+
+
+def _with_cost(holds: "pa.Table") -> "pa.Table":
+    import pyarrow as pa
+
+    from rrr_assets.archive.costs import cost_report, held_cost
+    from rrr_assets.cli.ingest import ready_database
+
+    report = cost_report(ready_database())
+    told = [held_cost(report, row["relation"], row["from_day"], row["until_day"]) for row in holds.to_pylist()]
+    sizes = pa.array([size for size, _ in told], pa.int64())
+    # A millionth of a dollar is fine enough for what is priced by the gigabyte.
+    usd = pa.array([round(cost, 6) for _, cost in told], pa.decimal128(38, 6))
+    return holds.append_column("held_bytes", sizes).append_column("monthly_usd", usd)
 
 
 @hold_app.command(name="place")

@@ -119,6 +119,17 @@ def test_what_cannot_be_made_fails_once_and_says_why(
     assert rows("select count(*) from holds where released_at is null and name like 'training-set-%%'")[0][0] <= 1
 
 
+@pytest.mark.usefixtures("known")
+def test_a_hold_has_an_end_and_a_cost() -> None:
+    [mine] = [row for row in told("hold", "list", "--cost") if row["name"].startswith("training-set-momentum-")]
+    assert mine["expires_at"] > datetime.now(UTC).isoformat()
+    # All partitions of these days, by the tables' own sizes: no more than the whole database, and no less than the bars.
+    [(least, most)] = rows("select pg_total_relation_size('bars_1m'), pg_database_size(current_database())")
+    assert 0 < mine["held_bytes"] < most
+    assert mine["held_bytes"] > least / 2
+    assert float(mine["monthly_usd"]) > 0
+
+
 def test_a_difference_from_the_terminal(known: datetime, tmp_path: Path) -> None:
     path = tmp_path / "momentum.yaml"
     path.write_text(yaml.safe_dump(SPEC))
