@@ -19,7 +19,7 @@ from rrr_assets.contracts.archive import ARCHIVED
 from rrr_assets.lake.keeping import Hold, standing_holds
 from rrr_assets.warehouse.connect import Database, Role
 
-_SHOWN: Final = Decimal("0.0001")
+_SHOWN: Final = Decimal("0.000001")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,7 @@ def with_costs(found: pa.Table, name: str, database: Database) -> pa.Table:
     """
     known = hold_costs(database)
     costs = [known.get(each) for each in found[name].to_pylist()]
-    usd = pa.decimal128(18, 4)
+    usd = pa.decimal128(18, 6)
     columns: dict[str, pa.Array] = {
         "disk_bytes": pa.array([each and each.disk_bytes for each in costs], pa.int64()),
         "archive_bytes": pa.array([each and each.archive_bytes for each in costs], pa.int64()),

@@ -5,7 +5,9 @@ Belongs here: features list, describe, refresh, read, plot, drift; plan, apply, 
 """
 
 import json
+import shutil
 import sys
+import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -83,14 +85,28 @@ def describe(feature: Name, as_json: JsonFlag = False) -> None:
     """Print what a feature is: formula and source, window, unit, columns it comes from, when it has no value."""
     from rrr_assets.calc.features import FEATURES
 
-    told = _told(FEATURES[_known(feature)])
+    declared = FEATURES[_known(feature)]
+    told = _told(declared)
     if as_json:
         sys.stdout.write(json.dumps(told, indent=1) + "\n")
         return
-    for name, value in told.items():
-        if not value:
-            continue
-        sys.stdout.write(f"{name.replace('_', ' '):12} {', '.join(value) if isinstance(value, list) else value}\n")
+    minutes = "its own minute" if declared.bars == 1 else f"{declared.bars} minutes, its own the last"
+    lines = {
+        "feature": declared.name,
+        "": declared.description,
+        "unit": declared.unit,
+        "formula": declared.formula,
+        "looks at": minutes,
+        "made from": ", ".join(map(_source, declared.columns)),
+        "by way of": ", ".join(told["by_way_of"]),
+        "part of": ", ".join(name for name, other in FEATURES.items() if declared.name in other.inputs),
+        "no value": f"where {declared.no_value}",
+        "kept in": f"column {declared.name} of features_1m, version {declared.version}",
+    }
+    width = shutil.get_terminal_size((100, 24)).columns
+    for name, value in lines.items():
+        if value:
+            sys.stdout.write(textwrap.fill(value, max(width, 60), initial_indent=f"{name:11}", subsequent_indent=" " * 11) + "\n")
 
 
 @features_app.command()
@@ -126,10 +142,12 @@ def plot(feature: Name, instrument: Instrument, start: Start, end: End, out: Pic
         raise CommandFailed(f"there are no features of {instrument} in that time. `rrr quality status` shows which days there are")
     closes = reads.bars(instrument, "1m", start, end, as_known_at=as_known_at)
     try:
-        out.write_bytes(feature_png(found, declared, closes))
+        out.write_bytes(feature_png(found, declared, closes, as_known_at))
     except OSError as error:
         raise CommandFailed(f"{out} cannot be written ({error.strerror}). Choose another file") from error
-    note(f"the picture is in {out}")
+    absent = found[declared.name].null_count
+    without = "" if not absent else f": {absent:,} of {len(found):,} minutes have no value, where {declared.no_value}"
+    note(f"the picture is in {out}{without}")
 
 
 @features_app.command()
@@ -353,9 +371,15 @@ def _told(feature: "Feature") -> dict[str, Any]:
         "minutes": feature.bars,
         "made_from": list(feature.columns),
         "by_way_of": [name for name in feature.inputs if name not in feature.columns],
-        "no_value": "a minute that it is made from is unknown" + (f"; {feature.null_when}" if feature.null_when != "never" else ""),
+        "no_value": feature.no_value,
         "version": feature.version,
     }
+
+
+def _source(column: str) -> str:
+    from rrr_assets.calc.features.declare import BAR_INPUTS, TICK_INPUTS
+
+    return f"{column} of {'bars_1m' if column in BAR_INPUTS else 'tick_minutes'}" if column in {*BAR_INPUTS, *TICK_INPUTS} else column
 
 
 def _known(name: str) -> str:

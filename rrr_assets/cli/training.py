@@ -56,13 +56,13 @@ def training_set(
 
     done = produce(ready_database(), read_spec(spec), as_known_at, out, keep_days)
     if as_json:
-        sys.stdout.write(json.dumps(done.told, indent=1) + "\n")
+        sys.stdout.write(json.dumps(done.told, indent=1, sort_keys=True) + "\n")
         return
     sys.stdout.write("\n".join(_summary(done)) + "\n")
 
 
 def _summary(done: "Produced") -> list[str]:
-    manifest, entered = done.made.manifest, done.entered
+    manifest, entered = done.told, done.entered
     basis, moments, absent = manifest["available_at"], manifest["moments"], manifest["universe"]["nothing_known_of"]
     size = f"{manifest['rows']:,} rows of {len(manifest['instruments'])} instruments"
     lines = [

@@ -9,7 +9,7 @@ used by then. So the same specification and T give the same values whenever they
 
 import importlib.metadata
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
@@ -53,6 +53,10 @@ class NotFinalYet(PermanentFailure):
     """What was known at that time may still change: it has not come, or a load is in flight."""
 
 
+class FeatureGone(PermanentFailure):
+    """A set that was made before has a feature that is declared no more."""
+
+
 class BarsAway(PermanentFailure):
     """Labels look at bars that the database does not hold: the message says what to bring back."""
 
@@ -71,26 +75,32 @@ class TrainingSet:
     bars: "pl.DataFrame"
 
 
-def make(database: Database, spec: TrainingSpec, as_known_at: datetime) -> TrainingSet:
+def make(database: Database, spec: TrainingSpec, as_known_at: datetime, like: Mapping[str, Any] | None = None) -> TrainingSet:
     """Make a training set as of a knowledge time.
 
     Args:
         database: whose features and bars; read as the analyst.
         spec: what is asked for.
         as_known_at: T. UTC; below the knowledge horizon.
+        like: the manifest of the set that was made of this before: what was declared since changes neither its features nor its embargo.
 
     Raises:
         NothingKnown: of none of it anything was known at T.
+        FeatureGone: the set that was made before has a feature that is declared no more.
         NotFinalYet: what was known at T is not final yet.
         BarsAway: labels need bars that are in the archive alone, or deleted.
     """
     import polars as pl
 
+    features = spec.feature_names if like is None else list(like["feature_names"])
+    embargo = spec.embargo if like is None else like["moments"]["embargo_minutes"] * MINUTE
+    if gone := sorted(set(features) - FEATURES.keys()):
+        raise FeatureGone(f"the set has {', '.join(gone)}, which is declared no more. Its file is not made again")
     asked = None if spec.instruments == ["*"] else sorted(set(spec.instruments))
     since, until = spec.start - _BEFORE, spec.end + spec.horizon
     also = ("available_basis", "known_at")
     try:
-        seen = feature_rows(database, FEATURES_1M, spec.features, asked, since, until, as_known_at, also=also)
+        seen = feature_rows(database, FEATURES_1M, features, asked, since, until, as_known_at, also=also)
     except psycopg.errors.ObjectNotInPrerequisiteState as error:
         raise NotFinalYet(f"{error.diag.message_primary}. {error.diag.message_hint}") from error
     if not len(seen):
@@ -103,7 +113,7 @@ def make(database: Database, spec: TrainingSpec, as_known_at: datetime) -> Train
         spec.start, spec.end, timedelta(minutes=spec.every_minutes), closed="left", time_unit="us", time_zone="UTC", eager=True
     ).alias("moment")
     entities = pl.DataFrame({"instrument": names}).join(pl.DataFrame(moments), how="cross")
-    found = as_of(entities, seen, [*spec.features, "available_basis"], TTL, by_available=True)
+    found = as_of(entities, seen, [*features, "available_basis"], TTL, by_available=True)
     rows = found.filter(pl.col("event_time").is_not_null())
     labels = [each.label() for each in spec.labels]
     bars = pl.DataFrame(schema={"instrument": pl.String, "bar_start": pl.Datetime("us", "UTC"), "known_at": pl.Datetime("us", "UTC")})
@@ -116,12 +126,12 @@ def make(database: Database, spec: TrainingSpec, as_known_at: datetime) -> Train
     parts = {"moments": len(found), "without_a_row": len(found) - len(rows)}
     if spec.test is not None:
         ends = [f"{label.name}_end" for label in labels]
-        rows = split(rows, ends, spec.test.start, spec.test.end, spec.horizon, spec.embargo)
+        rows = split(rows, ends, spec.test.start, spec.test.end, spec.horizon, embargo)
         parts |= {name: int(rows["split"].eq(name).sum()) for name in (TRAIN, TEST, PURGED, EMBARGOED)}
         rows = rows.filter(pl.col("split").is_in([TRAIN, TEST]))
     observed = rows["available_basis"].eq("observed").sum()
     rows = rows.sort("instrument", "moment")
-    table = _canonical(rows.drop("available_basis"), spec.features)
+    table = _canonical(rows.drop("available_basis"), features)
     content = _digest(table)
     facts = set_facts(database, names, since, until, as_known_at)
     manifest = {
@@ -132,17 +142,18 @@ def make(database: Database, spec: TrainingSpec, as_known_at: datetime) -> Train
         "as_known_at": as_known_at.astimezone(UTC).isoformat(),
         "content_sha256": content,
         "rows": len(table),
-        "moments": parts | {"embargo_minutes": spec.embargo // MINUTE, "label_horizon_minutes": spec.horizon // MINUTE},
+        "moments": parts | {"embargo_minutes": embargo // MINUTE, "label_horizon_minutes": spec.horizon // MINUTE},
         "instruments": names,
         "universe": {
             "asked_for": list(spec.instruments),
             "nothing_known_of": sorted(set(asked or ()) - set(names)),
             "as_known": facts.instruments,
         },
+        "feature_names": features,
         "columns": {field.name: str(field.type) for field in table.schema},
         "features": {
             name: {"version": FEATURES[name].version, "minutes": FEATURES[name].bars, "formula": FEATURES[name].formula}
-            for name in spec.features
+            for name in features
         },
         "labels": {label.name: _label_counts(rows, label, seen) for label in labels},
         "available_at": {

@@ -4,6 +4,7 @@ It has no partitions: a set is of a specification and a knowledge time, which ru
 materialisation. Its data version is the hash of the set's values.
 """
 
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -65,7 +66,7 @@ def training_set(context: dg.AssetExecutionContext, config: TrainingSetConfig, w
     return dg.MaterializeResult(
         metadata=_metadata(done, spec),
         data_version=dg.DataVersion(done.made.content),
-        check_results=check_results(_rules(done.made.rows, spec)),
+        check_results=check_results(_rules(done.made.rows, spec, done.told["moments"]["embargo_minutes"])),
     )
 
 
@@ -79,11 +80,11 @@ def _file_of(spec: "TrainingSpec", as_known_at: str) -> Path:
 
 
 def _metadata(done: "Produced", spec: "TrainingSpec") -> dict[str, Any]:
-    manifest, entered = done.made.manifest, done.entered
+    manifest, entered = done.told, done.entered
     available = manifest["available_at"]
     columns = [dg.TableColumn(name, kind) for name, kind in manifest["columns"].items()]
     made_from: dict[str, list[tuple[str, str]]] = {
-        name: [(FEATURES_1M.name, name)] for name in ("event_time", "available_at", *spec.features)
+        name: [(FEATURES_1M.name, name)] for name in ("event_time", "available_at", *manifest["features"])
     }
     for label in manifest["labels"]:
         made_from |= {name: [("bars_1m", column) for column in ("close", "high", "low")] for name in (label, f"{label}_end")}
@@ -122,7 +123,7 @@ def _preview(rows: "pa.Table") -> list[dg.TableRecord]:
     ]
 
 
-def _rules(rows: "pa.Table", spec: "TrainingSpec") -> list[RuleResult]:
+def _rules(rows: "pa.Table", spec: "TrainingSpec", embargo_minutes: int) -> list[RuleResult]:
     """What must hold of every set, said of the rows that came out, whatever made them."""
     import polars as pl
 
@@ -134,7 +135,7 @@ def _rules(rows: "pa.Table", spec: "TrainingSpec") -> list[RuleResult]:
         train = frame.filter(pl.col("split") == "train")
         latest = pl.max_horizontal("moment", *(f"{each.label().name}_end" for each in spec.labels))
         is_before = (pl.col("moment") < spec.test.start) & (latest < spec.test.start)
-        is_after = pl.col("moment") >= spec.test.end + spec.horizon + spec.embargo
+        is_after = pl.col("moment") >= spec.test.end + spec.horizon + timedelta(minutes=embargo_minutes)
         knowing = train.filter(~(is_before | is_after)).height
         rules.append(RuleResult("a row that is trained on knows nothing of the test", True, knowing, len(train)))
     return rules

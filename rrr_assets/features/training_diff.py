@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
+from rrr_assets.calc.features import FEATURES
 from rrr_assets.calc.features.difference import CHANGED, NEW, attributed, differences
 from rrr_assets.calc.features.spec import TrainingSpec
 from rrr_assets.calc.outcomes import PermanentFailure
@@ -64,21 +65,24 @@ def diff(database: Database, spec: TrainingSpec, as_known_at: datetime, and_at: 
     if and_at < as_known_at:
         raise DiffRefused(f"{and_at.isoformat()} lies before {as_known_at.isoformat()}: give the earlier knowledge time first")
     known = [find(database, spec.sha256, at) for at in (as_known_at, and_at)]
-    after = _confirmed(make(database, spec, and_at), known[1])
+    after = _made(database, spec, and_at, known[1])
     try:
-        before = _confirmed(make(database, spec, as_known_at), known[0])
+        before = _made(database, spec, as_known_at, known[0])
     except NothingKnown:
         before = TrainingSet(after.rows.slice(0, 0), "", {}, after.sources.clear(), after.bars.clear())
-    found = differences(pl.DataFrame(before.rows), pl.DataFrame(after.rows))
+    # Where all features are asked for, one of the sets may be older than some.
+    columns = [name for name in after.rows.column_names if name in before.rows.column_names]
+    found = differences(*(pl.DataFrame(each.rows.select(columns)) for each in (before, after)))
     changes = _changes(database, spec, found, as_known_at, and_at)
     traced = attributed(
-        found, changes, features=spec.features, labels=[each.label() for each in spec.labels],
+        found, changes, features=[name for name in columns if name in FEATURES], labels=[each.label() for each in spec.labels],
         known_before=before.sources, known_after=after.sources, bars_before=before.bars, bars_after=after.bars,
     )  # fmt: skip
     return _told(traced, changes, _versions(*known))
 
 
-def _confirmed(made: TrainingSet, known: Entered | None) -> TrainingSet:
+def _made(database: Database, spec: TrainingSpec, as_known_at: datetime, known: Entered | None) -> TrainingSet:
+    made = make(database, spec, as_known_at, None if known is None else known.manifest)
     if known is not None:
         confirm(known, made.content)
     return made

@@ -61,7 +61,7 @@ def produce(database: Database, spec: TrainingSpec, as_known_at: datetime, out: 
         keep_days: so long what it is made from is held, where it is not held yet.
 
     Raises:
-        NothingKnown, NotFinalYet, BarsAway: as `make`.
+        NothingKnown, NotFinalYet, BarsAway, FeatureGone: as `make`.
         TrainingSetReleased: it was made once, and its hold is over.
         TrainingSetChanged: it was made once, with other values.
         NotWritten: the files cannot be written.
@@ -78,7 +78,7 @@ def produce(database: Database, spec: TrainingSpec, as_known_at: datetime, out: 
         # Before it is read: what is read here is there as long as the hold says.
         hold, is_placed = hold_for(database, spec.name, spec.sha256, as_known_at, first, until, expires_at)
     try:
-        made = make(database, spec, as_known_at)
+        made = make(database, spec, as_known_at, None if known is None else known.manifest)
     except PermanentFailure:
         if is_placed:
             release(database, hold, "the set could not be made")
@@ -86,7 +86,8 @@ def produce(database: Database, spec: TrainingSpec, as_known_at: datetime, out: 
     if known is not None:
         confirm(known, made.content)
     entered = enter(database, made.manifest, as_known_at, first, until, expires_at)
-    told = {**made.manifest, "set_id": entered.set_id, "hold": entered.hold, "held_until": _iso(entered.ends_at), "file": str(out)}
+    # The manifest of a set is the one that it was entered with.
+    told = {**entered.manifest, "set_id": entered.set_id, "hold": entered.hold, "held_until": _iso(entered.ends_at), "file": str(out)}
     _write(made, told, out)
     return Produced(made, entered, out, told)
 
@@ -98,7 +99,7 @@ def _write(made: TrainingSet, told: dict[str, Any], out: Path) -> None:
     part = out.with_name(f".{out.name}.part")
     try:
         pq.write_table(made.rows, part)
-        manifest_of(out).write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+        manifest_of(out).write_text(json.dumps(told, indent=1, sort_keys=True) + "\n", encoding="utf-8")
         part.replace(out)
     except OSError as error:
         with suppress(OSError):

@@ -119,6 +119,17 @@ def test_what_cannot_be_made_fails_once_and_says_why(
     assert rows("select count(*) from holds where released_at is null and name like 'training-set-%%'")[0][0] <= 1
 
 
+@pytest.mark.usefixtures("known")
+def test_a_hold_has_an_end_and_a_cost() -> None:
+    [mine] = [row for row in told("hold", "list", "--cost") if row["name"].startswith("training-set-momentum-")]
+    assert mine["expires_at"] > datetime.now(UTC).isoformat()
+    # All partitions of these days, by the tables' own sizes: no more than the whole database, and no less than the bars.
+    [(least, most)] = rows("select pg_total_relation_size('bars_1m'), pg_database_size(current_database())")
+    assert 0 < mine["disk_bytes"] < most
+    assert mine["disk_bytes"] > least / 2
+    assert float(mine["usd_a_month"]) > 0
+
+
 def test_a_difference_from_the_terminal(known: datetime, tmp_path: Path) -> None:
     path = tmp_path / "momentum.yaml"
     path.write_text(yaml.safe_dump(SPEC))
@@ -167,3 +178,18 @@ def test_the_example_of_the_page_trains_a_model(tmp_path: Path) -> None:
     assert re.fullmatch(r"root mean squared error \d+\.\d\d bps, of the naive forecast \d+\.\d\d bps; R2 [+-]\d+\.\d{4}", second)
     assert min(map(int, re.findall(r"(\d+) (?:rows|to test)", first))) > 400
     assert (tmp_path / "example.parquet").exists()
+
+
+def test_a_feature_is_described_and_drawn(known: datetime, tmp_path: Path) -> None:
+    done = rrr("features", "describe", "macd")
+    assert "looks at   130 minutes, its own the last\n" in done.stdout
+    assert "by way of  ema_12, ema_26\npart of    macd_signal\n" in done.stdout
+    assert told("features", "describe", "macd")["by_way_of"] == ["ema_12", "ema_26"]
+    assert rrr("features", "describe", "macdd").stderr.endswith("Did you mean macd or macd_signal? `rrr features list` lists all\n")
+    assert "rsi_14" in [row["feature"] for row in told("features", "list")]
+    span = ("--start", DAYS[0], "--end", DAYS[1])
+    drawn = rrr("features", "plot", "quoted_spread", NAMES[0], *span, "--as-known-at", known.isoformat(), "--out", tmp_path / "a.png")
+    assert (drawn.returncode, (tmp_path / "a.png").read_bytes()[:4]) == (0, b"\x89PNG")
+    assert (
+        "minutes have no value, where no quote of both sides stood in the minute, or a minute that it looks at is unknown" in drawn.stderr
+    )

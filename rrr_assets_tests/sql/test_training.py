@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from rrr_assets import read
+from rrr_assets.calc.features import FEATURES
 from rrr_assets.calc.features.spec import SpecRefused, TrainingSpec, read_spec
-from rrr_assets.features.training import BarsAway, NotFinalYet, NothingKnown, make
+from rrr_assets.features.training import BarsAway, FeatureGone, NotFinalYet, NothingKnown, make
 from rrr_assets.features.training_run import NotWritten, produce
 from rrr_assets.lake.feature_ticks import TieredTicks
 from rrr_assets.warehouse.connect import Database
@@ -187,6 +189,26 @@ def test_a_hold_that_is_over_is_over_whoever_places_another(platform: Platform) 
     with pytest.raises(TrainingSetReleased, match=r"\(momentum\) is released"):
         find(platform.database, spec(name="another").sha256, known)
     assert find(platform.database, spec().sha256, known + timedelta(microseconds=1)) is None
+
+
+def test_a_set_stays_what_it_was_whatever_is_declared_later(platform: Platform, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    known, out = now(platform), tmp_path / "a.parquet"
+    test = {"start": START + timedelta(hours=1), "end": START + timedelta(hours=2)}
+    # As if others were declared after it.
+    for name in set(FEATURES) - {"sma_20", "return_1m", "rsi_14"}:
+        monkeypatch.delitem(FEATURES, name)
+    first = produce(platform.database, spec(features=["*"], test=test), known, out)
+    before, manifest = out.read_bytes(), out.with_suffix(".manifest.json").read_bytes()
+    monkeypatch.undo()
+    monkeypatch.setitem(FEATURES, "sma_20", replace(FEATURES["sma_20"], window=500, version=2))
+    again = produce(platform.database, spec(features=["*"], test=test), known, out)
+    assert (again.entered.set_id, again.made.content) == (first.entered.set_id, first.made.content)
+    assert (out.read_bytes(), out.with_suffix(".manifest.json").read_bytes()) == (before, manifest)
+    assert set(again.told["features"]) == {"sma_20", "return_1m", "rsi_14"}
+    assert produce(platform.database, spec(features=["*"], test=test), now(platform), out).made.content != first.made.content
+    monkeypatch.delitem(FEATURES, "return_1m")
+    with pytest.raises(FeatureGone, match="return_1m, which is declared no more"):
+        produce(platform.database, spec(features=["*"], test=test), known, out)
 
 
 def test_what_cannot_be_made_is_not_held(platform: Platform, tmp_path: Path) -> None:

@@ -67,6 +67,12 @@ class Feature:
         return " ".join((self.function.__doc__ or "").split())
 
     @property
+    def no_value(self) -> str:
+        """When there is no value, in words."""
+        unknown = "a minute that it looks at is unknown"
+        return unknown if self.null_when == "never" else f"{self.null_when}, or {unknown}"
+
+    @property
     def columns(self) -> tuple[str, ...]:
         """The columns of minutes that it is made from in the end, sorted."""
         found: set[str] = set()

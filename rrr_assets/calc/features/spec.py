@@ -105,7 +105,7 @@ class TrainingSpec(_Part):
     @classmethod
     def _are_declared(cls, names: list[str]) -> list[str]:
         if names == ["*"]:
-            return list(FEATURES)
+            return names
         for name in names:
             if name not in FEATURES:
                 near = get_close_matches(name, FEATURES, n=1, cutoff=0.5)
@@ -127,6 +127,11 @@ class TrainingSpec(_Part):
         return self
 
     @property
+    def feature_names(self) -> list[str]:
+        """The features, with all that are declared where all are asked for."""
+        return list(FEATURES) if self.features == ["*"] else list(self.features)
+
+    @property
     def horizon(self) -> timedelta:
         """How far the longest label looks ahead."""
         return max((each.label().horizon for each in self.labels), default=timedelta(0))
@@ -138,7 +143,7 @@ class TrainingSpec(_Part):
             return timedelta(0)
         minutes = self.test.embargo_minutes
         # Its own minute is one of those that a value is made from.
-        return ((look_back(self.features) + 1) if minutes is None else minutes) * MINUTE
+        return ((look_back(self.feature_names) + 1) if minutes is None else minutes) * MINUTE
 
     @property
     def sha256(self) -> str:
