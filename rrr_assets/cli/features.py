@@ -127,7 +127,7 @@ def _told(feature: "Feature") -> dict[str, Any]:
         "minutes": feature.bars,
         "made_from": list(feature.columns),
         "by_way_of": [name for name in feature.inputs if name not in feature.columns],
-        "no_value": "a minute that it is made from is unknown" + (f"; {feature.null_when}" if feature.null_when != "never" else ""),
+        "no_value": f"a minute of the window is unknown; {feature.null_when}" if feature.null_when != "never" else "a minute is unknown",
         "version": feature.version,
     }
 
