@@ -28,6 +28,7 @@ from rrr_assets.contracts.archive import ARCHIVED_GROUPS
 from rrr_assets.contracts.bars import BARS
 from rrr_assets.contracts.information_bars import INFORMATION_BARS
 from rrr_assets.features.assets import FEATURE_ASSETS
+from rrr_assets.features.online_assets import ONLINE_ASSETS, ONLINE_JOBS, ONLINE_SENSORS
 from rrr_assets.features.sensors import FEATURES_JOB, FEATURES_SENSOR
 from rrr_assets.quality.alerting import ALERTING_SENSORS
 from rrr_assets.quality.assets import bar_conformance
@@ -77,6 +78,7 @@ def build_defs(overrides: Mapping[str, Any] | None = None) -> dg.Definitions:
             *bars,
             bar_conformance,
             *FEATURE_ASSETS,
+            *ONLINE_ASSETS,
             *ARCHIVED_ASSETS,
             *UPKEEP_ASSETS,
             retention,
@@ -93,6 +95,7 @@ def build_defs(overrides: Mapping[str, Any] | None = None) -> dg.Definitions:
             main_job,
             refresh_job,
             FEATURES_JOB,
+            *ONLINE_JOBS,
             *archive_jobs,
             *UPKEEP_JOBS,
             accept_landing_files,
@@ -125,6 +128,7 @@ def build_defs(overrides: Mapping[str, Any] | None = None) -> dg.Definitions:
             landing_sensor(main_job),
             invalidation_sensor(refresh_job),
             FEATURES_SENSOR,
+            *ONLINE_SENSORS,
             backup_log,
             *HEALING_SENSORS,
             *ALERTING_SENSORS,

@@ -1,10 +1,14 @@
 """Commands for features: what is declared, what one of them is, its values as a table or a picture.
 
-Belongs here: features list, describe, refresh, read, plot. Does not: what a feature is (calc/features), drawing (features/chart.py).
+Belongs here: features list, describe, refresh, read, plot; plan, apply, materialize, online, serve. Does not: what a feature is
+(calc/features), drawing (features/chart.py), what is online (features/online.py).
 """
 
 import json
 import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -13,14 +17,20 @@ import typer
 from rrr_assets.cli.arguments import AsKnownAt, End, FormatOption, Instrument, JsonFlag, Out, Start
 
 if TYPE_CHECKING:
-    from rrr_assets.calc.features.declare import Feature
+    from feast import FeatureStore
 
+    from rrr_assets.calc.features.declare import Feature
+    from rrr_assets.features.feast_registry import Change
+
+_DIFFERENT: Final = 2
 _MOST_DAYS: Final = 3660
 
-features_app = typer.Typer(no_args_is_help=True, help="Declared features: list, describe, refresh, read, plot.")
+features_app = typer.Typer(no_args_is_help=True, help="Declared features: list, read, plot, serve.")
 
 Name = Annotated[str, typer.Argument(metavar="FEATURE", help="As in sma_20; `rrr features list` lists all.", show_default=False)]
 Names = Annotated[list[str] | None, typer.Option("--feature", metavar="FEATURE", help="Only this one; may be given several times.")]
+Instruments = Annotated[list[str], typer.Argument(metavar="VENUE:SYMBOL...", help="As in binance:BTCUSDT.", show_default=False)]
+Json = Annotated[bool, typer.Option("--json", help="Answer as JSON.")]
 Picture = Annotated[Path, typer.Option("--out", metavar="FILE", help="The picture, as .png.", dir_okay=False)]
 
 
@@ -116,6 +126,133 @@ def plot(feature: Name, instrument: Instrument, start: Start, end: End, out: Pic
     except OSError as error:
         raise CommandFailed(f"{out} cannot be written ({error.strerror}). Choose another file") from error
     note(f"the picture is in {out}")
+
+
+@features_app.command()
+def plan(as_json: Json = False) -> None:
+    """Print what `rrr features apply` would change in Feast's registry. Exits with 0 where that is nothing, with 2 otherwise."""
+    from rrr_assets.cli.ingest import ready_database
+    from rrr_assets.features.feast_config import store
+    from rrr_assets.features.feast_registry import plan
+
+    with _quiet_feast():
+        changes = plan(store(ready_database()))
+    _tell_changes(changes, "would change", as_json=as_json)
+    if changes:
+        raise typer.Exit(_DIFFERENT)
+
+
+@features_app.command(name="apply")
+def apply_declared(as_json: Json = False) -> None:
+    """Make Feast's registry what is declared, and print what changed."""
+    from rrr_assets.cli.ingest import ready_database
+    from rrr_assets.features.feast_config import store
+    from rrr_assets.features.feast_registry import apply
+
+    with _quiet_feast():
+        changes = apply(store(ready_database()))
+    _tell_changes(changes, "changed", as_json=as_json)
+
+
+@features_app.command()
+def materialize(as_json: Json = False) -> None:
+    """Bring the newest row of every instrument online, as the daemon does by itself while it runs."""
+    from rrr_assets.features.online import materialize
+
+    with _serving_store() as feast:
+        brought = materialize(feast)
+    times = {name: at.isoformat() if at else None for name, at in (("oldest", brought.oldest), ("newest", brought.newest))}
+    if as_json:
+        sys.stdout.write(json.dumps({"instruments": brought.instruments, **times}) + "\n")
+    else:
+        closed = f"; they closed from {times['oldest']} to {times['newest']}" if brought.instruments else ""
+        sys.stdout.write(f"The newest rows of {brought.instruments:,} instruments are online{closed}.\n")
+
+
+@features_app.command()
+def online(instruments: Instruments, only: Names = None, as_json: Json = False) -> None:
+    """Print features as they are served, with their age. What is older than five minutes has no values."""
+    import pyarrow as pa
+
+    from rrr_assets.calc.features import FEATURES
+    from rrr_assets.cli.output import emit
+    from rrr_assets.features.feast_objects import TTL
+    from rrr_assets.features.online import vectors
+
+    names = [_known(name) for name in only or FEATURES]
+    with _serving_store() as feast:
+        found = vectors(feast, instruments, names, max_age=TTL)
+    if as_json:
+        sys.stdout.write(json.dumps([each.told() for each in found], indent=1) + "\n")
+        return
+    told = [{name: value for name, value in each.told().items() if name not in ("instrument", "values")} | each.values for each in found]
+    columns = {"": list(told[0])} | {
+        instrument: ["" if value is None else str(value) for value in each.values()]
+        for instrument, each in zip(instruments, told, strict=True)
+    }
+    emit(pa.table(columns), None, right=instruments)
+
+
+@features_app.command()
+def serve(
+    host: Annotated[
+        str, typer.Option("--host", help="There is no authentication: keep it to this machine, or behind a proxy.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option("--port", help="Where POST /get-online-features is answered.")] = 6566,
+) -> None:
+    """Serve features over HTTP by Feast's feature server, reading alone, until it is stopped."""
+    with _serving_store() as feast:
+        import uvicorn
+
+        from rrr_assets.cli.output import note
+        from rrr_assets.features.serve import READ, served
+
+        note(f"features are served at http://{host}:{port}{READ}")
+        uvicorn.run(served(feast), host=host, port=port, access_log=False, log_level="warning")
+
+
+@contextmanager
+def _serving_store() -> "Iterator[FeatureStore]":
+    """Feast's store with what is declared in it; a store that is down is told as what it is."""
+    from rrr_assets.cli.failures import CommandFailed
+    from rrr_assets.cli.ingest import ready_database
+    from rrr_assets.features.feast_config import store
+    from rrr_assets.features.online import OnlineStoreUnreachable
+
+    with _quiet_feast():
+        from rrr_assets.features.feast_registry import require
+
+        feast = store(ready_database())
+        require(feast)
+        try:
+            yield feast
+        except OnlineStoreUnreachable as failure:
+            raise CommandFailed(str(failure)) from failure
+
+
+@contextmanager
+def _quiet_feast() -> "Iterator[None]":
+    """Without what Feast warns of itself."""
+    import warnings
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def _tell_changes(changes: "Sequence[Change]", verb: str, *, as_json: bool) -> None:
+    import pyarrow as pa
+
+    from rrr_assets.cli.output import emit
+
+    if as_json:
+        sys.stdout.write(json.dumps([asdict(change) for change in changes], indent=1) + "\n")
+    elif not changes:
+        sys.stdout.write("Feast's registry is what is declared.\n")
+    else:
+        columns = {name: [getattr(change, name) for change in changes] for name in ("action", "kind", "name")}
+        emit(pa.table(columns | {"properties": [", ".join(change.properties) for change in changes]}), None)
+        sys.stdout.write(f"{len(changes)} objects of Feast's registry {verb}.\n")
 
 
 def _told(feature: "Feature") -> dict[str, Any]:

@@ -5,6 +5,7 @@ Feast is imported when it is asked for: that takes seconds.
 """
 
 import os
+import weakref
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -32,9 +33,17 @@ def online_store() -> dict[str, Any]:
     address = os.environ.get(STORE_VARIABLE)
     if not address:
         return {"type": f"{_STORES}.FreshSqliteOnlineStore", "path": str(Home.current().root / "feast" / "online.db")}
-    if urlsplit(address).scheme not in SCHEMES:
+    if not _is_readable(address):
         raise OnlineStoreRefused
     return {"type": f"{_STORES}.FreshRedisOnlineStore"}
+
+
+def _is_readable(address: str) -> bool:
+    try:
+        parts = urlsplit(address)
+        return parts.scheme in SCHEMES and bool(parts.hostname and parts.port)
+    except ValueError:
+        return False  # a port that is no number; its message would show a part of the address
 
 
 def repo_config(database: "Database", as_known_at: datetime | None = None) -> "RepoConfig":
@@ -45,7 +54,6 @@ def repo_config(database: "Database", as_known_at: datetime | None = None) -> "R
         as_known_at: what was believed then is read as history; None for what is believed now.
     """
     from feast import RepoConfig
-    from sqlalchemy import NullPool
 
     from rrr_assets.features.offline_store import WarehouseOfflineStoreConfig
     from rrr_assets.warehouse.connect import Role
@@ -53,9 +61,9 @@ def repo_config(database: "Database", as_known_at: datetime | None = None) -> "R
     uri = database.role_urls[Role.WRITER].replace("postgresql://", "postgresql+psycopg://", 1)
     offline = WarehouseOfflineStoreConfig(database=database.name, as_known_at=as_known_at)
     registry = {
-        "registry_type": "sql", "path": f"{uri}{'&' if '?' in uri else '?'}options=-csearch_path%3Dfeast", "cache_ttl_seconds": 60,
-        # Nobody closes a registry, and with it what it holds open.
-        "sqlalchemy_config_kwargs": {"echo": False, "poolclass": NullPool},
+        "registry_type": "sql", "path": f"{uri}{'&' if '?' in uri else '?'}options=-csearch_path%3Dfeast",
+        # What is registered changes with the code: it is read once, and never while somebody waits for values.
+        "cache_ttl_seconds": 0,
     }  # fmt: skip
     return RepoConfig(
         project=PROJECT, provider="local", offline_store=offline, online_store=online_store(), entity_key_serialization_version=3,
@@ -72,4 +80,8 @@ def store(database: "Database", as_known_at: datetime | None = None) -> "Feature
     config = repo_config(database, as_known_at)
     if address := getattr(config.online_store, "path", None):
         Path(address).parent.mkdir(parents=True, exist_ok=True)
-    return FeatureStore(config=config)
+    made = FeatureStore(config=config)
+    # Nobody closes a registry, and with it the connections that it keeps.
+    registry: Any = made.registry
+    weakref.finalize(made, registry.write_engine.dispose)
+    return made

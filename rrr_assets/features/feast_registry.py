@@ -14,21 +14,33 @@ from feast.diff.property_diff import TransitionType
 from feast.project import Project
 from feast.repo_contents import RepoContents
 
-from rrr_assets.contracts.features import FEATURES_1M
+from rrr_assets.calc.outcomes import PermanentFailure
 from rrr_assets.features.feast_config import PROJECT
 from rrr_assets.features.feast_objects import OBJECTS
 
+_MOST_SHOWN: Final = 80
 _WORDS: Final = {TransitionType.CREATE: "create", TransitionType.DELETE: "delete", TransitionType.UPDATE: "update"}
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What applying would do to one object: create, update or delete it; of an update, which properties."""
+    """What applying would do to one object: create, update or delete it; of an update, which properties, from what to what.
+
+    Of fields, their names: those that come (+), go (-), or are declared otherwise (~).
+    """
 
     action: str
     kind: str
     name: str
     properties: tuple[str, ...]
+
+
+class NotApplied(PermanentFailure):
+    """Nothing is registered."""
+
+    def __init__(self) -> None:
+        """Say what to do."""
+        super().__init__("Feast's registry is empty. Run `rrr features apply`; the asset online_features does it too")
 
 
 def plan(store: FeatureStore) -> list[Change]:
@@ -37,10 +49,11 @@ def plan(store: FeatureStore) -> list[Change]:
     return [
         Change(
             _WORDS[diff.transition_type], diff.feast_object_type.value, diff.name,
-            tuple(each.property_name for each in diff.feast_object_property_diffs),
+            tuple(_difference(each.property_name, each.val_existing, each.val_declared) for each in diff.feast_object_property_diffs),
         )
         for diff in registry.feast_object_diffs
-        if diff.transition_type in _WORDS and not diff.name.startswith("__")
+        # Feast enters the project by itself whenever its registry is opened.
+        if diff.transition_type in _WORDS and not diff.name.startswith("__") and diff.name != PROJECT
     ]  # fmt: skip
 
 
@@ -51,8 +64,18 @@ def apply(store: FeatureStore) -> list[Change]:
         gone = {change.name for change in changes if change.action == "delete"}
         there: list[Any] = [*store.list_batch_feature_views(), *store.list_on_demand_feature_views(), *store.list_feature_services()]
         objects: list[Any] = [each for each in _declared() if not isinstance(each, RequestSource)]
-        store.apply([_project(), *objects], objects_to_delete=[each for each in there if each.name in gone], partial=False)
+        store.apply(objects, objects_to_delete=[each for each in there if each.name in gone], partial=False)
     return changes
+
+
+def require(store: FeatureStore) -> None:
+    """Do nothing where the registry knows the features.
+
+    Raises:
+        NotApplied: it does not.
+    """
+    if not store.list_batch_feature_views():
+        raise NotApplied
 
 
 def _declared() -> list[Any]:
@@ -60,8 +83,21 @@ def _declared() -> list[Any]:
     return copy.deepcopy(list(OBJECTS))
 
 
-def _project() -> Project:
-    return Project(name=PROJECT, description="Features of the market-data platform.", owner=FEATURES_1M.owner)
+def _difference(name: str, registered: Any, declared: Any) -> str:
+    if not hasattr(registered, "add"):
+        return f"{name}: {_short(registered)} -> {_short(declared)}"
+    old, new = ({_name(each): each for each in fields} for fields in (registered, declared))
+    signs = {field: "+" if field not in old else "-" if field not in new else "~" for field in {**old, **new}}
+    return f"{name}: " + " ".join(sign + field for field, sign in signs.items() if old.get(field) != new.get(field))
+
+
+def _name(field: Any) -> str:
+    return str(getattr(field, "name", "") or getattr(field, "feature_view_name", "") or _short(field))
+
+
+def _short(value: Any) -> str:
+    text = " ".join(str(value).split())
+    return text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}..."
 
 
 def _contents(objects: list[Any]) -> RepoContents:
@@ -69,6 +105,7 @@ def _contents(objects: list[Any]) -> RepoContents:
         return [each for each in objects if isinstance(each, kind)]
 
     return RepoContents(
-        projects=[_project()], data_sources=of(DataSource), feature_views=of(FeatureView), on_demand_feature_views=of(OnDemandFeatureView),
-        stream_feature_views=[], label_views=[], entities=of(Entity), feature_services=of(FeatureService), permissions=[],
+        projects=[Project(name=PROJECT)], data_sources=of(DataSource), entities=of(Entity), feature_views=of(FeatureView),
+        on_demand_feature_views=of(OnDemandFeatureView), feature_services=of(FeatureService), stream_feature_views=[], label_views=[],
+        permissions=[],
     )  # fmt: skip

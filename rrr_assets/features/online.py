@@ -4,15 +4,18 @@ Belongs here: what is between the platform and Feast's online store. Does not: F
 do with what is old (online_store.py). Feast is imported where it is used: that takes seconds.
 """
 
+import hashlib
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
 
 from psycopg import sql
 
 from rrr_assets.calc.features import FEATURES
-from rrr_assets.calc.outcomes import PermanentFailure
+from rrr_assets.calc.outcomes import PermanentFailure, RuleResult
 from rrr_assets.contracts.features import FEATURES_1M
 from rrr_assets.warehouse.connect import Database, Role
 from rrr_assets.warehouse.features import frame_of
@@ -25,12 +28,13 @@ if TYPE_CHECKING:
     from rrr_assets.warehouse.books import Connection
 
 STORE_VARIABLE: Final = "RRR_ONLINE_STORE_URL"
-SCHEMES: Final = ("redis", "rediss", "redis+cluster", "rediss+cluster", "unix")
+SCHEMES: Final = ("redis", "rediss", "redis+cluster", "rediss+cluster")
 STAMPS: Final = ("available_at", "known_at")
 """What is online beside the features: when the row could be used, and when the platform could first serve it, in whole seconds."""
 
 _LOCK: Final = "rrr_assets online features"
 _BASED: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_RECENT: Final = timedelta(days=1)
 _FOREVER: Final = datetime(9999, 1, 1, tzinfo=UTC)
 
 
@@ -51,18 +55,19 @@ class OnlineStoreUnreachable(Exception):
     def __init__(self, what: str) -> None:
         """Say what to do; never the address, which may hold a password."""
         super().__init__(
-            f"the online store cannot be reached ({what}). Is the Redis that {STORE_VARIABLE} names up, and its password right? "
-            "Without the variable, values are in a file in the home"
+            f"the online store cannot be reached ({what}). See that the Redis that {STORE_VARIABLE} names is up and takes the password; "
+            "without the variable, that feast/online.db in the home can be read and written"
         )
 
 
 @dataclass(frozen=True, slots=True)
 class Brought:
-    """What was brought online: how many instruments' rows, the oldest and the newest close among them."""
+    """What was brought online: how many instruments' rows, the oldest and the newest close among them, and what checking them found."""
 
     instruments: int
     oldest: datetime | None
     newest: datetime | None
+    rules: tuple[RuleResult, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +87,18 @@ class Vector:
     available_at: datetime | None = None
     known_at: datetime | None = None
 
+    def told(self) -> dict[str, Any]:
+        """For machines: times in ISO 8601, the age in seconds."""
+        return {
+            "instrument": self.instrument,
+            "event_time": _iso(self.event_time),
+            "age_seconds": None if self.age is None else round(self.age.total_seconds(), 3),
+            "is_fresh": self.is_fresh,
+            "available_at": _iso(self.available_at),
+            "known_at": _iso(self.known_at),
+            "values": self.values,
+        }
+
 
 def newest_rows(connection: "Connection", until: datetime | None = None) -> "pl.DataFrame":
     """The newest row of features of each instrument, with when it could be used and since when it was known.
@@ -95,6 +112,17 @@ def newest_rows(connection: "Connection", until: datetime | None = None) -> "pl.
     return frame_of(connection, sql.SQL(query("features_newest")).format(**parts), {"until": until or _FOREVER}, columns)
 
 
+def state(database: Database) -> str | None:
+    """A word for what should be online: it changes when the newest row of an instrument is another one or was made again, when features
+    are declared otherwise, and when values go to another store. None where no row is of the last day.
+    """
+    with database.kept(Role.ANALYST) as connection:
+        [(rows,)] = connection.execute(query("features_newest_state"), {"since": datetime.now(UTC) - _RECENT}).fetchall()
+    declared = " ".join(f"{feature.name}:{feature.version}" for feature in FEATURES.values())
+    told = "\n".join((str(rows), declared, _place()))
+    return None if rows is None else hashlib.sha256(told.encode()).hexdigest()[:40]
+
+
 def materialize(store: "FeatureStore", until: datetime | None = None) -> Brought:
     """Bring the newest row of every instrument online; one that was made again takes the place of what is served of its minute.
 
@@ -106,7 +134,7 @@ def materialize(store: "FeatureStore", until: datetime | None = None) -> Brought
         until: UTC; the last close that counts; None for all. It never takes back a newer row that is online.
 
     Raises:
-        OnlineStoreUnreachable: the Redis is down, or refuses us.
+        OnlineStoreUnreachable: the store is down, or refuses us.
     """
     database = Database.current(store.config.offline_store.database)
     with database.connect(Role.WRITER) as connection, connection.transaction():
@@ -114,8 +142,38 @@ def materialize(store: "FeatureStore", until: datetime | None = None) -> Brought
         rows = newest_rows(connection, until)
         if len(rows):
             store.write_to_online_store(FEATURES_1M.name, rows.to_pandas())
+        rules = _held_against(store, rows)
     times: Any = rows["event_time"]
-    return Brought(len(rows), times.min(), times.max())
+    return Brought(len(rows), times.min(), times.max(), rules)
+
+
+def _held_against(store: "FeatureStore", rows: "pl.DataFrame") -> tuple[RuleResult, ...]:
+    """Whether what is served is what was brought, and how much of it is too old to be served with values."""
+    from rrr_assets.features.feast_objects import TTL
+
+    now = datetime.now(UTC)
+    brought = rows.rows(named=True)
+    # Ages do not matter to the first rule: each value is looked at.
+    then = min((row["event_time"] for row in brought), default=now)
+    found = vectors(store, rows["instrument"].to_list(), max_age=TTL, now=then) if brought else []
+    differ = [
+        vector.instrument
+        for row, vector in zip(brought, found, strict=True)
+        if vector.event_time is None or vector.event_time < row["event_time"]
+        or (vector.event_time == row["event_time"] and any(vector.values[name] != row[name] for name in FEATURES))
+    ]  # fmt: skip
+    old = [f"{row['instrument']} closed at {row['event_time']:%Y-%m-%d %H:%M} UTC" for row in brought if now - row["event_time"] > TTL]
+    told = [("what is served is what is stored", True, differ), ("a row is young enough to be served", False, old)]
+    return tuple(
+        RuleResult(rule, is_blocking=is_blocking, broken=len(broken), looked_at=len(brought), examples=tuple(broken[:5]))
+        for rule, is_blocking, broken in told
+    )
+
+
+def _place() -> str:
+    """Where the store is, without user and password."""
+    address = urlsplit(os.environ.get(STORE_VARIABLE, ""))
+    return f"{address.scheme} {address.netloc.rpartition('@')[2]} {address.path}"
 
 
 def vectors(
@@ -157,6 +215,10 @@ def vectors(
         stamps = [_time(columns[name].values[row]) for name in STAMPS]
         found.append(Vector(instrument, event_time, age, is_fresh, values, *stamps))
     return found
+
+
+def _iso(at: datetime | None) -> str | None:
+    return None if at is None else at.isoformat()
 
 
 def _number(value: Any) -> float | None:

@@ -8,6 +8,7 @@ answers with its time, no values, and the status OUTSIDE_MAX_AGE.
 """
 
 import os
+import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -16,6 +17,8 @@ from typing import Any, Final, Literal
 from urllib.parse import urlsplit
 
 from feast import FeatureView, RepoConfig
+from feast.infra.key_encoding_utils import serialize_entity_key
+from feast.infra.online_stores.helpers import compute_table_id
 from feast.infra.online_stores.online_store import OnlineStore
 from feast.infra.online_stores.redis import RedisOnlineStore, RedisOnlineStoreConfig
 from feast.infra.online_stores.sqlite import SqliteOnlineStore, SqliteOnlineStoreConfig
@@ -45,15 +48,6 @@ def reckoned_at(moment: datetime) -> Iterator[None]:
 
 class _FreshOnlineStore(OnlineStore):
     """What both stores do differently."""
-
-    def online_write_batch(
-        self, config: RepoConfig, table: FeatureView, data: list[Any], progress: Callable[[int], Any] | None
-    ) -> None:  # fmt: skip
-        """Write what is as new as what is there, or newer, the newest last."""
-        with _reached():
-            there = self.online_read(config, table, [key for key, *_ in data], [table.features[0].name])
-            kept = [row for row, (held, _) in zip(data, there, strict=True) if held is None or _aware(row[2]) >= _aware(held)]
-            super().online_write_batch(config, table, sorted(kept, key=lambda row: row[2]), progress)  # type: ignore[safe-super]  # the stores below have it
 
     def _read_features_per_fv(
         self, config: RepoConfig, grouped_refs: list[Any], join_key_values: Any, entity_name_to_join_key_map: Any,
@@ -85,7 +79,55 @@ class FreshSqliteOnlineStoreConfig(SqliteOnlineStoreConfig):
 
 
 class FreshSqliteOnlineStore(_FreshOnlineStore, SqliteOnlineStore):
-    """Values in a file of SQLite."""
+    """Values in a file of SQLite, in Feast's tables, a row per value.
+
+    Feast writes times by way of this machine's time zone, which loses an hour where clocks change, and makes an object of the time of
+    every value, which takes most of a read. Here they are seconds since 1970 in UTC, and read once a row of features.
+    """
+
+    def online_write_batch(self, config: RepoConfig, table: FeatureView, data: list[Any], progress: Callable[[int], Any] | None) -> None:
+        """Write all rows or none, each where what is there is not newer; a file that is new gets its table."""
+        version = config.entity_key_serialization_version
+        rows = [
+            (serialize_entity_key(key, version), name, value.SerializeToString(), _seconds(at), _seconds(created))
+            for key, values, at, created in data
+            for name, value in values.items()
+        ]
+        statement = (
+            f"insert into {_named(config, table)} as held (entity_key, feature_name, value, event_ts, created_ts) values (?, ?, ?, ?, ?)"  # noqa: S608  # ours
+            " on conflict (entity_key, feature_name) do update set value = excluded.value, event_ts = excluded.event_ts,"
+            " created_ts = excluded.created_ts where excluded.event_ts >= held.event_ts"
+        )
+        with _reached():
+            self.update(config, [], [table], [], [], partial=True)
+            with self._get_conn(config) as connection:
+                connection.executemany(statement, rows)
+        if progress:
+            progress(len(data))
+
+    def online_read(
+        self, config: RepoConfig, table: FeatureView, entity_keys: list[Any], requested_features: list[str] | None = None
+    ) -> list[tuple[datetime | None, dict[str, Any] | None]]:
+        """Times and values in the order of the keys; nothing where nothing was brought."""
+        keys = [serialize_entity_key(key, config.entity_key_serialization_version) for key in entity_keys]
+        names = requested_features or [field.name for field in table.features]
+        # A sum has no type that SQLite's module would make a time of.
+        statement = (
+            f"select entity_key, feature_name, value, event_ts + 0 from {_named(config, table)}"  # noqa: S608  # ours
+            f" where entity_key in ({', '.join('?' * len(keys))}) and feature_name in ({', '.join('?' * len(names))})"
+        )
+        try:
+            found = self._get_conn(config).execute(statement, [*keys, *names]).fetchall()
+        except sqlite3.OperationalError as error:
+            if "no such table" not in str(error):
+                raise
+            found = []
+        values: dict[bytes, dict[str, Any]] = {}
+        times: dict[bytes, int] = {}
+        for key, name, held, at in found:
+            values.setdefault(key, {})[name] = Value.FromString(held)
+            times[key] = at
+        return [(datetime.fromtimestamp(times[key], UTC), values[key]) if key in values else (None, None) for key in keys]
 
 
 class FreshRedisOnlineStoreConfig(RedisOnlineStoreConfig):
@@ -98,7 +140,14 @@ class FreshRedisOnlineStoreConfig(RedisOnlineStoreConfig):
 
 
 class FreshRedisOnlineStore(_FreshOnlineStore, RedisOnlineStore):
-    """Values in a Redis, or a cluster of them."""
+    """Values in a Redis, or a cluster of them: of an instrument one hash, which is written at once."""
+
+    def online_write_batch(self, config: RepoConfig, table: FeatureView, data: list[Any], progress: Callable[[int], Any] | None) -> None:
+        """Write what is as new as what is there, or newer, the newest last."""
+        with _reached():
+            there = self.online_read(config, table, [key for key, *_ in data], [table.features[0].name])
+            kept = [row for row, (held, _) in zip(data, there, strict=True) if held is None or _aware(row[2]) >= _aware(held)]
+            super().online_write_batch(config, table, sorted(kept, key=lambda row: row[2]), progress)
 
     def _get_client(self, online_store_config: RedisOnlineStoreConfig) -> Any:  # noqa: ARG002  # Feast's signature
         if not self._client:
@@ -128,8 +177,16 @@ def _address() -> tuple[str, bool]:
 def _reached() -> Iterator[None]:
     try:
         yield
-    except RedisError as error:
+    except (RedisError, sqlite3.OperationalError) as error:
         raise OnlineStoreUnreachable(type(error).__name__) from error
+
+
+def _named(config: RepoConfig, table: FeatureView) -> str:
+    return f'"{compute_table_id(config.project, table, config.registry.enable_online_feature_view_versioning)}"'
+
+
+def _seconds(at: datetime | None) -> int | None:
+    return None if at is None else int(_aware(at).timestamp())
 
 
 def _leave_out_stale(grouped_refs: Sequence[Any], vectors: Any) -> None:

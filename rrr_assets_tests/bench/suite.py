@@ -145,6 +145,13 @@ def _quality(_: bool) -> list[Figure]:
         return quality.measure(home, ROWS)
 
 
+def _online(_: bool) -> list[Figure]:
+    from rrr_assets_tests.bench import online
+
+    with ground.own_home():
+        return online.measure()
+
+
 PARTS: dict[str, Callable[[bool], list[Figure]]] = {
     "ingest": _ingest,
     "ingest_timescaledb": _ingest_timescaledb,
@@ -161,5 +168,6 @@ PARTS: dict[str, Callable[[bool], list[Figure]]] = {
     "defects": _defects,
     "seasons": _seasons,
     "quality": _quality,
+    "online": _online,
 }
 """Each part by its name; told whether it was asked for by name."""

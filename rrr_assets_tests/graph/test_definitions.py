@@ -111,6 +111,7 @@ def test_the_golden_file_holds_what_matters() -> None:
         "quality_daily",
         *ASSETS,
         *FEATURES,
+        "online_features",
         *ARCHIVED_GROUPS,
         *UPKEEP,
         *KEPT_UP,
@@ -146,12 +147,13 @@ def test_jobs_schedule_and_sensors() -> None:
         "venues_to_bars", "refresh_bars", "refresh_features", "accept_landing_files", "check_live_bars", "archive_days", "archive_months",
         "retire_partitions",
         "drill_restore", "report_cost", "back_up_database", "drill_backup", "heal_gaps", "learn_baselines", "report_quality", "validate",
-        "check_recent", "check_daily", *kept_up,
+        "check_recent", "check_daily", "serve_features", *kept_up,
     }  # fmt: skip
     keys = {name: {key.to_user_string() for key in defs.resolve_job_def(name).asset_layer.selected_asset_keys} for name in jobs}
     assert keys["venues_to_bars"] == set(ASSETS)
     assert keys["refresh_bars"] == set(REFRESHED)
     assert keys["refresh_features"] == set(FEATURES)
+    assert keys["serve_features"] == {"online_features"}
     assert keys["heal_gaps"] == {"gap_healing", *ASSETS}
     for name in ("venues_to_bars", "refresh_bars"):
         assert defs.resolve_job_def(name).partitions_def == DAYS
@@ -159,6 +161,7 @@ def test_jobs_schedule_and_sensors() -> None:
         "landing_zone": "RUNNING",
         "invalidation_log": "RUNNING",
         "features_behind": "RUNNING",
+        "online_behind": "RUNNING",
         "backup_log": "RUNNING",
         "open_gaps": "RUNNING",
         "alerts": "RUNNING",

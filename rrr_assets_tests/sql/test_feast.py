@@ -1,6 +1,8 @@
 """Feast over the warehouse: what is registered is what is declared, and a training row sees what could be seen."""
 
+import copy
 import math
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -55,6 +57,16 @@ def platform(database: Database, tmp_path_factory: pytest.TempPathFactory) -> Pl
     list(refresh_tick_minutes(platform.database, [DAY], TieredTicks(platform.database), whole_days=True))
     list(refresh_features(platform.database, [DAY], whole_days=True))
     return platform
+
+
+@pytest.fixture(params=["UTC", "America/New_York"])
+def _clock(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """This machine's time zone: in New York the clocks change in the first hours of the data's time of year."""
+    with monkeypatch.context() as patched:
+        patched.setenv("TZ", request.param)
+        time.tzset()
+        yield
+    time.tzset()
 
 
 @pytest.fixture(scope="module")
@@ -173,6 +185,27 @@ def test_a_view_that_is_declared_no_more_is_planned_and_goes(store: "FeatureStor
     assert "old_1m" not in {view.name for view in store.list_batch_feature_views()}
 
 
+def test_a_changed_definition_shows_as_a_difference(store: "FeatureStore") -> None:
+    from feast import Field
+
+    from rrr_assets.features.feast_objects import VIEW
+    from rrr_assets.features.feast_registry import apply, plan
+
+    changed = copy.deepcopy(VIEW)
+    changed.ttl = timedelta(minutes=1)
+    kept = [field for field in changed.features if field.name != "rsi_14"]
+    kept[0] = Field(name=kept[0].name, dtype=kept[0].dtype, description="Something else.")
+    changed.features = [*kept, Field(name="old", dtype=Float64)]
+    store.apply([changed])
+    found = {change.name: change for change in plan(store)}
+    assert found[VIEW.name].action == "update"
+    told = "; ".join(found[VIEW.name].properties)
+    assert {"ttl: seconds: 60 -> seconds: 300", "+rsi_14", "-old", f"~{kept[0].name}"} <= {*told.split("; "), *told.replace(";", "").split()}
+    assert kept[1].name not in told
+    assert apply(store)
+    assert plan(store) == []
+
+
 def test_a_vector_tells_its_age_and_an_old_one_has_no_values(store: "FeatureStore") -> None:
     from rrr_assets.features.online import materialize, vectors
 
@@ -189,6 +222,22 @@ def test_a_vector_tells_its_age_and_an_old_one_has_no_values(store: "FeatureStor
     bare = store.get_online_features(features=["features_1m:sma_20"], entity_rows=[{"instrument": NAME}]).proto.results[1]
     assert (list(bare.statuses), bare.values[0].WhichOneof("val")) == ([FieldStatus.OUTSIDE_MAX_AGE], None)
     assert bare.event_timestamps[0].ToDatetime(tzinfo=UTC) == at(240)
+
+
+@pytest.mark.usefixtures("_clock")
+def test_times_online_hang_on_no_time_zone(store: "FeatureStore") -> None:
+    from feast.protos.feast.types.EntityKey_pb2 import EntityKey
+    from feast.protos.feast.types.Value_pb2 import Value
+
+    key = EntityKey(join_keys=["instrument"], entity_values=[Value(string_val=f"clock:{time.tzname[0]}")])
+    view = store.get_feature_view("features_1m")
+    provider = store.provider
+    for hour in range(5, 9):
+        # As UTC, 02:30 of that day is no time of New York's.
+        moment = datetime(2025, 3, 9, hour - 4, 30, tzinfo=UTC)
+        provider.online_write_batch(store.config, view, [(key, {"sma_20": Value(double_val=hour)}, moment, moment)], None)
+        [(read, values)] = provider.online_read(store.config, view, [key], ["sma_20"])
+        assert (read, values["sma_20"].double_val) == (moment, hour)
 
 
 def test_an_older_minute_takes_no_newer_ones_place_and_a_corrected_one_its_own(store: "FeatureStore", platform: Platform) -> None:
