@@ -318,6 +318,26 @@ def test_a_poisoned_trade_is_in_nothing_before_it_came(database: Database, store
     assert means[START + 31 * MINUTE] is not None
 
 
+def test_neither_an_open_minute_nor_what_cannot_be_used_yet_is_served(planted: Platform, store: "FeatureStore") -> None:
+    from rrr_assets.features.online import materialize, state, vectors
+
+    with planted.database.connect(Role.OWNER, autocommit=True) as connection:
+        connection.execute(
+            "insert into instruments (instrument, valid_from, venue, symbol, contract_type, price_scale, size_scale)"
+            " values (%s, '2009-01-01Z', 'binance', 'SOLUSDT', 'spot', 2, 8)", (PLANTED,),
+        )  # fmt: skip
+    today = now(planted)
+    plant(planted, today - MINUTE, today - MINUTE, today - MINUTE, 1.0)
+    before = state(planted.database)
+    plant(planted, today - MINUTE / 2, today + HOUR, today, POISON)
+    plant(planted, today + HOUR, today + HOUR, today, POISON)
+    assert state(planted.database) == before
+    for until in (None, today):
+        assert materialize(store, until).newest == today - MINUTE
+        [found] = vectors(store, [PLANTED], ["sma_20"], max_age=TTL)
+        assert found.values == {"sma_20": 1.0}
+
+
 # --- entity rows --------------------------------------------------------------------------------------------------
 
 
