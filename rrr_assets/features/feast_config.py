@@ -67,6 +67,8 @@ def repo_config(database: "Database", as_known_at: datetime | None = None) -> "R
     }  # fmt: skip
     return RepoConfig(
         project=PROJECT, provider="local", offline_store=offline, online_store=online_store(), entity_key_serialization_version=3,
+        # Feast would take a time without a zone for UTC; the offline store refuses it.
+        coerce_tz_aware=False,
         registry=registry,
     )  # fmt: skip
 

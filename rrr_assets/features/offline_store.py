@@ -23,6 +23,7 @@ from feast.infra.offline_stores.offline_utils import infer_event_timestamp_from_
 from feast.infra.registry.base_registry import BaseRegistry
 from feast.repo_config import FeastConfigBaseModel
 from feast.saved_dataset import SavedDatasetStorage
+from pydantic import AwareDatetime
 
 from rrr_assets.calc.features.asof import as_of
 from rrr_assets.features.feast_source import WarehouseSource
@@ -43,7 +44,7 @@ class WarehouseOfflineStoreConfig(FeastConfigBaseModel):
 
     type: Literal["rrr_assets.features.offline_store.WarehouseOfflineStore"] = "rrr_assets.features.offline_store.WarehouseOfflineStore"
     database: str | None = None
-    as_known_at: datetime | None = None
+    as_known_at: AwareDatetime | None = None
     by_available: bool = True
 
 
@@ -110,7 +111,8 @@ class WarehouseOfflineStore(OfflineStore):
         """The features that each entity row may see at its time.
 
         Raises:
-            RequestRefused: entity rows as SQL, or none, or without `instrument`.
+            RequestRefused: entity rows as SQL, or none, or without `instrument`, or with a time that has no zone, or with a column that is
+                called as a feature.
         """
         settings: WarehouseOfflineStoreConfig = config.offline_store
         if not isinstance(entity_df, pd.DataFrame):
@@ -120,7 +122,10 @@ class WarehouseOfflineStore(OfflineStore):
             raise RequestRefused(f"entity rows have no column `{_JOIN_KEY}`")
         wanted = {_called(view): (view, _names_of(view, feature_refs)) for view in feature_views}
         by_available = bool(kwargs.get("filter_by_created_timestamp")) or settings.by_available
-        moments = pd.to_datetime(entity_df[time], utc=True)
+        moments = _moments(entity_df[time])
+        called = {f"{view}__{name}" if full_feature_names else name for view, (_, names) in wanted.items() for name in names}
+        if taken := sorted(called & set(entity_df.columns)):
+            raise RequestRefused(f"columns of entity rows are called as features that are asked for: {', '.join(taken)}. Rename them")
 
         def work() -> pa.Table:
             return _joined(settings, entity_df, moments, wanted, full_feature_names=full_feature_names, by_available=by_available)
@@ -181,6 +186,24 @@ class WarehouseOfflineStore(OfflineStore):
 
 def _database(settings: WarehouseOfflineStoreConfig) -> Database:
     return Database.current() if settings.database is None else Database.current(settings.database)
+
+
+def _moments(times: pd.Series) -> pd.Series:
+    """The times of entity rows, in UTC.
+
+    Raises:
+        RequestRefused: one is missing, or has no zone: whose clock it is nobody can tell.
+    """
+    if not isinstance(times.dtype, pd.DatetimeTZDtype):
+        told = [pd.Timestamp(each) for each in times]
+        if any(each.tzinfo is None for each in told):
+            raise RequestRefused(
+                f"times in `{times.name}` are missing or have no time zone: give each with one, as in 2025-03-03T12:00:00Z"
+            )
+        return pd.to_datetime(pd.Series(told, dtype=object), utc=True)
+    if times.isna().any():
+        raise RequestRefused(f"times in `{times.name}` are missing")
+    return times.dt.tz_convert("UTC")
 
 
 def _called(view: FeatureView) -> str:

@@ -38,8 +38,8 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:On demand feature view is an experimental feature:RuntimeWarning"),
 ]
 
-REPLAYED = int(os.environ.get("RRR_TEST_REPLAY_MINUTES", "20"))
-BEFORE = 10
+REPLAYED = int(os.environ.get("RRR_TEST_REPLAY_MINUTES", "16"))
+BEFORE = 8
 """Minutes of the replay that lie before midnight."""
 
 SECOND = 1_000_000
