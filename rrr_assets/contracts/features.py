@@ -6,8 +6,8 @@ Features are doubles: no price or size in money is read back from them.
 
 from typing import Final
 
-from rrr_assets.calc.features import FEATURES, Feature
-from rrr_assets.contracts.base import BARS_RETENTION, FEATURES_RETENTION, NOT_NEGATIVE, SHARE, Column, Promise, Range, Table, Type
+from rrr_assets.calc.features import FEATURES
+from rrr_assets.contracts.base import FEATURES_RETENTION, NOT_NEGATIVE, SHARE, Column, Promise, Range, Table, Type
 from rrr_assets.contracts.ticks import INSTRUMENT, RAW_TRADES
 
 _OWNER: Final = "team:ml"

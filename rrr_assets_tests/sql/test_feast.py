@@ -200,7 +200,10 @@ def test_a_changed_definition_shows_as_a_difference(store: "FeatureStore") -> No
     found = {change.name: change for change in plan(store)}
     assert found[VIEW.name].action == "update"
     told = "; ".join(found[VIEW.name].properties)
-    assert {"ttl: seconds: 60 -> seconds: 300", "+rsi_14", "-old", f"~{kept[0].name}"} <= {*told.split("; "), *told.replace(";", "").split()}
+    assert {"ttl: seconds: 60 -> seconds: 300", "+rsi_14", "-old", f"~{kept[0].name}"} <= {
+        *told.split("; "),
+        *told.replace(";", "").split(),
+    }
     assert kept[1].name not in told
     assert apply(store)
     assert plan(store) == []
