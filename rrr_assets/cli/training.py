@@ -47,7 +47,7 @@ def training_set(
     import pyarrow.parquet as pq
 
     from rrr_assets.calc.features.spec import read_spec
-    from rrr_assets.calc.outcomes import PermanentFailure
+    from rrr_assets.calc.outcomes import PermanentFailure, StoreUnreachable
     from rrr_assets.cli.failures import CommandFailed
     from rrr_assets.cli.ingest import ready_database
     from rrr_assets.features.training import make
@@ -60,7 +60,7 @@ def training_set(
         made = make(database, asked, as_known_at)
         first, until = asked.start.date() - timedelta(days=1), asked.end.date() + timedelta(days=8)
         entered = enter(database, made.manifest, as_known_at, first, until, datetime.now(UTC) + timedelta(days=keep_days))
-    except PermanentFailure as error:
+    except (PermanentFailure, StoreUnreachable) as error:
         raise CommandFailed(str(error)) from error
     except psycopg.errors.ObjectNotInPrerequisiteState as error:
         raise CommandFailed(f"{error.diag.message_primary}. {error.diag.message_hint}") from error
