@@ -5,6 +5,8 @@ import math
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from itertools import product
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -13,12 +15,17 @@ from feast.protos.feast.serving.ServingService_pb2 import FieldStatus
 from feast.types import Float64, UnixTimestamp
 
 from rrr_assets.calc.features import FEATURES
+from rrr_assets.contracts.archive import ARCHIVED_GROUPS
 from rrr_assets.contracts.base import Type
 from rrr_assets.contracts.features import FEATURES_1M
+from rrr_assets.lake import retiring
+from rrr_assets.lake.catalogue import Catalogue
 from rrr_assets.lake.feature_ticks import TieredTicks
+from rrr_assets.lake.proving import archive_partition
+from rrr_assets.lake.store import Store
 from rrr_assets.warehouse.connect import Database
 from rrr_assets.warehouse.features import refresh_features, refresh_tick_minutes
-from rrr_assets_tests.loading import DAY, NAME, Told, emptied, midnight, take, vision
+from rrr_assets_tests.loading import DAY, NAME, NEXT, Told, emptied, midnight, take, vision
 from rrr_assets_tests.platform import Platform
 
 if TYPE_CHECKING:
@@ -157,6 +164,28 @@ def test_online_values_are_the_offline_ones_to_the_bit(store: "FeatureStore", pl
     assert any(value is None for value in row)
     assert (found.event_time, found.age, found.known_at) == (at(200), timedelta(minutes=1), known.replace(microsecond=0))
     assert (none.event_time, none.is_fresh, set(none.values.values())) == (None, False, {None})
+
+
+def test_history_is_the_same_from_the_archive_and_whatever_is_read_at_a_time(
+    store: "FeatureStore", platform: Platform, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from rrr_assets.features import offline_store
+
+    monkeypatch.setenv("RRR_ARCHIVE_URL", str(tmp_path / "archive"))
+    rows = [(NAME, at(240 - 7.3 * n)) for n in range(30)] + [("binance:NONE", at(3)), (NAME, at(1440)), (NAME, at(1446)), (NAME, at(-5))]
+    service = store.get_feature_service("minutes")
+    before = asked(store, rows, service)
+    assert before["sma_20"].notna().sum() > 20
+    monkeypatch.setattr(offline_store, "_MINUTES_AT_ONCE", 1)
+    pd.testing.assert_frame_equal(asked(store, rows, service), before, check_exact=True)
+    group = ARCHIVED_GROUPS["archived_features"]
+    with Catalogue(platform.database, Store.current()) as lake:
+        for table, day in product(group.tables, (DAY, NEXT)):
+            archive_partition(platform.database, lake, table, day)
+        for move in retiring.due(platform.database, NEXT + timedelta(days=100), [group.name]):
+            assert retiring.make(platform.database, lake, move).refusals == ()
+    assert platform.rows("select count(*) from features_1m") == [(0,)]
+    pd.testing.assert_frame_equal(asked(store, rows, service), before, check_exact=True)
 
 
 @pytest.mark.parametrize("entities", ["select 1", pd.DataFrame({"symbol": ["x"], "event_timestamp": [START]})])

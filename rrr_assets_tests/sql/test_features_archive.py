@@ -4,6 +4,7 @@ import math
 import random
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
+from itertools import product
 from pathlib import Path
 
 import pyarrow as pa
@@ -15,7 +16,7 @@ from rrr_assets.calc.features import FEATURES
 from rrr_assets.calc.features.spec import TrainingSpec
 from rrr_assets.calc.outcomes import DayDropped
 from rrr_assets.contracts.archive import ARCHIVED_GROUPS
-from rrr_assets.contracts.features import FEATURES_1M
+from rrr_assets.contracts.features import FEATURES_1M, TICK_MINUTES
 from rrr_assets.features.training import make
 from rrr_assets.lake import restoring, retiring
 from rrr_assets.lake.catalogue import Catalogue
@@ -27,6 +28,7 @@ from rrr_assets.lake.store import Store
 from rrr_assets.warehouse.connect import Database, Role
 from rrr_assets.warehouse.features import refresh_features, refresh_tick_minutes
 from rrr_assets.warehouse.holds import Hold, place
+from rrr_assets.warehouse.inspection import check
 from rrr_assets_tests.loading import DAY, NAME, NEXT, Told, emptied, midnight, take, vision
 from rrr_assets_tests.platform import Platform
 
@@ -157,6 +159,8 @@ def test_features_leave_and_whatever_reads_them_reads_the_same(platform: Platfor
     assert answers(platform, *times) == before
     assert make(platform.database, spec, first).content == made.content
     assert read.sql(statement, database=platform.database) == told
+    for name, day in product((FEATURES_1M.name, TICK_MINUTES.name), (DAY, NEXT)):
+        assert [rule for rule in check(platform.database, name, day) if rule.broken] == [], "what left is not missing"
     # A training set looks at bars too.
     dropped(platform, lake, "archived_bars", DAY + timedelta(days=500))
     assert make(platform.database, spec, first).content == made.content

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from rrr_assets.archive import cost_tables
 from rrr_assets.archive.cost_chart import cost_png
 from rrr_assets.archive.costs import DEFAULT_PRICES, current_prices
+from rrr_assets.archive.hold_costs import cost_of
 from rrr_assets.calc import costs
 from rrr_assets.calc.costs import (
     FACTORS,
@@ -42,6 +43,7 @@ from rrr_assets.calc.prices import PriceList, PricesRefused, parse_prices
 from rrr_assets.contracts.archive import ARCHIVED
 from rrr_assets.contracts.base import FOR_EVER, TRADES_RETENTION, Retention
 from rrr_assets.contracts.cost import COST_TIERS
+from rrr_assets.lake.keeping import Hold
 
 TEXT = DEFAULT_PRICES.read_text("utf-8")
 PRICES = parse_prices(TEXT, "the default")
@@ -404,3 +406,24 @@ def test_markdown_and_pictures() -> None:
     for told in (report, make_report(measured(), PRICES, "measured")):
         for small in (True, False):
             assert cost_png(told, small=small).startswith(b"\x89PNG")
+
+
+def test_a_hold_costs_what_it_covers_and_what_retention_would_have_taken_is_told_apart() -> None:
+    old, young = date(2026, 1, 1), date(2026, 11, 27)
+    held = [
+        Holding("raw_trades", old, "hot", "disk", 1000, 10), Holding("raw_trades", young, "hot", "disk", 200, 2),
+        Holding("raw_trades", old, "copy", "objects", 50, 10, objects=1),
+        Holding("raw_trades", old, "superseded", "objects", 40, objects=1),
+        Holding("raw_trades", old, "metadata", "objects", 9, objects=1), Holding("trade_revisions", old, "hot", "disk", 7, 1),
+        Holding("bars_1m", date(2026, 1, 1), "hot", "disk", 3, 1), Holding("raw_trades", None, "hot", "disk", 5, 0),
+    ]  # fmt: skip
+    lines = make_report(measured(held), PRICES, "measured").lines
+    usd = {(line.relation, line.partition_start, line.tier): line.monthly_usd for line in lines}
+
+    trades = cost_of(Hold("h", "raw_trades", None, None), lines, NOW.date())
+    overdue = usd["raw_trades", old, "hot"] + usd["raw_trades", old, "superseded"] + usd["trade_revisions", old, "hot"]
+    assert (trades.disk_bytes, trades.archive_bytes) == (1207, 90)
+    assert trades.overdue_usd == overdue
+    assert trades.monthly_usd == overdue + usd["raw_trades", young, "hot"] + usd["raw_trades", old, "copy"]
+    days = cost_of(Hold("h", None, young, None), lines, NOW.date())
+    assert (days.disk_bytes, days.archive_bytes, days.overdue_usd) == (200, 0, 0)

@@ -6,7 +6,15 @@ with bars as (
         f.event_time is not null as has_row
     from bars_1m as b
     left join features_1m as f on b.instrument = f.instrument and f.event_time = b.bar_start + interval '1 minute'
-    where b.bar_start >= %(from_time)s and b.bar_start < %(to_time)s
+    where
+        b.bar_start >= %(from_time)s and b.bar_start < %(to_time)s
+        -- What is in the archive alone is nothing that is missing.
+        and not exists (
+            select 1 from partition_tiers as t
+            where
+                t.relation = 'features_1m' and t.tier in ('cold', 'deleted')
+                and t.partition_start = ((b.bar_start + interval '1 minute') at time zone 'UTC')::date
+        )
 )
 
 select

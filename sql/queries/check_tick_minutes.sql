@@ -6,7 +6,15 @@ with bars as (
         m.bar_start is not null as has_minute
     from bars_1m as b
     left join tick_minutes as m on b.instrument = m.instrument and b.bar_start = m.bar_start
-    where b.bar_start >= %(from_time)s and b.bar_start < %(to_time)s
+    where
+        b.bar_start >= %(from_time)s and b.bar_start < %(to_time)s
+        -- What is in the archive alone is nothing that is missing.
+        and not exists (
+            select 1 from partition_tiers as t
+            where
+                t.relation = 'tick_minutes' and t.tier in ('cold', 'deleted')
+                and t.partition_start = (b.bar_start at time zone 'UTC')::date
+        )
 )
 
 select
