@@ -35,7 +35,6 @@ STAMPS: Final = ("available_at", "known_at")
 _LOCK: Final = "rrr_assets online features"
 _BASED: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _RECENT: Final = timedelta(days=1)
-_FOREVER: Final = datetime(9999, 1, 1, tzinfo=UTC)
 
 
 class OnlineStoreRefused(PermanentFailure):
@@ -100,24 +99,25 @@ class Vector:
         }
 
 
-def newest_rows(connection: "Connection", until: datetime | None = None) -> "pl.DataFrame":
+def newest_rows(connection: "Connection", until: datetime) -> "pl.DataFrame":
     """The newest row of features of each instrument, with when it could be used and since when it was known.
 
     Args:
         connection: a role that reads.
-        until: UTC; the last close that counts; None for all.
+        until: UTC; by when it had closed and could be used.
     """
     columns = ["instrument", "event_time", *STAMPS, *FEATURES]
     parts = {"columns": sql.SQL(", ").join(sql.Identifier("f", name) for name in columns)}
-    return frame_of(connection, sql.SQL(query("features_newest")).format(**parts), {"until": until or _FOREVER}, columns)
+    return frame_of(connection, sql.SQL(query("features_newest")).format(**parts), {"until": until}, columns)
 
 
 def state(database: Database) -> str | None:
     """A word for what should be online: it changes when the newest row of an instrument is another one or was made again, when features
     are declared otherwise, and when values go to another store. None where no row is of the last day.
     """
+    now = datetime.now(UTC)
     with database.kept(Role.ANALYST) as connection:
-        [(rows,)] = connection.execute(query("features_newest_state"), {"since": datetime.now(UTC) - _RECENT}).fetchall()
+        [(rows,)] = connection.execute(query("features_newest_state"), {"since": now - _RECENT, "until": now}).fetchall()
     declared = " ".join(f"{feature.name}:{feature.version}" for feature in FEATURES.values())
     told = "\n".join((str(rows), declared, _place()))
     return None if rows is None else hashlib.sha256(told.encode()).hexdigest()[:40]
@@ -131,7 +131,8 @@ def materialize(store: "FeatureStore", until: datetime | None = None) -> Brought
 
     Args:
         store: of feast_config.
-        until: UTC; the last close that counts; None for all. It never takes back a newer row that is online.
+        until: UTC; by when a row had closed and could be used; default: this machine's clock, by which a minute that is open is not
+            served as if it had closed. It never takes back a newer row that is online.
 
     Raises:
         OnlineStoreUnreachable: the store is down, or refuses us.
@@ -139,7 +140,7 @@ def materialize(store: "FeatureStore", until: datetime | None = None) -> Brought
     database = Database.current(store.config.offline_store.database)
     with database.connect(Role.WRITER) as connection, connection.transaction():
         connection.execute("select pg_advisory_xact_lock(hashtextextended(%s, 0))", (_LOCK,))
-        rows = newest_rows(connection, until)
+        rows = newest_rows(connection, until or datetime.now(UTC))
         if len(rows):
             store.write_to_online_store(FEATURES_1M.name, rows.to_pandas())
         rules = _held_against(store, rows)

@@ -1,4 +1,5 @@
--- Which rows of features are the newest of their instruments, as one word that changes with them; null where none closed after a time.
+-- Which rows of features are the newest of their instruments that had closed and could be used by a time, as one word that changes with
+-- them; null where none closed after another.
 select
     md5(
         string_agg(
@@ -16,7 +17,9 @@ cross join
             r.event_time,
             r.known_at
         from features_1m as r
-        where r.instrument = named.instrument and r.event_time > %(since)s
+        where
+            r.instrument = named.instrument and r.event_time > %(since)s
+            and r.event_time <= %(until)s and r.available_at <= %(until)s
         order by r.event_time desc
         limit 1
     ) as f;
