@@ -34,7 +34,6 @@ from rrr_assets.warehouse.connect import Database
 _TIME = pl.Datetime("us", "UTC")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _JOIN_KEY = "instrument"
-_USABLE = "available_at"
 _MINUTES_AT_ONCE = 1_500_000
 """So many rows are read and joined at a time: with every feature, half a gigabyte. Only whole days are read."""
 
@@ -234,7 +233,7 @@ def _joined(
         mine = {name: (view, names) for name, (view, names) in wanted.items() if _source_of(view).table == source.table}
         for ttl in sorted({view.ttl or timedelta(0) for view, _ in mine.values()}):
             of_ttl = {name: names for name, (view, names) in mine.items() if (view.ttl or timedelta(0)) == ttl}
-            chosen = sorted({name for names in of_ttl.values() for name in names} - {_USABLE})
+            chosen = sorted({name for names in of_ttl.values() for name in names})
             found = _seen(settings, source, chosen, asked, ttl or None, by_available=by_available)
             for view_name, names in of_ttl.items():
                 for name in names:
@@ -285,7 +284,7 @@ def _pulled(
 
 
 def _fields(keys: Sequence[str], names: Sequence[str]) -> list[str]:
-    return list(dict.fromkeys([*keys, *names, "event_time", _USABLE]))
+    return list(dict.fromkeys([*keys, *names, "event_time", "available_at"]))
 
 
 def _schema(keys: Sequence[str], names: Sequence[str]) -> pa.Schema:

@@ -24,7 +24,7 @@ def as_of(
     Args:
         moments: `instrument` and `moment` (UTC, microseconds), in any order, also several times the same, and whatever else.
         rows: `instrument`, `event_time`, `available_at` and the features; at most one row an instrument and event_time.
-        names: of the features.
+        names: of the features; `available_at` may be among them.
         ttl: how old a row may be; one of exactly that age counts. None for any age.
         by_available: whether a row counts only where it could be used by the moment; else whatever closed by then.
 
@@ -35,7 +35,8 @@ def as_of(
     import polars as pl
 
     by = "available_at" if by_available else "event_time"
-    seen = rows.lazy().select("instrument", "event_time", "available_at", *names).collect()
+    shown = list(dict.fromkeys(("event_time", "available_at", *names)))
+    seen = rows.lazy().select("instrument", *shown).collect()
     # Names as numbers, and of the rows their place alone: what is sorted and joined is a tenth of what comes out.
     known = pl.Enum(seen["instrument"].unique().sort())
     keys = seen.lazy().select(pl.col("instrument").cast(known), "event_time", pl.col(by).alias("_since")).with_row_index("_row")
@@ -51,4 +52,4 @@ def as_of(
     if ttl is not None:
         place = pl.when(pl.col("event_time") >= pl.col("moment") - ttl).then(place)
     places = joined.sort("_number").select(place).collect().to_series()
-    return moments.hstack(seen.select(pl.col("event_time", "available_at", *names).gather(places)))
+    return moments.hstack(seen.select(pl.col(shown).gather(places)))
