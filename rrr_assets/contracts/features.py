@@ -232,11 +232,12 @@ FEATURE_DRIFT: Final = Table(
         Column(
             "usual_psi",
             Type.STATISTIC,
-            "How large it is without drift: usual_psi of the reference, or what chance makes of one of fewer than three days.",
+            "How large it is without drift: usual_psi of the reference.",
             nullable=True,
             range=NOT_NEGATIVE,
         ),
         Column("missing_rate", Type.STATISTIC, "Share of the rows that have no value.", unit="0 to 1", range=SHARE),
+        Column("reference_days", Type.INTEGER, "Days of the reference.", nullable=True, unit="days", range=NOT_NEGATIVE),
         Column("reference_missing_rate", Type.STATISTIC, "The same of the reference.", nullable=True, unit="0 to 1", range=SHARE),
         Column(
             "out_of_range",

@@ -12,7 +12,7 @@ import dagster as dg
 
 from rrr_assets.calc.outcomes import RuleResult
 from rrr_assets.contracts.features import FEATURE_DRIFT, FEATURES_1M
-from rrr_assets.resources.partitions import DAYS, days_of
+from rrr_assets.resources.partitions import DAYS, contiguous, days_of, range_tags
 from rrr_assets.resources.quality_settings import quality_settings
 from rrr_assets.resources.reporting import DayReports, contract_metadata, failures_told
 from rrr_assets.resources.warehouse import Warehouse
@@ -44,7 +44,7 @@ _NAMED: Final = 5
     description=FEATURE_DRIFT.description,
     metadata=contract_metadata(FEATURE_DRIFT),
     code_version="1",
-    pool="quality",
+    pool="drift",
     check_specs=[
         dg.AssetCheckSpec(name, asset=FEATURE_DRIFT.name, description=f"{says[0].upper()}{says[1:]}; it only warns.")
         for name, says in CHECKS.values()
@@ -93,10 +93,10 @@ def results_of(numbers: "Iterable[Number]", settings: "FeatureDrift") -> dict[st
 def worst_of(numbers: "Sequence[Number]", settings: "FeatureDrift", most: int) -> "list[Number]":
     """The features that lie farthest off, one number each, by how far above what is allowed or usual; those of no stationary one last."""
     from rrr_assets.calc.features import FEATURES
-    from rrr_assets.calc.features.drift import verdicts
+    from rrr_assets.calc.features.drift import allowed_psi, verdicts
 
     def rank(each: "Number") -> tuple[bool, bool, float]:
-        allowed = max(settings.psi_large, settings.beyond_usual * (each.drift.usual_psi or 0))
+        allowed = allowed_psi(each.drift, settings) or settings.psi_large
         is_drifted = "drifted" in verdicts(each.feature, each.drift, settings)
         return is_drifted, FEATURES[each.feature].is_stationary, (each.drift.psi or 0) / allowed
 
@@ -217,19 +217,27 @@ DRIFT_JOB: Final = dg.define_asset_job(
 
 
 @dg.schedule(
-    name="feature_drift",
+    name=FEATURE_DRIFT.name,
     job=DRIFT_JOB,
     # After the day is closed, its features are made, and quality_daily has looked.
     cron_schedule="20 3 * * *",
     execution_timezone="UTC",
     default_status=dg.DefaultScheduleStatus.RUNNING,
-    description="Each day: yesterday's features against what models were trained on.",
+    description="Each day: features of the last week that were not looked at, or changed since, against what models were trained on.",
 )
-def _drift_of_yesterday(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
-    day = (context.scheduled_execution_time.astimezone(UTC) - timedelta(days=1)).date().isoformat()
-    return dg.RunRequest(run_key=day, partition_key=day, tags={"rrr/kind": "feature drift"})
+def drift_of_the_week(context: dg.ScheduleEvaluationContext, warehouse: Warehouse) -> list[dg.RunRequest] | dg.SkipReason:
+    from rrr_assets.warehouse.quality_feature_drift import days_unjudged
+
+    today = context.scheduled_execution_time.astimezone(UTC).date()
+    waiting = days_unjudged(warehouse.database(), today - timedelta(days=7), today)
+    if not waiting:
+        return dg.SkipReason("Features of the last week were looked at, and did not change since.")
+    return [
+        dg.RunRequest(run_key=f"{today}|{first}", tags={**range_tags(first, last), "rrr/kind": "feature drift"})
+        for first, last in contiguous(waiting)
+    ]
 
 
 DRIFT_ASSETS: Final = [feature_drift]
 DRIFT_JOBS: Final = [DRIFT_JOB]
-DRIFT_SCHEDULES: Final = [_drift_of_yesterday]
+DRIFT_SCHEDULES: Final = [drift_of_the_week]

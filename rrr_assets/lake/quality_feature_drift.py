@@ -150,8 +150,8 @@ def read_numbers(database: Database, from_day: date, until_day: date, instrument
     with database.kept(Role.ANALYST) as connection:
         rows = connection.execute(query("quality_drift_read"), values).fetchall()
     return [
-        Number(day, instrument, feature, reference, Drift(count, missing, missing_before, psi, usual, out, tails, tuple(shares)))
-        for day, instrument, feature, reference, count, missing, missing_before, psi, usual, out, tails, shares in rows
+        Number(day, instrument, feature, reference, Drift(count, missing, days, missing_before, psi, usual, out, tails, tuple(shares)))
+        for day, instrument, feature, reference, count, missing, days, missing_before, psi, usual, out, tails, shares in rows
     ]
 
 
@@ -338,7 +338,7 @@ def _number(
     known: _Known,
 ) -> Number:  # fmt: skip
     found = _bins_of(known, wanted.get((instrument, feature)), instrument, feature) or _bins_of(known, rolling, instrument, feature)
-    return Number(day, instrument, feature, found and found[0], held_against(column, found and found[1], FEATURES[feature].bars))
+    return Number(day, instrument, feature, found and found[0], held_against(column, found and found[1]))
 
 
 def _store(connection: Connection, numbers: Sequence[Number], now: datetime, run_id: str | None) -> None:
@@ -348,7 +348,7 @@ def _store(connection: Connection, numbers: Sequence[Number], now: datetime, run
             drift = each.drift
             row: tuple[Any, ...] = (
                 each.day, each.instrument, each.feature, each.reference_id, drift.rows, drift.psi, drift.usual_psi, drift.missing_rate,
-                drift.reference_missing_rate, drift.out_of_range, drift.in_tails, list(drift.shares), now, run_id,
+                drift.reference_days, drift.reference_missing_rate, drift.out_of_range, drift.in_tails, list(drift.shares), now, run_id,
             )  # fmt: skip
             copy.write_row(row)
 

@@ -2,7 +2,7 @@
 
 import base64
 import json
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import dagster as dg
@@ -10,7 +10,10 @@ import numpy as np
 import pytest
 
 from rrr_assets.calc.features import FEATURES
+from rrr_assets.definitions import defs
 from rrr_assets.resources import alert_signals
+from rrr_assets.resources.partitions import RANGE_START
+from rrr_assets.resources.warehouse import Warehouse
 from rrr_assets.warehouse.connect import Database
 from rrr_assets_tests.dagster_platform import evaluations, failures, materializations, run_job
 from rrr_assets_tests.planted_features import plant, usual
@@ -83,8 +86,6 @@ def test_a_day_shows_its_numbers_and_the_last_one_a_picture(judged: dg.ExecuteIn
 
 
 def test_the_alert_warns_and_pages_nobody(judged: dg.ExecuteInProcessResult, planted: dg.DagsterInstance) -> None:
-    from datetime import UTC, datetime
-
     assert judged.success
     found = [each for each in alert_signals.failed_checks(planted, datetime.now(UTC)) if each.relation == "feature_drift"]
     assert len(found) == 3
@@ -92,7 +93,20 @@ def test_the_alert_warns_and_pages_nobody(judged: dg.ExecuteInProcessResult, pla
     assert any("quoted_spread of binance:ETHUSDT psi" in each.what for each in found)
 
 
-def test_the_command_line_tells_and_draws_the_same(judged: dg.ExecuteInProcessResult, tmp_path: Path) -> None:
+def asked_for(instance: dg.DagsterInstance, day: date) -> list[str]:
+    """The first days that the schedule asks for when it ticks on a day."""
+    schedule = defs.resolve_schedule_def("feature_drift")
+    at = datetime(day.year, day.month, day.day, 3, 20, tzinfo=UTC)
+    with dg.build_schedule_context(
+        instance, scheduled_execution_time=at, repository_def=defs.get_repository_def(), resources={"warehouse": Warehouse()}
+    ) as context:
+        requests = schedule.evaluate_tick(context).run_requests or ()
+    return [request.tags[RANGE_START] for request in requests]
+
+
+def test_the_command_line_and_the_schedule_tell_the_same(
+    judged: dg.ExecuteInProcessResult, planted: dg.DagsterInstance, tmp_path: Path
+) -> None:
     assert judged.success
     end = (MONDAY + 3 * ONE_DAY).isoformat()
     picture = tmp_path / "drift.png"
@@ -108,9 +122,11 @@ def test_the_command_line_tells_and_draws_the_same(judged: dg.ExecuteInProcessRe
     assert picture.read_bytes().startswith(b"\x89PNG")
     # What changed since is said, and looked at where that is asked for.
     plant(Database.current(), NAMES[1], MONDAY + 2 * ONE_DAY, {name: column[::4] for name, column in usual(7).items()})
+    assert asked_for(planted, MONDAY + 3 * ONE_DAY) == [str(MONDAY - 4 * ONE_DAY), str(MONDAY + 2 * ONE_DAY)]
     waiting = rrr("features", "drift", "--start", str(MONDAY), "--end", end, "--all", "--json")
     assert len(json.loads(waiting.stdout)) == 3 * 3 * len(FEATURES)
     assert f"1 days were not looked at, or changed since, from {MONDAY + 2 * ONE_DAY} on" in waiting.stderr
     made = rrr("features", "drift", "--start", str(MONDAY), "--end", end, "--make", "--json")
     assert made.returncode == 0, made.stderr
     assert [row for row in json.loads(made.stdout) if row["is"] != "moved"] == []
+    assert asked_for(planted, MONDAY + 8 * ONE_DAY) == []

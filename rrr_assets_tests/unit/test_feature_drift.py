@@ -143,7 +143,7 @@ def test_the_same_distribution_lies_near_and_another_far() -> None:
 
 def test_too_little_says_nothing() -> None:
     reference = bins_of(drawn(1), LEAST_DAYS)
-    assert against([], reference) == Drift(0, None, 0, None, reference.usual_psi, None, None, ())
+    assert against([], reference) == Drift(0, None, LEAST_DAYS, 0, None, reference.usual_psi, None, None, ())
     one = against([0.1], reference)
     assert (one.psi, one.out_of_range, one.rows, sum(one.shares)) == (None, 0, 1, 1)
     assert against(drawn(2, LEAST_VALUES - 1), reference).psi is None
@@ -197,24 +197,20 @@ def test_days_of_the_reference_say_what_is_usual() -> None:
     assert reference.usual_psi == pytest.approx(max(indexes))
 
 
-def test_of_too_few_days_chance_says_what_is_usual() -> None:
-    """Values of an hour overlap: a day has 24 of them that do not, and two days of one distribution differ by much."""
-    few = LEAST_DAYS - 1
+def test_hours_that_overlap_differ_by_day_and_warn_nobody() -> None:
+    """Values of an hour overlap: a day has 24 of them that do not, and by the thresholds alone days of one distribution differ by much."""
     rng = np.random.default_rng(5)
-    smoothed = np.convolve(rng.normal(size=(few + 40) * 1440 + 59), np.ones(60), "valid")
-    reference = make_bins(smoothed[: few * 1440], np.repeat(np.arange(few), 1440))
-    assert (reference.days, reference.usual_psi) == (few, None)
-    days = [held_against(smoothed[day * 1440 : (day + 1) * 1440], reference, 60) for day in range(few, few + 40)]
-    [usual] = {day.usual_psi for day in days}
-    assert usual == pytest.approx(2 * 9 * 60 * (1 / 1440 + 1 / 2880))
-    assert {day.out_of_range for day in days} == {None}, "between which values they lie is not known either"
-    large = [day for day in days if (day.psi or 0) >= SETTINGS.psi_large]
-    assert len(large) >= 8, "the threshold alone would warn every fifth day"
-    assert {verdicts("realised_volatility_1h", day, SETTINGS) for day in days} <= {(), ("moved",)}
-    moved = held_against(smoothed[-1440:] + 30, reference, 60)
-    assert verdicts("realised_volatility_1h", moved, SETTINGS) == ("drifted",)
-    # Of a value of the minute alone, there are as many as there are minutes.
-    assert (held_against(drawn(1, 1440), reference, 1).usual_psi or 0) < 0.02
+    smoothed = np.convolve(rng.normal(size=54 * 1440 + 59), np.ones(60), "valid")
+    for days_of_reference, said in ((14, {(), ("moved",)}), (LEAST_DAYS - 1, {(), ("moved",)})):
+        reference = make_bins(smoothed[: days_of_reference * 1440], np.repeat(np.arange(days_of_reference), 1440))
+        days = [held_against(smoothed[day * 1440 : (day + 1) * 1440], reference) for day in range(14, 54)]
+        assert len([day for day in days if (day.psi or 0) >= SETTINGS.psi_large]) >= 5
+        assert {verdicts("realised_volatility_1h", day, SETTINGS) for day in days} <= said
+        moved = held_against(smoothed[-1440:] + 30, reference)
+        # A reference of too few days says neither what is usual nor what the range is.
+        known = days_of_reference >= LEAST_DAYS
+        assert ((reference.usual_psi is not None), (moved.out_of_range is not None)) == (known, known)
+        assert verdicts("realised_volatility_1h", moved, SETTINGS) == (("drifted", "out_of_range") if known else ("moved",))
 
 
 # --- what is said -------------------------------------------------------------------------------------------------
@@ -226,18 +222,25 @@ def test_of_too_few_days_chance_says_what_is_usual() -> None:
         ({}, ()),
         ({"psi": 0.1}, ("moved",)),
         ({"psi": 0.25}, ("drifted",)),
+        ({"psi": 9.0, "usual_psi": None}, ("moved",)),
         ({"psi": 0.25, "usual_psi": 0.12}, ("drifted",)),
-        ({"psi": 0.25, "usual_psi": 0.13}, ()),
+        ({"psi": 0.25, "usual_psi": 0.13}, ("moved",)),
+        ({"psi": 0.25, "usual_psi": 0.26}, ()),
         ({"psi": 0.2, "usual_psi": 0.05}, ("moved",)),
+        ({"psi": 0.35, "usual_psi": 0.12, "reference_days": 7}, ("moved",)),
+        ({"psi": 0.36, "usual_psi": 0.12, "reference_days": 7}, ("drifted",)),
+        ({"psi": 0.25, "usual_psi": 0.12, "reference_days": 28}, ("drifted",)),
+        ({"out_of_range": 0.14, "reference_days": 7}, ()),
+        ({"out_of_range": 0.15, "reference_days": 7}, ("out_of_range",)),
         ({"psi": None, "usual_psi": None}, ()),
-        ({"out_of_range": 0.06}, ("out_of_range",)),
+        ({"out_of_range": 0.08}, ("out_of_range",)),
         ({"missing_rate": 0.07, "reference_missing_rate": 0.01}, ("missing",)),
         ({"missing_rate": 0.5, "reference_missing_rate": 0.6}, ()),
         ({"psi": 3.0, "out_of_range": 1.0, "missing_rate": 0.5}, ("drifted", "out_of_range", "missing")),
     ],
 )
 def test_what_is_said_of_a_day(changes: dict[str, Any], said: tuple[str, ...]) -> None:
-    drift = replace(Drift(1440, 0.0, 0.0, 0.01, None, 0.0, 0.01, ()), **changes)
+    drift = replace(Drift(1440, 0.0, 14, 0.0, 0.01, 0.02, 0.0, 0.01, ()), **changes)
     assert verdicts("rsi_14", drift, SETTINGS) == said
     # A level of price, or the calendar, drifts by itself; that it is missing is told all the same.
     for name in ("sma_20", "hour_of_week"):

@@ -77,6 +77,7 @@ create table feature_drift (
     psi double precision,
     usual_psi double precision,
     missing_rate double precision not null,
+    reference_days integer,
     reference_missing_rate double precision,
     out_of_range double precision,
     in_tails double precision,
@@ -95,9 +96,9 @@ comment on column feature_drift.reference_id is 'What it is held against; null w
 comment on column feature_drift.row_count is 'Rows of the day. [rows]';
 comment on column feature_drift.psi is
 'Population stability index of the day''s values against the reference''s bins; null with fewer than 200 values in either.';
-comment on column feature_drift.usual_psi is
-'How large it is without drift: usual_psi of the reference, or what chance makes of one of fewer than three days.';
+comment on column feature_drift.usual_psi is 'How large it is without drift: usual_psi of the reference.';
 comment on column feature_drift.missing_rate is 'Share of the rows that have no value. [0 to 1]';
+comment on column feature_drift.reference_days is 'Days of the reference. [days]';
 comment on column feature_drift.reference_missing_rate is 'The same of the reference. [0 to 1]';
 comment on column feature_drift.out_of_range is 'Share of them outside the range of a reference of three days or more. [0 to 1]';
 comment on column feature_drift.in_tails is 'Share of them outside its middle 99 %. [0 to 1]';

@@ -6,6 +6,7 @@ select
     d.reference_id,
     d.row_count,
     d.missing_rate,
+    d.reference_days,
     d.reference_missing_rate,
     d.psi,
     d.usual_psi,

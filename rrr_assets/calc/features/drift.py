@@ -34,6 +34,7 @@ LEAST_SHARE: Final = 1e-4
 """An empty bin counts as this share: without it the index would have no end."""
 
 _TAIL: Final = 0.005
+_ENOUGH_DAYS: Final = 14
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,12 +62,13 @@ class Bins:
 class Drift:
     """A day's values against a reference; what needs one is None where there is none, or where there are too few values.
 
-    `usual_psi` is that of the reference; of one of fewer than LEAST_DAYS days it is what chance makes of so few windows. `out_of_range` is
-    the share of the values outside the range of a reference of as many days, `in_tails` that outside the middle 99 per cent of it.
+    `usual_psi` is that of the reference. `out_of_range` is the share of the values outside the range of a reference of LEAST_DAYS days or
+    more, `in_tails` that outside the middle 99 per cent of any.
     """
 
     rows: int
     missing_rate: float | None
+    reference_days: int | None
     reference_missing_rate: float | None
     psi: float | None
     usual_psi: float | None
@@ -130,29 +132,12 @@ def make_bins(values: "Array", days: "npt.NDArray[np.int64]") -> Bins:
     )  # fmt: skip
 
 
-def by_chance(bins: int, values: int, reference_values: int, window: int) -> float:
-    """Twice what the index of two samples of one distribution is on average: (bins - 1) * (1 / n + 1 / m).
-
-    Values whose windows overlap are not independent: n and m count windows that do not.
-
-    Source: B. Yurdakul, Statistical Properties of Population Stability Index, 2018.
-
-    Args:
-        bins: how many.
-        values: of the day.
-        reference_values: of the reference.
-        window: of how many minutes a value is made.
-    """
-    return 2 * max(bins - 1, 1) * window * (1 / values + 1 / reference_values)
-
-
-def held_against(values: "Array", reference: Bins | None, window: int = 1) -> Drift:
+def held_against(values: "Array", reference: Bins | None) -> Drift:
     """A day's values against a reference.
 
     Args:
         values: as for `make_bins`.
         reference: None where there is none.
-        window: of how many minutes a value is made.
     """
     import numpy as np
 
@@ -160,9 +145,8 @@ def held_against(values: "Array", reference: Bins | None, window: int = 1) -> Dr
     known = values[np.isfinite(values)]
     missing = 1 - len(known) / rows if rows else None
     if reference is None or not reference.rows:
-        return Drift(rows, missing, None, None, None, None, None, ())
+        return Drift(rows, missing, None, None, None, None, None, None, ())
     psi = out_of_range = in_tails = None
-    usual = reference.usual_psi
     shares: tuple[float, ...] = ()
     if len(known) and reference.shares:
         counts = np.bincount(np.searchsorted(np.array(reference.edges), known, side="left"), minlength=len(reference.shares))
@@ -173,26 +157,25 @@ def held_against(values: "Array", reference: Bins | None, window: int = 1) -> Dr
         before = round(reference.rows * (1 - reference.missing_rate))
         if len(known) >= LEAST_VALUES and before >= LEAST_VALUES:
             psi = population_stability_index(reference.shares, shares)
-            usual = by_chance(len(shares), len(known), before, window) if usual is None else usual
-    return Drift(rows, missing, reference.missing_rate, psi, usual, out_of_range, in_tails, shares)
+    return Drift(rows, missing, reference.days, reference.missing_rate, psi, reference.usual_psi, out_of_range, in_tails, shares)
 
 
 def verdicts(feature: str, drift: Drift, settings: "FeatureDrift") -> tuple[str, ...]:
     """What is to be said of a feature's day, the gravest first; nothing where nothing is.
 
-    `drifted`: the index reaches `psi_large`, and `beyond_usual` times what days of the reference differ by from each other; `moved`: the
-    same of `psi_moderate`. `out_of_range` and `missing`: more than the settings allow. Of a feature that is not stationary, a level of
-    price, the first three say nothing.
+    `drifted`: the index reaches what is allowed; `moved`: it reaches `psi_moderate`, and what is usual, where that is known.
+    `out_of_range` and `missing`: more than the settings allow. Of a feature that is not stationary, a level of price, the first three say
+    nothing.
     """
     said = []
     if FEATURES[feature].is_stationary:
-        if drift.psi is not None:
-            usual = settings.beyond_usual * (drift.usual_psi or 0)
-            if drift.psi >= max(settings.psi_large, usual):
-                said.append("drifted")
-            elif drift.psi >= max(settings.psi_moderate, usual):
-                said.append("moved")
-        if drift.out_of_range is not None and drift.out_of_range > settings.out_of_range:
+        allowed = allowed_psi(drift, settings)
+        if drift.psi is not None and allowed is not None and drift.psi >= allowed:
+            said.append("drifted")
+        elif drift.psi is not None and drift.psi >= max(settings.psi_moderate, drift.usual_psi or 0):
+            said.append("moved")
+        # Of so many days each holds the extremes of one of them: as much of the next one may lie beyond.
+        if drift.out_of_range is not None and drift.out_of_range > max(settings.out_of_range, 1 / (drift.reference_days or 1)):
             said.append("out_of_range")
     if (
         drift.missing_rate is not None
@@ -201,6 +184,17 @@ def verdicts(feature: str, drift: Drift, settings: "FeatureDrift") -> tuple[str,
     ):
         said.append("missing")
     return tuple(said)
+
+
+def allowed_psi(drift: Drift, settings: "FeatureDrift") -> float | None:
+    """From which index on a feature has drifted; None where its reference cannot say what is usual.
+
+    The largest of few days says less than that of many: fourteen are taken as they are, of fewer more is allowed.
+    """
+    if drift.usual_psi is None or not drift.reference_days:
+        return None
+    beyond = settings.beyond_usual * max(1.0, 0.5 + _ENOUGH_DAYS / drift.reference_days / 2)
+    return max(settings.psi_large, beyond * drift.usual_psi)
 
 
 def _outside(known: "Array", low: float | None, high: float | None) -> float | None:
