@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from rrr_assets.calc.features import FEATURES
-from rrr_assets.calc.features.difference import CHANGED, NEW, attributed, differences
+from rrr_assets.calc.features.difference import CHANGED, NEW, REACH, attributed, differences
 from rrr_assets.calc.features.spec import TrainingSpec
 from rrr_assets.calc.outcomes import PermanentFailure
 from rrr_assets.features.training import NothingKnown, TrainingSet, make
@@ -94,7 +94,7 @@ def _changes(database: Database, spec: TrainingSpec, found: "pl.DataFrame", afte
 
     days = timedelta(days=1)
     names = found["instrument"].unique().sort().to_list()
-    rows = changes_told(database, names, spec.start - days, spec.end + spec.horizon + days, after, until) if names else []
+    rows = changes_told(database, names, spec.start - days, spec.end + spec.horizon + days, after, until, REACH) if names else []
     time = pl.Datetime("us", "UTC")
     schema: dict[str, Any] = {
         "instrument": pl.String, "relation": pl.String, "kind": pl.String, "from_time": time, "to_time": time, "logged_at": time,

@@ -7,7 +7,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from rrr_assets.calc.outcomes import PermanentFailure
@@ -108,7 +108,13 @@ def set_facts(database: Database, instruments: Sequence[str], since: datetime, u
 
 
 def changes_told(
-    database: Database, instruments: Sequence[str], since: datetime, until: datetime, shown_after: datetime, logged_by: datetime
+    database: Database,
+    instruments: Sequence[str],
+    since: datetime,
+    until: datetime,
+    shown_after: datetime,
+    logged_by: datetime,
+    reach: timedelta,
 ) -> list[tuple[Any, ...]]:
     """What the invalidation log tells of ticks of some instruments in a window, in its order, as training_diff_changes.sql answers.
 
@@ -119,9 +125,11 @@ def changes_told(
         until: its end.
         shown_after: only what features did not show by then. UTC.
         logged_by: only what was told by then.
+        reach: how long after a change features still look back at it.
     """
     values = {
         "instruments": list(instruments), "first_day": since.date(), "last_day": until.date(), "after": shown_after, "until": logged_by,
+        "reach": reach,
     }  # fmt: skip
     with database.kept(Role.ANALYST) as connection:
         return connection.execute(query("training_diff_changes"), values).fetchall()

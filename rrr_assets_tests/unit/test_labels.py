@@ -130,7 +130,7 @@ LABELS = st.one_of(
 )
 
 
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(
     labels=st.lists(LABELS, max_size=3, unique_by=lambda each: each.label().name),
     features=st.sets(st.sampled_from(["return_1m", "sma_20", "rsi_14", "macd_signal"]), min_size=1),

@@ -1,6 +1,6 @@
 -- Changes of the ticks of some instruments that were logged by a time, and touch some days: what, where, by which
--- batch of which file, and why in the words of who did it. What features show by the earlier time is none of it: it made no difference
--- between the two.
+-- batch of which file, and why in the words of who did it. What features show by the earlier time, those of the next day too where it
+-- reaches them, is none of it: it made no difference between the two.
 select
     l.instrument,
     l.relation,
@@ -42,11 +42,15 @@ where
     and l.logged_at <= %(until)s
     and coalesce(
         (
-            select min(m.logged_at)
-            from invalidation_log as m
-            where
-                m.relation = 'features_1m' and m.day = l.day and m.instrument = l.instrument
-                and m.invalidation_id > l.invalidation_id
+            select max(d.shown_at)
+            from (
+                select min(m.logged_at) as shown_at
+                from invalidation_log as m
+                where
+                    m.relation = 'features_1m' and m.instrument = l.instrument and m.invalidation_id > l.invalidation_id
+                    and m.day in (l.day, ((l.to_time + %(reach)s) at time zone 'UTC')::date)
+                group by m.day
+            ) as d
         ),
         l.logged_at
     ) > %(after)s

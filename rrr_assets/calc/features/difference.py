@@ -27,7 +27,9 @@ GONE: Final = "gone"
 _KEY: Final = ["instrument", "moment"]
 _OF_TRADES: Final = frozenset({*BAR_INPUTS, "effective_spread_bps"})
 _OF_QUOTES: Final = frozenset({"quoted_spread_bps", "effective_spread_bps", "depth_imbalance_close", "book_flow", "book_depth"})
-_WIDE: Final = (look_back() + 1) * MINUTE
+REACH: Final = (look_back() + 1) * MINUTE
+"""How far a row of features looks back, all of its columns together."""
+
 _EARLIEST: Final = datetime(1, 1, 2, tzinfo=UTC)
 _LATEST: Final = datetime(9999, 1, 1, tzinfo=UTC)
 
@@ -128,12 +130,12 @@ def attributed(
         if reach is None:
             # A row that came or went: its own minute, where it is that, or whatever its moment could see and its labels look at.
             exact.append(_matched(_asked(mine, last - MINUTE, last), told))
-            wide = _asked(mine, pl.min_horizontal("_first", "moment") - _WIDE, pl.max_horizontal(last, moment + horizon), is_open=True)
+            wide = _asked(mine, pl.min_horizontal("_first", "moment") - REACH, pl.max_horizontal(last, moment + horizon), is_open=True)
         elif reach.is_label:
             wide = _asked(mine, moment - reach.back, moment + reach.ahead, quotes=False, is_open=True, at_any_time=True)
             exact.append(_matched(wide, of_bars))
         elif is_moved:
-            wide = _asked(mine, first - _WIDE, last, is_open=True)
+            wide = _asked(mine, first - REACH, last, is_open=True)
         else:
             exact.append(_matched(_asked(mine, first - reach.back, last, trades=reach.trades, quotes=reach.quotes), told))
             # A close may have been carried into the first of its minutes.
@@ -175,7 +177,7 @@ def _reaches(features: Sequence[str], labels: Sequence[Label]) -> dict[Any, _Rea
         for name in features
     }
     for name in ("event_time", "available_at"):
-        reaches[name] = _Reach(is_label=False, back=_WIDE, ahead=timedelta(0), trades=True, quotes=True)
+        reaches[name] = _Reach(is_label=False, back=REACH, ahead=timedelta(0), trades=True, quotes=True)
     for label in labels:
         # A close may have been carried into the first of its minutes.
         reach = _Reach(is_label=True, back=(CARRIED + 1) * MINUTE, ahead=label.horizon, trades=True, quotes=False)
