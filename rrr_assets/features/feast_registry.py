@@ -12,6 +12,7 @@ from feast import Entity, FeatureService, FeatureStore, FeatureView, OnDemandFea
 from feast.data_source import DataSource
 from feast.diff.property_diff import TransitionType
 from feast.project import Project
+from feast.protos.feast.core.DataSource_pb2 import DataSource as DataSourceProto
 from feast.repo_contents import RepoContents
 
 from rrr_assets.calc.outcomes import PermanentFailure
@@ -46,15 +47,17 @@ class NotApplied(PermanentFailure):
 def plan(store: FeatureStore) -> list[Change]:
     """What `apply` would change, in the order of kinds; nothing is written."""
     registry, _, _ = store.plan(_contents(_declared()))
-    return [
-        Change(
-            _WORDS[diff.transition_type], diff.feast_object_type.value, diff.name,
-            tuple(_difference(each.property_name, each.val_existing, each.val_declared) for each in diff.feast_object_property_diffs),
-        )
-        for diff in registry.feast_object_diffs
+    changes = []
+    for diff in registry.feast_object_diffs:
         # Feast enters the project by itself whenever its registry is opened.
-        if diff.transition_type in _WORDS and not diff.name.startswith("__") and diff.name != PROJECT
-    ]  # fmt: skip
+        if diff.transition_type not in _WORDS or diff.name.startswith("__") or diff.name == PROJECT:
+            continue
+        differences = [_difference(each.property_name, each.val_existing, each.val_declared) for each in diff.feast_object_property_diffs]
+        properties = tuple(each for each in differences if each)
+        # What Feast notes of itself (when it was written, what was brought online) is no change of what is declared.
+        if properties or diff.transition_type is not TransitionType.UPDATE:
+            changes.append(Change(_WORDS[diff.transition_type], diff.feast_object_type.value, diff.name, properties))
+    return changes
 
 
 def apply(store: FeatureStore) -> list[Change]:
@@ -84,19 +87,29 @@ def _declared() -> list[Any]:
 
 
 def _difference(name: str, registered: Any, declared: Any) -> str:
+    """What differs of a property, in words; nothing where it is only when it was written."""
     if not hasattr(registered, "add"):
-        return f"{name}: {_short(registered)} -> {_short(declared)}"
+        old_text, new_text = _text(registered), _text(declared)
+        return "" if old_text == new_text else f"{name}: {_short(old_text)} -> {_short(new_text)}"
     old, new = ({_name(each): each for each in fields} for fields in (registered, declared))
     signs = {field: "+" if field not in old else "-" if field not in new else "~" for field in {**old, **new}}
     return f"{name}: " + " ".join(sign + field for field, sign in signs.items() if old.get(field) != new.get(field))
 
 
 def _name(field: Any) -> str:
-    return str(getattr(field, "name", "") or getattr(field, "feature_view_name", "") or _short(field))
+    return str(getattr(field, "name", "") or getattr(field, "feature_view_name", "") or _short(_text(field)))
 
 
-def _short(value: Any) -> str:
-    text = " ".join(str(value).split())
+def _text(value: Any) -> str:
+    if isinstance(value, DataSourceProto):
+        source = DataSourceProto()
+        source.CopyFrom(value)
+        source.ClearField("meta")
+        value = source
+    return " ".join(str(value).split())
+
+
+def _short(text: str) -> str:
     return text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}..."
 
 

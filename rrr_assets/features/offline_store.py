@@ -34,7 +34,6 @@ from rrr_assets.warehouse.feature_reads import feature_rows
 _TIME = pl.Datetime("us", "UTC")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _JOIN_KEY = "instrument"
-_USABLE = "available_at"
 
 
 class WarehouseOfflineStoreConfig(FeastConfigBaseModel):
@@ -236,7 +235,7 @@ def _joined(
         rows = _rows(settings, source, columns, asked, None if not all(ages) else max(ages))
         for ttl in sorted({view.ttl or timedelta(0) for view, _ in mine.values()}):
             of_ttl = {name: names for name, (view, names) in mine.items() if (view.ttl or timedelta(0)) == ttl}
-            chosen = sorted({name for names in of_ttl.values() for name in names} - {_USABLE})
+            chosen = sorted({name for names in of_ttl.values() for name in names})
             found = as_of(asked, rows, chosen, ttl or None, by_available=by_available)
             for view_name, names in of_ttl.items():
                 for name in names:
@@ -273,7 +272,7 @@ def _pulled(
 
 
 def _fields(keys: Sequence[str], names: Sequence[str]) -> list[str]:
-    return list(dict.fromkeys([*keys, *names, "event_time", _USABLE]))
+    return list(dict.fromkeys([*keys, *names, "event_time", "available_at"]))
 
 
 def _schema(keys: Sequence[str], names: Sequence[str]) -> pa.Schema:

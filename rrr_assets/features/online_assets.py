@@ -27,7 +27,7 @@ RETRIES: Final = dg.RetryPolicy(max_retries=4, delay=2, backoff=dg.Backoff.EXPON
     name=ONLINE,
     deps=[FEATURES_1M.name],
     group_name="features",
-    kinds={"redis", "python"},
+    kinds={"feast", "redis"},
     owners=[FEATURES_1M.owner],
     tags={"exact": "no", "tier": "hot"},
     description=(

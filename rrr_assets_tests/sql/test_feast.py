@@ -131,6 +131,8 @@ def test_a_row_sees_the_last_minute_that_could_be_used(store: "FeatureStore", pl
 def test_every_feature_comes_by_its_service(store: "FeatureStore", platform: Platform) -> None:
     found = asked(store, [(NAME, at(220.5))], store.get_feature_service("minutes"))
     columns = ", ".join(FEATURES)
+    [stamps] = platform.rows("select available_at, known_at from features_1m where instrument = %s and event_time = %s", NAME, at(220))
+    assert (found["available_at"][0], found["known_at"][0]) == stamps
     [row] = platform.rows(f"select {columns} from features_1m where instrument = %s and event_time = %s", NAME, at(220))  # noqa: S608  # ours
     for name, value in zip(FEATURES, row, strict=True):
         given = found[name][0]
@@ -157,6 +159,11 @@ def test_online_values_are_the_offline_ones_to_the_bit(store: "FeatureStore", pl
     assert any(value is None for value in row)
     assert (found.event_time, found.age, found.known_at) == (at(200), timedelta(minutes=1), known.replace(microsecond=0))
     assert (none.event_time, none.is_fresh, set(none.values.values())) == (None, False, {None})
+    # Feast's own way there.
+    store.materialize(at(0), at(210))
+    [later] = vectors(store, [NAME], ["rsi_14"], max_age=timedelta(minutes=5), now=at(211))
+    [(rsi,)] = platform.rows("select rsi_14 from features_1m where instrument = %s and event_time = %s", NAME, at(210))
+    assert (later.event_time, later.values["rsi_14"]) == (at(210), rsi)
 
 
 @pytest.mark.parametrize("entities", ["select 1", pd.DataFrame({"symbol": ["x"], "event_timestamp": [START]})])
@@ -200,7 +207,10 @@ def test_a_changed_definition_shows_as_a_difference(store: "FeatureStore") -> No
     found = {change.name: change for change in plan(store)}
     assert found[VIEW.name].action == "update"
     told = "; ".join(found[VIEW.name].properties)
-    assert {"ttl: seconds: 60 -> seconds: 300", "+rsi_14", "-old", f"~{kept[0].name}"} <= {*told.split("; "), *told.replace(";", "").split()}
+    assert {"ttl: seconds: 60 -> seconds: 300", "+rsi_14", "-old", f"~{kept[0].name}"} <= {
+        *told.split("; "),
+        *told.replace(";", "").split(),
+    }
     assert kept[1].name not in told
     assert apply(store)
     assert plan(store) == []

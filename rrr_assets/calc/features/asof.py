@@ -24,7 +24,7 @@ def as_of(
     Args:
         moments: `instrument` and `moment` (UTC, microseconds), in any order, also several times the same, and whatever else.
         rows: `instrument`, `event_time`, `available_at` and the features; at most one row an instrument and event_time.
-        names: of the features.
+        names: of the features; `available_at` may be among them.
         ttl: how old a row may be; one of exactly that age counts. None for any age.
         by_available: whether a row counts only where it could be used by the moment; else whatever closed by then.
 
@@ -35,7 +35,8 @@ def as_of(
     import polars as pl
 
     by = "available_at" if by_available else "event_time"
-    wanted = rows.lazy().select("instrument", "event_time", "available_at", *names).sort("instrument", by, "event_time")
+    seen = list(dict.fromkeys(("available_at", *names)))
+    wanted = rows.lazy().select("instrument", "event_time", *seen).sort("instrument", by, "event_time")
     if by_available:
         latest = pl.col("event_time").cum_max().shift(1).over("instrument")
         wanted = wanted.filter(latest.is_null() | (pl.col("event_time") > latest))
@@ -46,7 +47,7 @@ def as_of(
     ).drop("_since", strict=False)  # fmt: skip
     if ttl is not None:
         is_fresh = pl.col("event_time") >= pl.col("moment") - ttl
-        joined = joined.with_columns(pl.when(is_fresh).then(pl.col(name)).alias(name) for name in ("available_at", *names)).with_columns(
+        joined = joined.with_columns(pl.when(is_fresh).then(pl.col(name)).alias(name) for name in seen).with_columns(
             pl.when(is_fresh).then(pl.col("event_time")).alias("event_time")
         )
     return joined.sort("_number").drop("_number").collect()
