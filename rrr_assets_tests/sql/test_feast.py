@@ -151,7 +151,7 @@ def test_what_hangs_on_a_price_of_now_is_computed(store: "FeatureStore") -> None
 def test_online_values_are_the_offline_ones_to_the_bit(store: "FeatureStore", platform: Platform) -> None:
     from rrr_assets.features.online import materialize, vectors
 
-    assert materialize(store, at(200)).instruments == 1
+    assert materialize(store, at(200.5)).instruments == 1
     found, none = vectors(store, [NAME, "binance:NONE"], max_age=timedelta(minutes=5), now=at(201))
     columns = ", ".join(FEATURES)
     [(known, *row)] = platform.rows(f"select known_at, {columns} from features_1m where instrument = %s and event_time = %s", NAME, at(200))  # noqa: S608  # ours
@@ -160,7 +160,7 @@ def test_online_values_are_the_offline_ones_to_the_bit(store: "FeatureStore", pl
     assert (found.event_time, found.age, found.known_at) == (at(200), timedelta(minutes=1), known.replace(microsecond=0))
     assert (none.event_time, none.is_fresh, set(none.values.values())) == (None, False, {None})
     # Feast's own way there.
-    store.materialize(at(0), at(210))
+    store.materialize(at(0), at(210.5))
     [later] = vectors(store, [NAME], ["rsi_14"], max_age=timedelta(minutes=5), now=at(211))
     [(rsi,)] = platform.rows("select rsi_14 from features_1m where instrument = %s and event_time = %s", NAME, at(210))
     assert (later.event_time, later.values["rsi_14"]) == (at(210), rsi)
@@ -219,7 +219,7 @@ def test_a_changed_definition_shows_as_a_difference(store: "FeatureStore") -> No
 def test_a_vector_tells_its_age_and_an_old_one_has_no_values(store: "FeatureStore") -> None:
     from rrr_assets.features.online import materialize, vectors
 
-    materialize(store, at(240))
+    materialize(store, at(240.5))
     fresh, unknown = vectors(store, [NAME, "binance:NONE"], ["sma_20", "rsi_14"], max_age=timedelta(minutes=5), now=at(242))
     assert (fresh.event_time, fresh.age, fresh.is_fresh) == (at(240), timedelta(minutes=2), True)
     assert all(value is not None for value in fresh.values.values())
@@ -257,7 +257,7 @@ def test_an_older_minute_takes_no_newer_ones_place_and_a_corrected_one_its_own(s
         [vector] = vectors(store, [NAME], ["sma_20"], max_age=timedelta(minutes=5), now=at(240))
         return vector.event_time, vector.values["sma_20"]
 
-    materialize(store, at(240))
+    materialize(store, at(240.5))
     newest = served()
     assert newest[0] == at(240)
     materialize(store, at(100))
@@ -265,5 +265,5 @@ def test_an_older_minute_takes_no_newer_ones_place_and_a_corrected_one_its_own(s
     [(before,)] = platform.rows("select sma_20 from features_1m where instrument = %s and event_time = %s", NAME, at(240))
     for value in (before + 1, before):
         platform.rows("update features_1m set sma_20 = %s where instrument = %s and event_time = %s returning 1", value, NAME, at(240))
-        materialize(store, at(240))
+        materialize(store, at(240.5))
         assert served() == (at(240), value)

@@ -163,7 +163,8 @@ def test_what_comes_in_while_features_are_made_was_known_before_they_are(databas
         connection.commit()
         [done] = running.result()
     assert done.changed > 30
-    assert platform.rows("select count(*), min(known_at) > %s from features_1m where known_at >= %s", stamp, stamp) == [(done.changed, True)]
+    made = platform.rows("select count(*), min(known_at) > %s from features_1m where known_at >= %s", stamp, stamp)
+    assert made == [(done.changed, True)]
 
 
 def test_a_training_set_that_was_killed_is_made_again_with_the_same_values(database: Database, tmp_path: Path) -> None:
