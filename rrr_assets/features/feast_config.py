@@ -69,6 +69,8 @@ def repo_config(database: "Database", as_known_at: datetime | None = None) -> "R
         project=PROJECT, provider="local", offline_store=offline, online_store=online_store(), entity_key_serialization_version=3,
         # Feast would take a time without a zone for UTC; the offline store refuses it.
         coerce_tz_aware=False,
+        # Of all that closed Feast would take the last, also where it cannot be used yet.
+        materialization={"pull_latest_features": True},
         registry=registry,
     )  # fmt: skip
 

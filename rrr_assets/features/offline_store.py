@@ -139,10 +139,11 @@ class WarehouseOfflineStore(OfflineStore):
         config: RepoConfig, data_source: DataSource, join_key_columns: list[str], feature_name_columns: list[str], timestamp_field: str,
         created_timestamp_column: str | None, start_date: datetime, end_date: datetime,  # noqa: ARG004  # Feast's signature
     ) -> WarehouseJob:  # fmt: skip
-        """The last row of each instrument that closed in [start_date, end_date]."""
+        """The last row of each instrument that closed in [start_date, end_date], and could be used by its end."""
 
         def latest(rows: pl.DataFrame) -> pl.DataFrame:
-            return rows.sort(_JOIN_KEY, timestamp_field).group_by(_JOIN_KEY, maintain_order=True).last()
+            usable = rows.filter(pl.col("available_at") <= _aware(end_date)) if config.offline_store.by_available else rows
+            return usable.sort(_JOIN_KEY, timestamp_field).group_by(_JOIN_KEY, maintain_order=True).last()
 
         return _pulled(config, data_source, join_key_columns, feature_name_columns, start_date, end_date, latest)
 

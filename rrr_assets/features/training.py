@@ -57,8 +57,8 @@ class FeatureGone(PermanentFailure):
     """A set that was made before has a feature that is declared no more."""
 
 
-class BarsAway(PermanentFailure):
-    """Labels look at bars that the database does not hold: the message says what to bring back."""
+class BarsDeleted(PermanentFailure):
+    """Labels look at bars that retention deleted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +88,7 @@ def make(database: Database, spec: TrainingSpec, as_known_at: datetime, like: Ma
         NothingKnown: of none of it anything was known at T.
         FeatureGone: the set that was made before has a feature that is declared no more.
         NotFinalYet: what was known at T is not final yet.
-        BarsAway: labels need bars that are in the archive alone, or deleted.
+        BarsDeleted: labels need bars that are deleted.
     """
     import polars as pl
 
@@ -118,7 +118,7 @@ def make(database: Database, spec: TrainingSpec, as_known_at: datetime, like: Ma
     labels = [each.label() for each in spec.labels]
     bars = pl.DataFrame(schema={"instrument": pl.String, "bar_start": pl.Datetime("us", "UTC"), "known_at": pl.Datetime("us", "UTC")})
     if labels:
-        _check_here(database, names, since, until)
+        _check_none_is_deleted(database, names, since, until)
         bars = bars_as_known(database, names, since, until, as_known_at)
         laid = _minutes(bars, seen, names, since, until)
         for label in labels:
@@ -175,17 +175,14 @@ def make(database: Database, spec: TrainingSpec, as_known_at: datetime, like: Ma
     return TrainingSet(table, content, json.loads(json.dumps(manifest)), sources, bars)
 
 
-def _check_here(database: Database, names: Sequence[str], since: datetime, until: datetime) -> None:
-    """Do nothing where the database holds all bars of a window: labels of bars that are away would be null, and say nothing of it."""
-    from rrr_assets.lake.planning import away
+def _check_none_is_deleted(database: Database, names: Sequence[str], since: datetime, until: datetime) -> None:
+    """Do nothing where no bars of a window are deleted: labels of these would be null, and say nothing of it."""
+    from rrr_assets.lake.planning import DELETED, away
 
     with database.kept(Role.ANALYST) as connection:
         for part in away(connection, [ARCHIVED[BARS["1m"].name], ARCHIVED[BAR_REVISIONS.name]], since, until):
-            if not part.restored.issuperset(names):
-                raise BarsAway(
-                    f"labels look at bars in the database alone, and {part.archived.name} of {part.partition} is {part.tier}. "
-                    "What is cold comes back by `rrr restore`"
-                )
+            if part.tier == DELETED and not part.restored.issuperset(names):
+                raise BarsDeleted(f"labels look at bars, and {part.archived.name} of {part.partition} is deleted")
 
 
 def _label_counts(rows: "pl.DataFrame", label: Label, seen: "pl.DataFrame") -> dict[str, Any]:

@@ -57,7 +57,7 @@ def diff(database: Database, spec: TrainingSpec, as_known_at: datetime, and_at: 
 
     Raises:
         DiffRefused: the second time lies before the first.
-        NothingKnown, NotFinalYet, BarsAway: as `make`, of the second; of the first, nothing known is a set without rows.
+        NothingKnown, NotFinalYet, BarsDeleted: as `make`, of the second; of the first, nothing known is a set without rows.
         TrainingSetReleased, TrainingSetChanged: one of the sets was made once, and is released, or comes out differently.
     """
     import polars as pl

@@ -61,7 +61,7 @@ def produce(database: Database, spec: TrainingSpec, as_known_at: datetime, out: 
         keep_days: so long what it is made from is held, where it is not held yet.
 
     Raises:
-        NothingKnown, NotFinalYet, BarsAway, FeatureGone: as `make`.
+        NothingKnown, NotFinalYet, BarsDeleted, FeatureGone: as `make`.
         TrainingSetReleased: it was made once, and its hold is over.
         TrainingSetChanged: it was made once, with other values.
         NotWritten: the files cannot be written.

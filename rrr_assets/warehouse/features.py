@@ -281,7 +281,6 @@ def _refresh_day(
     sources = {row[0]: Source(*row) for row in rows}
     names = list(sources)
     lock_days(connection, table.name, names, [day])
-    known_at = draw_stamp(connection)
     pending = read_pending(connection, table.name, FOLLOWED[table.name], MINUTE, day, names, UPSTREAM[table.name])
     whole = (_midnight(day), _midnight(day) + _ONE_DAY)
     waiting = windows_of(pending)
@@ -295,10 +294,12 @@ def _refresh_day(
     if to_do:
         is_next = any(until + shift > whole[1] for _, until in to_do)
         thaw(connection, require_here(connection, _WRITTEN[table.name], [day, day + _ONE_DAY] if is_next else [day]))
+    made = [(window, mine, make(connection, sources, window, mine)) for window, mine in to_do.items()]
+    # When all was read: what came in meanwhile is in it, and must have been known by then.
+    known_at = draw_stamp(connection)
     changed = 0
-    for window, mine in to_do.items():
-        made = make(connection, sources, window, mine)
-        moved = _replace(connection, table, made, mine, window, known_at)
+    for window, mine, found in made:
+        moved = _replace(connection, table, found, mine, window, known_at)
         changed += len(moved)
         spans = moved.group_by("instrument").agg(pl.col("at").min().alias("first"), pl.col("at").max().alias("last")).sort("instrument")
         told = [(name, day, first - shift, last - shift + MINUTE) for name, first, last in spans.iter_rows()]

@@ -167,7 +167,7 @@ def test_online_values_are_the_offline_ones_to_the_bit(store: "FeatureStore", pl
     assert (found.event_time, found.age, found.known_at) == (at(200), timedelta(minutes=1), known.replace(microsecond=0))
     assert (none.event_time, none.is_fresh, set(none.values.values())) == (None, False, {None})
     # Feast's own way there.
-    store.materialize(at(0), at(210))
+    store.materialize(at(0), at(210.5))
     [later] = vectors(store, [NAME], ["rsi_14"], max_age=timedelta(minutes=5), now=at(211))
     [(rsi,)] = platform.rows("select rsi_14 from features_1m where instrument = %s and event_time = %s", NAME, at(210))
     assert (later.event_time, later.values["rsi_14"]) == (at(210), rsi)

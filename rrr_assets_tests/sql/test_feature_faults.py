@@ -5,7 +5,7 @@ import os
 import signal
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -13,7 +13,7 @@ import pytest
 
 from rrr_assets.contracts.features import FEATURES_1M
 from rrr_assets.lake.feature_ticks import TieredTicks
-from rrr_assets.warehouse.connect import Database
+from rrr_assets.warehouse.connect import Database, Role
 from rrr_assets.warehouse.features import days_behind, refresh_features, refresh_tick_minutes
 from rrr_assets.warehouse.refresh import refresh_bars
 from rrr_assets_tests.loading import DAY, NAME, NEXT, Told, emptied, midnight, take, vision
@@ -26,7 +26,7 @@ REFRESH = """
 import sys
 from datetime import date
 from rrr_assets.lake.feature_ticks import TieredTicks
-from rrr_assets.warehouse.connect import Database
+from rrr_assets.warehouse.connect import Database, Role
 from rrr_assets.warehouse.features import refresh_features, refresh_tick_minutes
 
 database = Database.current(sys.argv[1])
@@ -144,6 +144,27 @@ def test_two_refreshes_at_once_are_as_one(database: Database, undisturbed: list[
             each.result()
     follow(platform)
     assert_done(platform, undisturbed)
+
+
+def test_what_comes_in_while_features_are_made_was_known_before_they_are(database: Database, tmp_path: Path) -> None:
+    """As known at a time in between, no feature may tell of a bar that was not known yet."""
+    platform = made_behind(database, tmp_path / "x")
+    follow(platform)
+    with platform.database.connect(Role.OWNER) as connection, ThreadPoolExecutor(1) as pool:
+        # The refresh has begun, and waits for the log: a bar changes meanwhile.
+        connection.execute("lock table invalidation_log in access exclusive mode")
+        running = pool.submit(lambda: list(refresh_features(platform.database, [NEXT], whole_days=True)))
+        while not platform.rows("select 1 from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"):
+            assert not running.done(), running.result()
+        [(stamp,)] = connection.execute(
+            "update bars_1m set close = close + 1, high = high + 1, known_at = clock_timestamp()"
+            " where bar_start = %s and instrument = %s returning known_at", (datetime(2025, 3, 4, 0, 30, tzinfo=UTC), NAME),
+        ).fetchall()  # fmt: skip
+        connection.commit()
+        [done] = running.result()
+    assert done.changed > 30
+    made = platform.rows("select count(*), min(known_at) > %s from features_1m where known_at >= %s", stamp, stamp)
+    assert made == [(done.changed, True)]
 
 
 def test_a_training_set_that_was_killed_is_made_again_with_the_same_values(database: Database, tmp_path: Path) -> None:

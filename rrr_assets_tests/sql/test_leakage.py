@@ -336,6 +336,11 @@ def test_neither_an_open_minute_nor_what_cannot_be_used_yet_is_served(planted: P
         assert materialize(store, until).newest == today - MINUTE
         [found] = vectors(store, [PLANTED], ["sma_20"], max_age=TTL)
         assert found.values == {"sma_20": 1.0}
+    # Feast's own way there.
+    store.config.offline_store.as_known_at = None
+    store.materialize(today - HOUR, today)
+    [found] = vectors(store, [PLANTED], ["sma_20"], max_age=TTL)
+    assert found.values == {"sma_20": 1.0}
 
 
 # --- entity rows --------------------------------------------------------------------------------------------------

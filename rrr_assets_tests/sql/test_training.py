@@ -14,7 +14,7 @@ import pytest
 from rrr_assets import read
 from rrr_assets.calc.features import FEATURES
 from rrr_assets.calc.features.spec import SpecRefused, TrainingSpec, read_spec
-from rrr_assets.features.training import BarsAway, FeatureGone, NotFinalYet, NothingKnown, make
+from rrr_assets.features.training import BarsDeleted, FeatureGone, NotFinalYet, NothingKnown, make
 from rrr_assets.features.training_run import NotWritten, produce
 from rrr_assets.lake.feature_ticks import TieredTicks
 from rrr_assets.warehouse.connect import Database
@@ -228,7 +228,7 @@ def test_labels_of_bars_that_are_away_are_not_made_up(platform: Platform) -> Non
         " values ('bars_1m', %s, 'deleted', 1, 1, now()) returning 1",
         DAY.replace(day=1),
     )
-    with pytest.raises(BarsAway, match="bars_1m of 2025-03-01 is deleted"):
+    with pytest.raises(BarsDeleted, match="bars_1m of 2025-03-01 is deleted"):
         make(platform.database, spec(), now(platform))
     assert len(make(platform.database, spec(labels=[]), now(platform)).rows) > 70
 
