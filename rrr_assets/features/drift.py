@@ -226,7 +226,7 @@ DRIFT_JOB: Final = dg.define_asset_job(
     description="Each day: features of the last week that were not looked at, or changed since, against what models were trained on.",
 )
 def drift_of_the_week(context: dg.ScheduleEvaluationContext, warehouse: Warehouse) -> list[dg.RunRequest] | dg.SkipReason:
-    from rrr_assets.warehouse.quality_feature_drift import days_unjudged
+    from rrr_assets.lake.quality_feature_drift import days_unjudged
 
     today = context.scheduled_execution_time.astimezone(UTC).date()
     waiting = days_unjudged(warehouse.database(), today - timedelta(days=7), today)

@@ -184,8 +184,9 @@ def _sets(connection: Connection, name: str | None) -> Iterator[_Wanted]:
     for set_id, _, as_known_at, manifest in connection.execute(query("quality_drift_sets"), {"name": name}).fetchall():
         spec = TrainingSpec.model_validate(manifest["spec"])
         made = manifest["features"]
-        names = tuple(feature for feature in spec.features if feature in FEATURES and made[feature]["version"] == FEATURES[feature].version)
-        left_out = None if spec.test is None else (spec.test.start, spec.test.end + spec.horizon + spec.embargo)
+        names = tuple(name for name in manifest["feature_names"] if name in FEATURES and made[name]["version"] == FEATURES[name].version)
+        embargo = manifest["moments"]["embargo_minutes"] * MINUTE
+        left_out = None if spec.test is None else (spec.test.start, spec.test.end + spec.horizon + embargo)
         yield _Wanted(
             source="training_set", set_id=set_id, since=spec.start, until=spec.end, as_known_at=as_known_at, left_out=left_out,
             names=names, instruments=tuple(manifest["instruments"]), mark=_mark("set", set_id, *names),
