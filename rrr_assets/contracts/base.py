@@ -105,7 +105,7 @@ TRADES_RETENTION: Final = Retention(hot_days=7, warm_days=30, cold_days=2 * 365,
 QUOTES_RETENTION: Final = Retention(hot_days=1, warm_days=7, cold_days=90, delete_after_days=365)
 BARS_RETENTION: Final = Retention(hot_days=90, warm_days=365, cold_days=5 * 365, delete_after_days=7 * 365)
 # Twice as large as bars, and read in bulk, which the archive's files serve better than the database's rows.
-FEATURES_RETENTION: Final = Retention(hot_days=30, warm_days=90, cold_days=5 * 365, delete_after_days=7 * 365)
+FEATURES_RETENTION: Final = Retention(hot_days=7, warm_days=90, cold_days=5 * 365, delete_after_days=7 * 365)
 SENTIMENT_RETENTION: Final = Retention(hot_days=30, warm_days=365, cold_days=None, delete_after_days=None)
 ORDERS_RETENTION: Final = Retention(hot_days=365, warm_days=3 * 365, cold_days=7 * 365, delete_after_days=10 * 365)
 

@@ -6,6 +6,7 @@ instrument's public read (read), ticks (feature_ticks.py).
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
@@ -14,7 +15,7 @@ import pyarrow.compute as pc
 from psycopg import sql
 
 from rrr_assets.calc.features.declare import BAR_INPUTS
-from rrr_assets.calc.outcomes import PermanentFailure
+from rrr_assets.calc.outcomes import PermanentFailure, StoreUnreachable
 from rrr_assets.contracts.archive import ARCHIVED, Archived
 from rrr_assets.contracts.base import Table
 from rrr_assets.contracts.features import FEATURE_REVISIONS_1M
@@ -22,8 +23,8 @@ from rrr_assets.lake import planning, reading
 from rrr_assets.lake.feature_ticks import nearest
 from rrr_assets.lake.handing import not_away
 from rrr_assets.lake.planning import COLD, DELETED, Away
-from rrr_assets.lake.reading import Wanted
-from rrr_assets.lake.store import Store
+from rrr_assets.lake.reading import FileUnreadable, Wanted
+from rrr_assets.lake.store import Store, StoreUnusable
 from rrr_assets.lake.windows import Asked, answer, deleted, picture
 from rrr_assets.warehouse.connect import Database, Role
 from rrr_assets.warehouse.features import frame_of
@@ -62,31 +63,56 @@ def feature_rows(
         FileUnreadable, StoreUnreachable, StoreUnusable, Unproven: what the archive holds of it cannot be read.
         psycopg.errors.ObjectNotInPrerequisiteState: what was known at that time is not final yet.
     """
+    columns = list(dict.fromkeys(["instrument", "event_time", "available_at", *names, *also]))
+    asked = _Asked(table, columns, instruments, since, until, as_known_at)
+    try:
+        return _rows(database, asked, with_proven=True)
+    except (FileUnreadable, StoreUnreachable, StoreUnusable):
+        # What the database holds as well is answered without the store; what it does not hold fails again.
+        return _rows(database, asked, with_proven=False)
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What is asked of `feature_rows`."""
+
+    table: Table
+    columns: Sequence[str]
+    instruments: Sequence[str] | None
+    since: datetime
+    until: datetime
+    as_known_at: datetime | None
+
+
+def _rows(database: Database, asked: _Asked, *, with_proven: bool) -> "pl.DataFrame":
+    """The rows; with `with_proven` those of partitions that the archive holds as they are now come from there, which is faster."""
     import polars as pl
 
-    columns = list(dict.fromkeys(["instrument", "event_time", "available_at", *names, *also]))
-    tables = [ARCHIVED[table.name], *([] if as_known_at is None else [ARCHIVED[FEATURE_REVISIONS_1M.name]])]
+    known = asked.as_known_at
+    tables = [ARCHIVED[asked.table.name], *([] if known is None else [ARCHIVED[FEATURE_REVISIONS_1M.name]])]
     with database.kept(Role.ANALYST) as connection:
-        if as_known_at is not None:
-            connection.execute("select check_knowledge_time(%s)", (as_known_at,))
+        if known is not None:
+            connection.execute("select check_knowledge_time(%s)", (known,))
         with picture(connection):
-            parts = planning.away(connection, tables, since, until + _TICK)
-            if as_known_at is not None and (gone := [part.partition for part in parts if part.tier == DELETED]):
-                raise RowsDeleted(deleted(table.name, sorted(set(gone))))
+            parts = planning.away(connection, tables, asked.since, asked.until + _TICK)
+            if known is not None and (gone := [part.partition for part in parts if part.tier == DELETED]):
+                raise RowsDeleted(deleted(asked.table.name, sorted(set(gone))))
+            if with_proven:
+                parts += planning.proven(connection, tables, asked.since, asked.until + _TICK)
             values = {
-                "instruments": None if instruments is None else list(instruments), "since": since, "until": until,
-                "as_known_at": as_known_at,
+                "instruments": None if asked.instruments is None else list(asked.instruments), "since": asked.since,
+                "until": asked.until, "as_known_at": known,
             }  # fmt: skip
-            statement = sql.SQL(query("features_rows" if as_known_at is None else "features_rows_as_known")).format(
-                columns=sql.SQL(", ").join(map(sql.Identifier, columns)), table=sql.Identifier(table.name),
-                held=_held(ARCHIVED[table.name], parts), revisions_held=_held(ARCHIVED[FEATURE_REVISIONS_1M.name], parts),
+            statement = sql.SQL(query("features_rows" if known is None else "features_rows_as_known")).format(
+                columns=sql.SQL(", ").join(map(sql.Identifier, asked.columns)), table=sql.Identifier(asked.table.name),
+                held=_held(ARCHIVED[asked.table.name], parts), revisions_held=_held(ARCHIVED[FEATURE_REVISIONS_1M.name], parts),
             )  # fmt: skip
-            found = [frame_of(connection, statement, values, columns)]
-    store = Store.current()
+            found = [frame_of(connection, statement, values, asked.columns)]
+    store = Store.current() if parts else None
 
     def archived(part: Away) -> list[pa.RecordBatch]:
-        wanted = Wanted(instruments, part.restored, since, until + _TICK)
-        return list(_archived(store, part, wanted, columns, as_known_at))
+        wanted = Wanted(asked.instruments, part.restored, asked.since, asked.until + _TICK)
+        return [] if store is None else list(_archived(store, part, wanted, asked.columns, known))
 
     # Files are decoded outside the interpreter's lock.
     with ThreadPoolExecutor(max_workers=_AT_ONCE, thread_name_prefix="features") as readers:

@@ -99,6 +99,18 @@ def away(connection: Connection, tables: Sequence[Archived], since: datetime | N
     return found
 
 
+def proven(connection: Connection, tables: Sequence[Archived], since: datetime, until: datetime) -> list[Away]:
+    """The partitions of some tables of one grain that touch a window and that both the database and the archive hold, as they are now.
+
+    They are told as if they were away, for who reads the files rather than the database.
+    """
+    values = {"relations": [table.name for table in tables], **first_days(tables[0], since, until)}
+    return [
+        Away(ARCHIVED[relation], partition, COLD, frozenset(), proof_id, _files(told))
+        for relation, partition, proof_id, told in connection.execute(query("features_proven"), values).fetchall()
+    ]
+
+
 def as_of_snapshot(connection: Connection, archived: Archived, snapshot: int, since: datetime, until: datetime) -> list[Away]:
     """The partitions of a table that touch a window, as they were archived when a proof was written.
 

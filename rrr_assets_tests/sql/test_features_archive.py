@@ -211,6 +211,18 @@ def test_what_features_are_made_from_is_read_in_the_archive(platform: Platform, 
         assert all(source_digest(connection, table, NEXT).content == made[table.name, NEXT] for table in GROUP.tables)
 
 
+def test_what_is_proven_is_read_in_files_and_without_them_in_the_database(platform: Platform, lake: Catalogue, tmp_path: Path) -> None:
+    before = answers(platform, None)[1]
+    archive(platform, lake)
+    with platform.database.connect(Role.OWNER, autocommit=True) as connection:
+        # Behind the log's back: so it is seen what was read.
+        connection.execute("update features_1m set sma_20 = -1")
+    assert answers(platform, None)[1] == before
+    for path in (tmp_path / "archive").rglob("*.parquet"):
+        path.unlink()
+    assert set(answers(platform, None)[1]["sma_20"].to_pylist()) == {-1.0}
+
+
 def test_a_drop_waits_for_what_is_to_be_made_again(platform: Platform, lake: Catalogue, tmp_path: Path) -> None:
     archive(platform, lake)
     take(platform, vision(tmp_path, [trades(DAY)[-3]], DAY, "-later"))
