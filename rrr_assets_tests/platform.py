@@ -6,9 +6,10 @@ Belongs here: what several kinds of tests need to drive the real thing. Does not
 import hashlib
 import json
 import os
+import signal
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
@@ -82,6 +83,12 @@ def pause_jobs(database: Database) -> None:
         connection.execute(
             "select alter_job(job_id, scheduled => false) from timescaledb_information.jobs where owner = current_user::regrole"
         )
+
+
+def kill(pid: int) -> None:
+    """SIGKILL to a process that may have ended by itself since it was listed: a server's helpers come and go."""
+    with suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
 
 
 @contextmanager

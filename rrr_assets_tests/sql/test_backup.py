@@ -28,6 +28,7 @@ from rrr_assets.warehouse.home import Credentials, Home
 from rrr_assets.warehouse.migrate import migrate
 from rrr_assets.warehouse.server import ServerFailed, ensure_running, stop
 from rrr_assets_tests import warm
+from rrr_assets_tests.platform import kill
 
 try:
     server.find_binaries()
@@ -51,7 +52,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         if (home / "server").exists():
             stop(Home(home))
     for pid in receivers(tmp_path / "backups"):
-        os.kill(pid, signal.SIGKILL)
+        kill(pid)
 
 
 def receivers(folder: Path) -> list[int]:
@@ -121,7 +122,7 @@ def kill_server(home: Home) -> None:
     postmaster = server._postmaster(home.server_data)
     assert postmaster is not None
     for pid in (postmaster[0], *server._orphans(home.server_data)):
-        os.kill(pid, signal.SIGKILL)
+        kill(pid)
     wait_for(lambda: not server._orphans(home.server_data), "the end of the server")
 
 
@@ -236,7 +237,7 @@ def test_a_machine_that_is_lost_loses_a_moment_of_work(folder: Path) -> None:
     died = time.monotonic()
     writer.join()
     for pid in receivers(folder):
-        os.kill(pid, signal.SIGKILL)
+        kill(pid)
     shutil.rmtree(home.root)
     found = restored(folder)
     assert len(committed) > 100
@@ -254,7 +255,7 @@ def test_a_receiver_that_dies_is_started_again_and_misses_nothing(folder: Path) 
     backups.make(quiet)
     mark(database, 1)
     for pid in receivers(folder):
-        os.kill(pid, signal.SIGKILL)
+        kill(pid)
     wait_for(lambda: not backups.reception().is_receiving, "the end of the receiver")
     mark(database, 2)
     assert backups.seconds_until_safe(1, on_disk=False) is None
@@ -275,7 +276,7 @@ def test_a_receiver_that_outlived_barman_is_replaced(folder: Path) -> None:
     backups = Backups.current(database)
     backups.make(quiet)
     [parent] = [pid for pid, command in server._commands() if pid in receivers(folder) and "receive-wal" in command]
-    os.kill(parent, signal.SIGKILL)
+    kill(parent)
     wait_for(lambda: not backup.is_receiver_alive(folder), "the end of barman")
     assert backups.reception().is_receiving
     mark(database, 1)
@@ -370,7 +371,7 @@ def test_a_log_that_was_torn_is_told_until_there_is_a_new_base_backup(folder: Pa
     backups.make(quiet)
     with database.connect_admin() as connection:
         for pid in receivers(folder):
-            os.kill(pid, signal.SIGKILL)
+            kill(pid)
         connection.execute("alter system set max_slot_wal_keep_size = '16MB'")
         connection.execute("alter system set max_wal_size = '64MB'")
         connection.execute("select pg_reload_conf()")

@@ -26,7 +26,7 @@ from rrr_assets.warehouse.connect import Database, Role
 from rrr_assets.warehouse.home import Home
 from rrr_assets.warehouse.migrate import migrate
 from rrr_assets_tests.loading import CONSERVED, DAY, DAY_US, GAPS_DIFFER, NAME, NEXT, OLD_DAY, Told, capture, emptied, ingest, tape, vision
-from rrr_assets_tests.platform import TIMESCALE_URL, Platform, made_database, timescale_server
+from rrr_assets_tests.platform import TIMESCALE_URL, Platform, kill, made_database, timescale_server
 
 pytestmark = pytest.mark.crash
 
@@ -204,7 +204,7 @@ def test_the_server_or_a_backend_killed_at_any_moment_of_a_load(platform: Platfo
             running = server.status()
             assert running is not None
             victim = running.pid if seed % 2 == 0 or not backends else backends[0][0]
-            os.kill(victim, signal.SIGKILL)
+            kill(victim)
         else:
             # Others are on that server too.
             for (backend,) in backends:

@@ -473,4 +473,4 @@ def test_a_storm_of_invalidations_is_worked_off(platform: Platform, tmp_path: Pa
     assert sum(each.windows for each in done) == len(done)
     assert sum(each.changed for each in done) == 0
     assert standing(platform, "BTCUSDT") == before
-    assert took < 15, f"{took:.1f} s"
+    assert took < 60, f"{took:.1f} s"

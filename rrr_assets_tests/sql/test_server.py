@@ -23,6 +23,7 @@ from psycopg.conninfo import conninfo_to_dict
 from rrr_assets.warehouse import server, upgrade
 from rrr_assets.warehouse.home import Home
 from rrr_assets.warehouse.server import ServerFailed, ServerInfo, ensure_database, ensure_running, status, stop
+from rrr_assets_tests.platform import kill
 
 try:
     BINARIES = server.find_binaries()
@@ -386,7 +387,7 @@ def test_what_was_committed_is_there_after_kill_9(new_home: Callable[..., Home],
         elif victims == "all":
             os.kill(info.pid, signal.SIGSTOP)  # or it would already be restarting the first while the last is killed
             for pid in processes_of(home):
-                os.kill(pid, signal.SIGKILL)
+                kill(pid)
         os.kill(info.pid, signal.SIGKILL)
         again = ensure_running(home)
         assert again.pid != info.pid
