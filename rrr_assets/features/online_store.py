@@ -79,11 +79,24 @@ class FreshSqliteOnlineStoreConfig(SqliteOnlineStoreConfig):
 
 
 class FreshSqliteOnlineStore(_FreshOnlineStore, SqliteOnlineStore):
-    """Values in a file of SQLite, in Feast's tables, a row per value.
+    """Values in a file of SQLite, a row per value, those of an instrument beside each other.
 
     Feast writes times by way of this machine's time zone, which loses an hour where clocks change, and makes an object of the time of
     every value, which takes most of a read. Here they are seconds since 1970 in UTC, and read once a row of features.
     """
+
+    def update(
+        self, config: RepoConfig, tables_to_delete: Sequence[FeatureView], tables_to_keep: Sequence[FeatureView],
+        entities_to_delete: Sequence[Any], entities_to_keep: Sequence[Any], partial: bool,
+    ) -> None:  # fmt: skip
+        """Make the tables that are not there, and remove what Feast says."""
+        with self._get_conn(config) as connection:
+            for table in tables_to_keep:
+                connection.execute(
+                    f"create table if not exists {_named(config, table)} (entity_key blob, feature_name text, value blob, event_ts integer,"
+                    " created_ts integer, primary key (entity_key, feature_name)) without rowid"
+                )
+        super().update(config, tables_to_delete, [], entities_to_delete, entities_to_keep, partial)
 
     def online_write_batch(self, config: RepoConfig, table: FeatureView, data: list[Any], progress: Callable[[int], Any] | None) -> None:
         """Write all rows or none, each where what is there is not newer; a file that is new gets its table."""
@@ -111,9 +124,8 @@ class FreshSqliteOnlineStore(_FreshOnlineStore, SqliteOnlineStore):
         """Times and values in the order of the keys; nothing where nothing was brought."""
         keys = [serialize_entity_key(key, config.entity_key_serialization_version) for key in entity_keys]
         names = requested_features or [field.name for field in table.features]
-        # A sum has no type that SQLite's module would make a time of.
         statement = (
-            f"select entity_key, feature_name, value, event_ts + 0 from {_named(config, table)}"  # noqa: S608  # ours
+            f"select entity_key, feature_name, value, event_ts from {_named(config, table)}"  # noqa: S608  # ours
             f" where entity_key in ({', '.join('?' * len(keys))}) and feature_name in ({', '.join('?' * len(names))})"
         )
         try:
