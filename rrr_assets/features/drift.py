@@ -52,6 +52,7 @@ _NAMED: Final = 5
 )
 def feature_drift(context: dg.AssetExecutionContext, warehouse: Warehouse) -> dg.MaterializeResult:  # type: ignore[type-arg]  # Dagster takes no parameter here
     """Hold each day against its references."""
+    from rrr_assets.warehouse.feature_reads import feature_rows
     from rrr_assets.warehouse.quality_feature_drift import judge_day
 
     days = days_of(context)
@@ -60,7 +61,7 @@ def feature_drift(context: dg.AssetExecutionContext, warehouse: Warehouse) -> dg
     with failures_told(context, days, reports):
         settings = quality_settings().feature_drift
         for day in days:
-            judged = judge_day(warehouse.database(), day, settings, context.run.run_id)
+            judged = judge_day(warehouse.database(), day, feature_rows, settings, context.run.run_id)
             results = results_of(judged.numbers, settings)
             # A backfill is looked at by its last picture.
             metadata = _metadata(warehouse.database(), judged, settings, is_drawn=day == days[-1])

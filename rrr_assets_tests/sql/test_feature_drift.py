@@ -17,6 +17,7 @@ from rrr_assets.calc.quality_config import FeatureDrift
 from rrr_assets.contracts.features import FEATURES_1M
 from rrr_assets.warehouse.connect import Database, Role
 from rrr_assets.warehouse.contract_checks import ask_contract, one_view, results_of
+from rrr_assets.warehouse.feature_reads import feature_rows
 from rrr_assets.warehouse.holds import Hold, place, release
 from rrr_assets.warehouse.inspection import check
 from rrr_assets.warehouse.quality_feature_drift import (
@@ -57,7 +58,7 @@ def days_before(platform: Platform, day: date, count: int = 4, instruments: Sequ
 
 
 def judged(platform: Platform, day: date, settings: FeatureDrift = SETTINGS) -> DayJudged:
-    return judge_day(platform.database, day, settings, "a run")
+    return judge_day(platform.database, day, feature_rows, settings, "a run")
 
 
 def number(numbers: Sequence[Number], feature: str, instrument: str = NAME) -> Number:
