@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from rrr_assets.calc.features.declare import Feature
     from rrr_assets.features.feast_registry import Change
-    from rrr_assets.lake.quality_feature_drift import Number, Reference
+    from rrr_assets.warehouse.quality_feature_drift import Number, Reference
 
 _DIFFERENT: Final = 2
 _MOST_DAYS: Final = 3660
@@ -294,8 +294,8 @@ def drift(
     from rrr_assets.cli.ingest import ready_database
     from rrr_assets.cli.output import emit, note
     from rrr_assets.features.drift import drift_picture
-    from rrr_assets.lake.quality_feature_drift import days_unjudged, read_numbers, read_references
     from rrr_assets.resources.quality_settings import quality_settings
+    from rrr_assets.warehouse.quality_feature_drift import days_unjudged, read_numbers, read_references
 
     if picture is not None and picture.suffix.lower() != ".png":
         raise typer.BadParameter(f"{picture} does not end in .png", param_hint="--plot")

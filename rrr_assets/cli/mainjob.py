@@ -217,8 +217,8 @@ def _features(days: list[date], *, show: bool) -> "tuple[dict[str, Any], list[Ru
     from rrr_assets.calc.features import FEATURES
     from rrr_assets.cli.progress import progress_bars
     from rrr_assets.cli.runs import dagster_instance, judge_features, refresh_features
-    from rrr_assets.lake.quality_feature_drift import ALL, read_numbers
     from rrr_assets.warehouse.connect import Database, Role
+    from rrr_assets.warehouse.quality_feature_drift import ALL, read_numbers
     from rrr_assets.warehouse.sqlfiles import query
 
     with progress_bars(show=show) as progress, dagster_instance() as instance:

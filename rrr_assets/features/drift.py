@@ -1,7 +1,7 @@
 """The asset feature_drift: each day of features held against what models were trained on.
 
 Belongs here: the asset, its checks, its job and schedule, what it tells. Does not: the statistics (calc/features/drift), references and
-numbers (lake/quality_feature_drift), drawing (drift_chart.py). Drift is worth a look: a check of it warns, and never stops anything.
+numbers (warehouse/quality_feature_drift), drawing (drift_chart.py). Drift is worth a look: a check of it warns, and never stops anything.
 """
 
 from collections.abc import Iterable, Sequence
@@ -19,8 +19,8 @@ from rrr_assets.resources.warehouse import Warehouse
 
 if TYPE_CHECKING:
     from rrr_assets.calc.quality_config import FeatureDrift
-    from rrr_assets.lake.quality_feature_drift import DayJudged, Number
     from rrr_assets.warehouse.connect import Database
+    from rrr_assets.warehouse.quality_feature_drift import DayJudged, Number
 
 CHECKS: Final = {
     "drifted": ("drift", "every feature is distributed as in its reference"),
@@ -52,7 +52,8 @@ _NAMED: Final = 5
 )
 def feature_drift(context: dg.AssetExecutionContext, warehouse: Warehouse) -> dg.MaterializeResult:  # type: ignore[type-arg]  # Dagster takes no parameter here
     """Hold each day against its references."""
-    from rrr_assets.lake.quality_feature_drift import judge_day
+    from rrr_assets.lake.feature_reads import feature_rows
+    from rrr_assets.warehouse.quality_feature_drift import judge_day
 
     days = days_of(context)
     reports = DayReports(context)
@@ -60,7 +61,7 @@ def feature_drift(context: dg.AssetExecutionContext, warehouse: Warehouse) -> dg
     with failures_told(context, days, reports):
         settings = quality_settings().feature_drift
         for day in days:
-            judged = judge_day(warehouse.database(), day, settings, context.run.run_id)
+            judged = judge_day(warehouse.database(), day, feature_rows, settings, context.run.run_id)
             results = results_of(judged.numbers, settings)
             # A backfill is looked at by its last picture.
             metadata = _metadata(warehouse.database(), judged, settings, is_drawn=day == days[-1])
@@ -116,7 +117,7 @@ def drift_picture(database: "Database", numbers: "Sequence[Number]", settings: "
         small: for a picture among others.
     """
     from rrr_assets.features.drift_chart import drift_png
-    from rrr_assets.lake.quality_feature_drift import read_bins
+    from rrr_assets.warehouse.quality_feature_drift import read_bins
 
     if not any(each.drift.psi is not None for each in numbers):
         return None
@@ -142,7 +143,7 @@ def _metadata(database: "Database", judged: "DayJudged", settings: "FeatureDrift
     import base64
 
     from rrr_assets.calc.features.drift import verdicts
-    from rrr_assets.lake.quality_feature_drift import read_numbers, read_references
+    from rrr_assets.warehouse.quality_feature_drift import read_numbers, read_references
 
     references = read_references(database, [each.reference_id for each in judged.numbers if each.reference_id is not None])
     said = [(each, verdicts(each.feature, each.drift, settings)) for each in judged.numbers]
@@ -226,7 +227,7 @@ DRIFT_JOB: Final = dg.define_asset_job(
     description="Each day: features of the last week that were not looked at, or changed since, against what models were trained on.",
 )
 def drift_of_the_week(context: dg.ScheduleEvaluationContext, warehouse: Warehouse) -> list[dg.RunRequest] | dg.SkipReason:
-    from rrr_assets.lake.quality_feature_drift import days_unjudged
+    from rrr_assets.warehouse.quality_feature_drift import days_unjudged
 
     today = context.scheduled_execution_time.astimezone(UTC).date()
     waiting = days_unjudged(warehouse.database(), today - timedelta(days=7), today)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from rrr_assets.calc.features.drift import Bins
     from rrr_assets.calc.quality_config import FeatureDrift
-    from rrr_assets.lake.quality_feature_drift import Number
+    from rrr_assets.warehouse.quality_feature_drift import Number
 
 _INK: Final = "#22313f"
 _FADED: Final = "#9aa7b1"

@@ -15,7 +15,12 @@ from rrr_assets.calc.features.drift import population_stability_index, verdicts
 from rrr_assets.calc.features.spec import TrainingSpec
 from rrr_assets.calc.quality_config import FeatureDrift
 from rrr_assets.contracts.features import FEATURES_1M
-from rrr_assets.lake.quality_feature_drift import (
+from rrr_assets.lake.feature_reads import feature_rows
+from rrr_assets.warehouse.connect import Database, Role
+from rrr_assets.warehouse.contract_checks import ask_contract, one_view, results_of
+from rrr_assets.warehouse.holds import Hold, place, release
+from rrr_assets.warehouse.inspection import check
+from rrr_assets.warehouse.quality_feature_drift import (
     ALL,
     DayJudged,
     Number,
@@ -25,10 +30,6 @@ from rrr_assets.lake.quality_feature_drift import (
     read_numbers,
     read_references,
 )
-from rrr_assets.warehouse.connect import Database, Role
-from rrr_assets.warehouse.contract_checks import ask_contract, one_view, results_of
-from rrr_assets.warehouse.holds import Hold, place, release
-from rrr_assets.warehouse.inspection import check
 from rrr_assets_tests.loading import NAME, emptied
 from rrr_assets_tests.planted_features import Column, plant, usual
 from rrr_assets_tests.platform import Platform
@@ -57,7 +58,7 @@ def days_before(platform: Platform, day: date, count: int = 4, instruments: Sequ
 
 
 def judged(platform: Platform, day: date, settings: FeatureDrift = SETTINGS) -> DayJudged:
-    return judge_day(platform.database, day, settings, "a run")
+    return judge_day(platform.database, day, feature_rows, settings, "a run")
 
 
 def number(numbers: Sequence[Number], feature: str, instrument: str = NAME) -> Number:

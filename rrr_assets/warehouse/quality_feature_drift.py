@@ -13,15 +13,15 @@ import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from rrr_assets.calc.features import FEATURES
 from rrr_assets.calc.features.compute import MINUTE
 from rrr_assets.calc.features.drift import Bins, Drift, held_against, make_bins
 from rrr_assets.calc.features.spec import TrainingSpec
 from rrr_assets.calc.quality_config import FeatureDrift
+from rrr_assets.contracts.base import Table
 from rrr_assets.contracts.features import FEATURE_DRIFT, FEATURE_REFERENCE_BINS, FEATURES_1M
-from rrr_assets.lake.feature_reads import feature_rows
 from rrr_assets.warehouse.books import Connection
 from rrr_assets.warehouse.connect import Database, Role
 from rrr_assets.warehouse.sqlfiles import query
@@ -44,6 +44,15 @@ _WEEK: Final = 7
 _SOME: Final = 20
 _MOST_TOGETHER: Final = 400_000
 """Rows of all instruments together that bins are made from: with more, every so many minutes of each counts."""
+
+
+class Rows(Protocol):
+    """Reads `instrument`, `event_time` and features of the rows that closed in [since, until], wherever they are."""
+
+    def __call__(
+        self, database: Database, table: Table, names: Sequence[str], instruments: Sequence[str] | None, since: datetime, until: datetime,
+        as_known_at: datetime | None = None,
+    ) -> "pl.DataFrame": ...  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,12 +118,13 @@ class _Known:
     bins: dict[tuple[int, str, str], Bins] = field(default_factory=dict)
 
 
-def judge_day(database: Database, day: date, settings: FeatureDrift, run_id: str | None = None) -> DayJudged:
+def judge_day(database: Database, day: date, read: Rows, settings: FeatureDrift, run_id: str | None = None) -> DayJudged:
     """Hold a day of features against its references, which are made where they are not there, and keep the numbers.
 
     Args:
         database: whose; features are read as the analyst, and the rest is written as the writer.
         day: UTC day.
+        read: reads features, from the database or from wherever they are.
         settings: which set, and how long a rolling reference is.
         run_id: the Dagster run, where one does it.
     """
@@ -128,14 +138,14 @@ def judge_day(database: Database, day: date, settings: FeatureDrift, run_id: str
         wanted = _chosen(names, sets, rolling) if names else {}
         known = _Known()
         for each in dict.fromkeys(wanted.values()):
-            known.ids[each.mark] = _entered(database, connection, each, run_id)
+            known.ids[each.mark] = _entered(database, connection, read, each, run_id)
         _read_bins(connection, known)
         of_sets = [(key, each) for key, each in wanted.items() if each is not rolling and key[0] != ALL]
         if rolling is not None and any(_bins_of(known, each, *key) is None for key, each in of_sets):
             # An instrument of which the set has no rows any more.
-            known.ids[rolling.mark] = _entered(database, connection, rolling, run_id)
+            known.ids[rolling.mark] = _entered(database, connection, read, rolling, run_id)
             _read_bins(connection, known)
-        numbers, rows = _numbers(database, day, names, wanted, rolling, known)
+        numbers, rows = _numbers(database, day, read, names, wanted, rolling, known)
         with connection.transaction():
             connection.execute(query("lock_names"), {"names": [f"{FEATURE_DRIFT.name}|{day}"]})
             connection.execute("delete from feature_drift where day = %s", (day,))
@@ -234,7 +244,7 @@ def _mark(*told: object) -> str:
 # --- making and keeping -----------------------------------------------------------------------------------------
 
 
-def _entered(database: Database, connection: Connection, wanted: _Wanted, run_id: str | None) -> int:
+def _entered(database: Database, connection: Connection, read: Rows, wanted: _Wanted, run_id: str | None) -> int:
     """The number of a reference, which is made where it is not there."""
     with connection.transaction():
         connection.execute(query("lock_names"), {"names": [f"feature_references|{wanted.mark}"]})
@@ -248,7 +258,7 @@ def _entered(database: Database, connection: Connection, wanted: _Wanted, run_id
         ((reference,),) = connection.execute(query("quality_drift_reference"), values).fetchall()
         columns = ", ".join(FEATURE_REFERENCE_BINS.column_names)
         with connection.cursor().copy(f"copy feature_reference_bins ({columns}) from stdin") as copy:
-            for instrument, feature, bins in _made(database, wanted):
+            for instrument, feature, bins in _made(database, read, wanted):
                 copy.write_row(
                     (reference, instrument, feature, bins.rows, bins.days, bins.missing_rate, list(bins.edges), list(bins.shares),
                      bins.minimum, bins.maximum, bins.low, bins.high, bins.usual_psi)
@@ -256,7 +266,7 @@ def _entered(database: Database, connection: Connection, wanted: _Wanted, run_id
     return int(reference)
 
 
-def _made(database: Database, wanted: _Wanted) -> Iterator[tuple[str, str, Bins]]:
+def _made(database: Database, read: Rows, wanted: _Wanted) -> Iterator[tuple[str, str, Bins]]:
     """The bins of each instrument that has rows, and of all of them together where they are several; an instrument at a time."""
     import numpy as np
 
@@ -264,7 +274,7 @@ def _made(database: Database, wanted: _Wanted) -> Iterator[tuple[str, str, Bins]
     every = 1 + rows_at_most // _MOST_TOGETHER
     together: list[tuple[dict[str, Array], npt.NDArray[np.int64]]] = []
     for name in wanted.instruments:
-        frame = _rows(database, wanted, name)
+        frame = _rows(database, read, wanted, name)
         if not len(frame):
             continue
         # A row is of the day of the minute that ends at its time.
@@ -280,13 +290,13 @@ def _made(database: Database, wanted: _Wanted) -> Iterator[tuple[str, str, Bins]
             yield ALL, feature, make_bins(np.concatenate([values[feature] for values, _ in together]), all_days)
 
 
-def _rows(database: Database, wanted: _Wanted, instrument: str) -> "pl.DataFrame":
+def _rows(database: Database, read: Rows, wanted: _Wanted, instrument: str) -> "pl.DataFrame":
     """The rows of a reference of one instrument: a set's moments see what closed by then, a day's rows close after its midnight."""
     import polars as pl
 
     shift = MINUTE if wanted.source == "rolling" else timedelta(0)
     since, until = wanted.since + shift, wanted.until + shift - MINUTE
-    frame = feature_rows(database, FEATURES_1M, wanted.names, [instrument], since, until, wanted.as_known_at)
+    frame = read(database, FEATURES_1M, wanted.names, [instrument], since, until, wanted.as_known_at)
     if wanted.left_out is not None:
         start, end = wanted.left_out
         frame = frame.filter((pl.col("event_time") < start) | (pl.col("event_time") >= end))
@@ -308,8 +318,9 @@ def _bins(connection: Connection, references: Sequence[int], instruments: Sequen
 
 
 def _numbers(
-    database: Database, day: date, names: Sequence[str], wanted: Mapping[tuple[str, str], _Wanted], rolling: _Wanted | None, known: _Known
-) -> tuple[list[Number], int]:
+    database: Database, day: date, read: Rows, names: Sequence[str], wanted: Mapping[tuple[str, str], _Wanted], rolling: _Wanted | None,
+    known: _Known,
+) -> tuple[list[Number], int]:  # fmt: skip
     """Each feature's day against its reference, and how many rows of features the day has."""
     import numpy as np
 
@@ -318,7 +329,7 @@ def _numbers(
     rows = 0
     since, until = _midnight(day) + MINUTE, _midnight(day + _ONE_DAY)
     for first in range(0, len(names), _SOME):
-        frame = feature_rows(database, FEATURES_1M, tuple(FEATURES), names[first : first + _SOME], since, until)
+        frame = read(database, FEATURES_1M, tuple(FEATURES), names[first : first + _SOME], since, until)
         rows += len(frame)
         for (name,), frame_of_one in sorted(frame.partition_by("instrument", as_dict=True).items()):
             for feature in FEATURES:
