@@ -23,12 +23,12 @@ from rrr_assets.features.online import OnlineStoreUnreachable
 
 READ: Final = "/get-online-features"
 _SERVED: Final = (READ, "/health")
-_REGISTRY_SECONDS: Final = 60
 
 
 def served(store: FeatureStore) -> FastAPI:
     """The application: POST /get-online-features, GET /health."""
-    made: FastAPI = get_app(store, registry_ttl_sec=_REGISTRY_SECONDS)
+    # The registry is read when it begins, and no more: it changes with the code, and values are served while the database is down.
+    made: FastAPI = get_app(store, registry_ttl_sec=0)
     endpoints = {route.path: route.endpoint for route in made.routes if getattr(route, "path", None) in _SERVED}  # type: ignore[attr-defined]  # those have
     made.router.routes.clear()
     made.add_api_route("/health", endpoints["/health"], methods=["GET"])

@@ -26,7 +26,7 @@ from rrr_assets.definitions import build_defs
 from rrr_assets.features.online import STORE_VARIABLE, OnlineStoreUnreachable, materialize, vectors
 from rrr_assets.features.online_assets import ONLINE_JOB, RETRIES, online_behind
 from rrr_assets.resources.warehouse import Warehouse
-from rrr_assets.warehouse.connect import Database
+from rrr_assets.warehouse.connect import Database, Role
 from rrr_assets_tests.dagster_platform import QUIET, execute, rows
 from rrr_assets_tests.redis_server import PASSWORD, RedisServer, redis_server
 
@@ -40,6 +40,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:On demand feature view is an experimental feature:RuntimeWarning"),
 ]
 
+OLD = "binance:OLDUSDT"
 INSTRUMENTS = [f"binance:COIN{number}USDT" for number in range(5)]
 FIVE = timedelta(minutes=5)
 # What a text of too few digits, a float or a truth test would lose.
@@ -47,28 +48,35 @@ AWKWARD = (0.1 + 0.2, 5e-324, -1.7976931348623157e308, 1 / 3, 0.0, None, -0.0, m
 
 
 @pytest.fixture(scope="module")
-def now() -> datetime:
-    # Its minutes could be used a second and a half after they closed.
-    return (datetime.now(UTC) - timedelta(seconds=2)).replace(second=0, microsecond=0)
-
-
-@pytest.fixture(scope="module")
-def filled(instance: dg.DagsterInstance, now: datetime) -> dg.DagsterInstance:
-    """Ten minutes of five instruments, the last of them this one; and one that closed last an hour ago."""
-    for number, name in enumerate([*INSTRUMENTS, "binance:OLDUSDT"]):
+def filled(instance: dg.DagsterInstance) -> dg.DagsterInstance:
+    """Five instruments, and one that closed last an hour ago."""
+    for name in [*INSTRUMENTS, OLD]:
         execute(
             "insert into instruments (instrument, valid_from, venue, symbol, contract_type, price_scale, size_scale)"
             " values (%s, '2009-01-01Z', 'binance', %s, 'spot', 2, 8)", name, name.partition(":")[2],
         )  # fmt: skip
-        for back in range(10):
-            close = now - timedelta(minutes=back + (60 if "OLD" in name else 0))
-            values = [AWKWARD[(place + number + back) % len(AWKWARD)] for place in range(len(FEATURES))]
-            execute(
-                f"insert into features_1m (instrument, event_time, available_at, available_basis, known_at, {', '.join(FEATURES)})"  # noqa: S608  # ours
-                f" values (%s, %s, %s, 'observed', %s, {', '.join(['%s'] * len(FEATURES))})",
-                name, close, close + timedelta(seconds=1.5), close + timedelta(seconds=2.25), *values,
-            )  # fmt: skip
     return instance
+
+
+@pytest.fixture
+def now(filled: dg.DagsterInstance) -> datetime:
+    """The last close, of now: ten minutes of each instrument are made anew for each test, however long the one before took."""
+    assert filled
+    # Its minutes could be used a second and a half after they closed.
+    last = (datetime.now(UTC) - timedelta(seconds=2)).replace(second=0, microsecond=0)
+    made = []
+    for number, name in enumerate([*INSTRUMENTS, OLD]):
+        for back in range(10):
+            close = last - timedelta(minutes=back + (60 if name == OLD else 0))
+            values = [AWKWARD[(place + number + back) % len(AWKWARD)] for place in range(len(FEATURES))]
+            made.append((name, close, close + timedelta(seconds=1.5), close + timedelta(seconds=2.25), *values))
+    with Database.current().connect(Role.OWNER) as connection, connection.cursor() as cursor:
+        cursor.execute("delete from features_1m")
+        cursor.executemany(
+            f"insert into features_1m (instrument, event_time, available_at, available_basis, known_at, {', '.join(FEATURES)})"  # noqa: S608  # ours
+            f" values (%s, %s, %s, 'observed', %s, {', '.join(['%s'] * len(FEATURES))})", made,
+        )  # fmt: skip
+    return last
 
 
 @pytest.fixture(autouse=True)
@@ -153,14 +161,14 @@ def test_a_run_follows_the_newest_rows_and_a_corrected_one_is_served(filled: dg.
     execute("update features_1m set rsi_14 = 77.25, known_at = clock_timestamp() where instrument = %s and event_time = %s", name, now)
     assert isinstance(asked(filled), dg.RunRequest)
     assert run(filled).success
-    found, old, unknown = told("features", "online", name, "binance:OLDUSDT", "binance:NONE")
+    found, old, unknown = told("features", "online", name, OLD, "binance:NONE")
     assert (found["values"]["rsi_14"], found["event_time"], found["is_fresh"]) == (77.25, now.isoformat(), True)
     assert 0 <= found["age_seconds"] < 300
     assert bits(found["values"]) == bits(stored(name))
     assert (old["is_fresh"], set(old["values"].values()), old["age_seconds"] > 3600) == (False, {None}, True)
     assert old["known_at"] is None
     assert (unknown["event_time"], unknown["age_seconds"], unknown["is_fresh"]) == (None, None, False)
-    table = rrr("features", "online", name, "binance:OLDUSDT", "--feature", "rsi_14").stdout
+    table = rrr("features", "online", name, OLD, "--feature", "rsi_14").stdout
     assert "77.25" in table
     assert "age_seconds" in table
 
@@ -195,7 +203,7 @@ def test_every_store_serves_to_the_bit_and_refuses_the_old(
 
 
 def test_a_redis_that_is_down_is_told_in_a_line_and_one_that_comes_back_is_filled(
-    filled: dg.DagsterInstance, redis: RedisServer, monkeypatch: pytest.MonkeyPatch
+    filled: dg.DagsterInstance, redis: RedisServer, monkeypatch: pytest.MonkeyPatch, now: datetime
 ) -> None:
     from rrr_assets.features.feast_config import store
 
@@ -227,7 +235,7 @@ def test_a_redis_that_is_down_is_told_in_a_line_and_one_that_comes_back_is_fille
     assert done.success
     assert sum(event.event_type_value == "STEP_UP_FOR_RETRY" for event in done.all_events) == 1
     # The store that was there before its server died finds the new one.
-    assert vectors(feast, INSTRUMENTS[:1], max_age=timedelta(days=1))[0].is_fresh
+    assert vectors(feast, INSTRUMENTS[:1], max_age=FIVE, now=now)[0].is_fresh
 
 
 @pytest.mark.parametrize("address", ["http://127.0.0.1:1", "redis:6379", "redis+cluster"])
@@ -279,7 +287,7 @@ def test_the_feature_server_answers_to_the_bit_with_ages_and_tells_when_redis_is
     assert filled
     monkeypatch.setenv(STORE_VARIABLE, redis.url)
     told("features", "materialize")
-    names = [*INSTRUMENTS, "binance:OLDUSDT", "binance:NONE"]
+    names = [*INSTRUMENTS, OLD, "binance:NONE"]
     question = {"feature_service": "minutes", "entities": {"instrument": names}}
     with serving(dict(os.environ)) as url:
         status, answer = post(f"{url}/get-online-features", question)

@@ -260,7 +260,7 @@ def test_an_older_minute_takes_no_newer_ones_place_and_a_corrected_one_its_own(s
     materialize(store, at(240.5))
     newest = served()
     assert newest[0] == at(240)
-    materialize(store, at(100))
+    materialize(store, at(100.5))
     assert served() == newest
     [(before,)] = platform.rows("select sma_20 from features_1m where instrument = %s and event_time = %s", NAME, at(240))
     for value in (before + 1, before):
