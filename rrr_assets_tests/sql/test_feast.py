@@ -173,28 +173,6 @@ def test_online_values_are_the_offline_ones_to_the_bit(store: "FeatureStore", pl
     assert (later.event_time, later.values["rsi_14"]) == (at(210), rsi)
 
 
-def test_history_is_the_same_from_the_archive_and_whatever_is_read_at_a_time(
-    store: "FeatureStore", platform: Platform, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from rrr_assets.features import offline_store
-
-    monkeypatch.setenv("RRR_ARCHIVE_URL", str(tmp_path / "archive"))
-    rows = [(NAME, at(240 - 7.3 * n)) for n in range(30)] + [("binance:NONE", at(3)), (NAME, at(1440)), (NAME, at(1446)), (NAME, at(-5))]
-    service = store.get_feature_service("minutes")
-    before = asked(store, rows, service)
-    assert before["sma_20"].notna().sum() > 20
-    monkeypatch.setattr(offline_store, "_MINUTES_AT_ONCE", 1)
-    pd.testing.assert_frame_equal(asked(store, rows, service), before, check_exact=True)
-    group = ARCHIVED_GROUPS["archived_features"]
-    with Catalogue(platform.database, Store.current()) as lake:
-        for table, day in product(group.tables, (DAY, NEXT)):
-            archive_partition(platform.database, lake, table, day)
-        for move in retiring.due(platform.database, NEXT + timedelta(days=100), [group.name]):
-            assert retiring.make(platform.database, lake, move).refusals == ()
-    assert platform.rows("select count(*) from features_1m") == [(0,)]
-    pd.testing.assert_frame_equal(asked(store, rows, service), before, check_exact=True)
-
-
 @pytest.mark.parametrize("entities", ["select 1", pd.DataFrame({"symbol": ["x"], "event_timestamp": [START]})])
 def test_what_cannot_be_answered_is_refused_with_a_word(store: "FeatureStore", entities: Any) -> None:
     with pytest.raises(Exception, match=r"pandas frame|no column `instrument`|instrument"):
@@ -296,3 +274,26 @@ def test_an_older_minute_takes_no_newer_ones_place_and_a_corrected_one_its_own(s
         platform.rows("update features_1m set sma_20 = %s where instrument = %s and event_time = %s returning 1", value, NAME, at(240))
         materialize(store, at(240.5))
         assert served() == (at(240), value)
+
+
+# The last one: it takes the rows away.
+def test_history_is_the_same_from_the_archive_and_whatever_is_read_at_a_time(
+    store: "FeatureStore", platform: Platform, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from rrr_assets.features import offline_store
+
+    monkeypatch.setenv("RRR_ARCHIVE_URL", str(tmp_path / "archive"))
+    rows = [(NAME, at(240 - 7.3 * n)) for n in range(30)] + [("binance:NONE", at(3)), (NAME, at(1440)), (NAME, at(1446)), (NAME, at(-5))]
+    service = store.get_feature_service("minutes")
+    before = asked(store, rows, service)
+    assert before["sma_20"].notna().sum() > 20
+    monkeypatch.setattr(offline_store, "_MINUTES_AT_ONCE", 1)
+    pd.testing.assert_frame_equal(asked(store, rows, service), before, check_exact=True)
+    group = ARCHIVED_GROUPS["archived_features"]
+    with Catalogue(platform.database, Store.current()) as lake:
+        for table, day in product(group.tables, (DAY, NEXT)):
+            archive_partition(platform.database, lake, table, day)
+        for move in retiring.due(platform.database, NEXT + timedelta(days=100), [group.name]):
+            assert retiring.make(platform.database, lake, move).refusals == ()
+    assert platform.rows("select count(*) from features_1m") == [(0,)]
+    pd.testing.assert_frame_equal(asked(store, rows, service), before, check_exact=True)

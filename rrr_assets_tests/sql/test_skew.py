@@ -141,7 +141,7 @@ def replay(database: Database, tmp_path_factory: pytest.TempPathFactory) -> Iter
         follow(platform)
 
     with pytest.MonkeyPatch.context() as patched:
-        patched.delenv("RRR_REDIS_URL", raising=False)
+        patched.delenv("RRR_ONLINE_STORE_URL", raising=False)
         serving = store(platform.database)
         apply(serving)
         done = Replay(platform, serving)

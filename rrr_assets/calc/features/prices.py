@@ -86,7 +86,6 @@ def macd_signal(macd: "Expr") -> "Expr":
     unit="0 to 100",
     formula="100 * U / (U + D), U and D Wilder's means of gains and losses; J. W. Wilder, New Concepts in Technical Trading Systems, 1978",
     null_when="no close of the window differs from the one before",
-    version=2,
     low=0,
     high=100,
 )
