@@ -22,8 +22,8 @@ PROJECT: Final = "rrr_assets"
 _STORES: Final = "rrr_assets.features.online_store"
 
 
-def online_store() -> dict[str, Any]:
-    """Redis where RRR_ONLINE_STORE_URL names one, else a file of SQLite in the home.
+def online_store(database: "Database") -> dict[str, Any]:
+    """Redis where RRR_ONLINE_STORE_URL names one, else a file of SQLite in the home, named after the database.
 
     Raises:
         OnlineStoreRefused: it names something else.
@@ -32,7 +32,7 @@ def online_store() -> dict[str, Any]:
 
     address = os.environ.get(STORE_VARIABLE)
     if not address:
-        return {"type": f"{_STORES}.FreshSqliteOnlineStore", "path": str(Home.current().root / "feast" / "online.db")}
+        return {"type": f"{_STORES}.FreshSqliteOnlineStore", "path": str(Home.current().root / "feast" / f"{database.name}.db")}
     if not _is_readable(address):
         raise OnlineStoreRefused
     return {"type": f"{_STORES}.FreshRedisOnlineStore"}
@@ -66,7 +66,7 @@ def repo_config(database: "Database", as_known_at: datetime | None = None) -> "R
         "cache_ttl_seconds": 0,
     }  # fmt: skip
     return RepoConfig(
-        project=PROJECT, provider="local", offline_store=offline, online_store=online_store(), entity_key_serialization_version=3,
+        project=PROJECT, provider="local", offline_store=offline, online_store=online_store(database), entity_key_serialization_version=3,
         # Feast would take a time without a zone for UTC; the offline store refuses it.
         coerce_tz_aware=False,
         # Of all that closed Feast would take the last, also where it cannot be used yet.

@@ -55,7 +55,7 @@ class OnlineStoreUnreachable(Exception):
         """Say what to do; never the address, which may hold a password."""
         super().__init__(
             f"the online store cannot be reached ({what}). See that the Redis that {STORE_VARIABLE} names is up and takes the password; "
-            "without the variable, that feast/online.db in the home can be read and written"
+            "without the variable, that the file in feast/ in the home can be read and written"
         )
 
 

@@ -203,7 +203,7 @@ def entered_set(platform: Platform, name: str, spec: dict[str, Any], versions: d
     """A set as the ledger has it; its number and its hold."""
     asked = TrainingSpec.model_validate(spec)
     manifest = {
-        "spec": asked.model_dump(mode="json"), "instruments": [NAME],
+        "spec": asked.model_dump(mode="json"), "instruments": [NAME], "feature_names": asked.feature_names, "moments": {"embargo_minutes": 0},
         "features": {each: {"version": (versions or {}).get(each, FEATURES[each].version)} for each in asked.features},
     }  # fmt: skip
     first, until = asked.start.date(), asked.end.date()
