@@ -203,7 +203,8 @@ def entered_set(platform: Platform, name: str, spec: dict[str, Any], versions: d
     """A set as the ledger has it; its number and its hold."""
     asked = TrainingSpec.model_validate(spec)
     manifest = {
-        "spec": asked.model_dump(mode="json"), "instruments": [NAME], "feature_names": asked.feature_names, "moments": {"embargo_minutes": 0},
+        "spec": asked.model_dump(mode="json"), "instruments": [NAME], "feature_names": asked.feature_names,
+        "moments": {"embargo_minutes": 0},
         "features": {each: {"version": (versions or {}).get(each, FEATURES[each].version)} for each in asked.features},
     }  # fmt: skip
     first, until = asked.start.date(), asked.end.date()
@@ -253,7 +254,7 @@ def test_the_training_rows_of_the_newest_set_that_is_held(platform: Platform) ->
     # A named one alone counts, one of another version of the feature or whose hold is over does not.
     named = FeatureDrift.model_validate({"reference_days": 4, "training_set": "none"})
     assert said(judged(platform, MONDAY, named)) == {}
-    entered_set(platform, "older", spec("older", trained, 1), {"rsi_14": 1})
+    entered_set(platform, "older", spec("older", trained, 1), {"rsi_14": 0})
     assert said(judged(platform, MONDAY)) == {(NAME, "rsi_14"): ("drifted", "out_of_range")}
     release(platform.database, hold, "no longer used")
     assert said(judged(platform, MONDAY)) == {}
