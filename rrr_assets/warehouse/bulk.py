@@ -86,7 +86,7 @@ class StagedDay:
         bars = self._made.pop(instrument)
         if bars is None:
             return False
-        _fill(self._connection, bars, day.whole)
+        _fill(self._connection, bars, day.whole, (from_time, to_time))
         self.filled += 1
         return True
 
@@ -133,23 +133,23 @@ class MadeDay:
         """Whether it makes the bars of an instrument."""
         return instrument in self._bars and instrument in self._whole
 
-    def fill(self, instrument: str, from_time: datetime, to_time: datetime) -> bool:  # noqa: ARG002  # the window is the day
+    def fill(self, instrument: str, from_time: datetime, to_time: datetime) -> bool:
         """Put an instrument's bars of the day into fresh_bars, if they are there."""
         if not self.has(instrument):
             return False
-        _fill(self._connection, self._bars[instrument], self._whole[instrument])
+        _fill(self._connection, self._bars[instrument], self._whole[instrument], (from_time, to_time))
         self.filled += 1
         return True
 
 
-def _fill(connection: Connection, bars: "pa.Table", whole: str) -> None:
+def _fill(connection: Connection, bars: "pa.Table", whole: str, window: tuple[datetime, datetime]) -> None:
     from rrr_assets.calc.columnar import as_csv
 
     # vwap is divided where the bars are stored.
     bars = bars.drop_columns("vwap")
     with connection.cursor().copy(f"copy fresh_bars ({', '.join(bars.column_names)}) from stdin (format csv, header)") as copy:
         copy.write(as_csv(bars))
-    connection.execute(query("bars_mark_complete"), {"whole": whole})
+    connection.execute(query("bars_mark_complete"), {"whole": whole, "from_time": window[0], "to_time": window[1]})
 
 
 def _trades(folder: Path, day: date, instruments: Mapping[str, _Day]) -> "pa.Table":

@@ -13,7 +13,7 @@ from psycopg import sql
 from rrr_assets.calc.outcomes import DayCompared
 from rrr_assets.contracts.bars import INTERVALS
 from rrr_assets.contracts.ledgers import STATUSES
-from rrr_assets.warehouse.books import Connection, draw_stamp, enter, lock_days
+from rrr_assets.warehouse.books import Connection, enter, lock_days
 from rrr_assets.warehouse.connect import Database, Role
 from rrr_assets.warehouse.refresh import VERDICTS, VERDICTS_FOLLOW, note_applied, read_pending
 from rrr_assets.warehouse.sqlfiles import query
@@ -64,7 +64,6 @@ def _compare_day(connection: Connection, day: date, whole_days: bool, instrument
     on_day = [name for (name,) in listed]
     names = [name for name in on_day if instruments is None or name in instruments]
     lock_days(connection, VERDICTS, names, [day, day + _ONE_DAY])
-    known_at = draw_stamp(connection)
     pending = read_pending(connection, VERDICTS, VERDICTS_FOLLOW, _ONE_DAY, day, names, _UPSTREAM)
     declared = connection.execute("select instrument, stream from bar_sources where instrument = any(%s)", (names,)).fetchall()
     streams: dict[str, str] = dict(declared)
@@ -73,14 +72,14 @@ def _compare_day(connection: Connection, day: date, whole_days: bool, instrument
         require_here(connection, judged[0], [day])
         require_here(connection, *judged, but_deleted=True)
     for name in names if whole_days else pending:
-        _judge(connection, name, streams.get(name, "trades"), day, known_at)
+        _judge(connection, name, streams.get(name, "trades"), day)
         if name.partition(":")[0] in _OPENS_AT_CLOSE_BEFORE:
-            _judge(connection, name, streams.get(name, "trades"), day + _ONE_DAY, known_at)
+            _judge(connection, name, streams.get(name, "trades"), day + _ONE_DAY)
     note_applied(connection, VERDICTS, day, pending)
     return _told(connection, day, on_day)
 
 
-def _judge(connection: Connection, name: str, stream: str, day: date, known_at: datetime) -> None:
+def _judge(connection: Connection, name: str, stream: str, day: date) -> None:
     """Judge one instrument's bars of a day at every interval."""
     start = datetime(day.year, day.month, day.day, tzinfo=UTC)
     for interval, grid in INTERVALS.items():
@@ -89,7 +88,7 @@ def _judge(connection: Connection, name: str, stream: str, day: date, known_at: 
             sql.SQL(query("conformance_day")).format(bars=sql.Identifier(table)),
             {
                 "instrument": name, "stream": stream, "venue": name.partition(":")[0], "interval": interval, "grid": grid, "day": day,
-                "consumer": table, "look_back": start - _ONE_DAY, "from_time": start, "to_time": start + _ONE_DAY, "known_at": known_at,
+                "consumer": table, "look_back": start - _ONE_DAY, "from_time": start, "to_time": start + _ONE_DAY,
             },
         )  # fmt: skip
 

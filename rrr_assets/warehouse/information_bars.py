@@ -159,7 +159,6 @@ def _refresh_day(
     share(connection, (*TICKS, consumer), [day])
     names = [name for name, *_ in _held(connection, day) if instruments is None or name in instruments]
     lock_days(connection, consumer, names, [day])
-    known_at = draw_stamp(connection)
     # Rules stay as they are until the day is done; `lock_names` takes the same lock for itself alone.
     keep_rules(connection)
     pending = read_pending(connection, consumer, FOLLOWED[consumer], _ONE_DAY, day, names, [])
@@ -183,9 +182,9 @@ def _refresh_day(
             continue
         if is_dropped:
             # As long as no trade comes or goes, bars stay as they were cut, but for what the coverage says of them.
-            spans = _mark_complete(connection, kind, name, stream, day, known_at)
+            spans = _mark_complete(connection, kind, name, stream, day)
         else:
-            spans = _refresh_instrument(connection, kind, name, stream, space, day, rules.get((name, kind), ()), known_at)
+            spans = _refresh_instrument(connection, kind, name, stream, space, day, rules.get((name, kind), ()))
         windows += 1
         changed += len(spans)
         if spans:
@@ -249,11 +248,9 @@ def store_made(connection: Connection, kind: str, day: date, made: "Mapping[str,
     return stored
 
 
-def _mark_complete(
-    connection: Connection, kind: str, name: str, stream: str, day: date, known_at: datetime
-) -> list[tuple[datetime, datetime]]:
+def _mark_complete(connection: Connection, kind: str, name: str, stream: str, day: date) -> list[tuple[datetime, datetime]]:
     start = datetime(day.year, day.month, day.day, tzinfo=UTC)
-    values = {"instrument": name, "stream": stream, "day": day, "from_time": start, "to_time": start + _ONE_DAY, "known_at": known_at}
+    values = {"instrument": name, "stream": stream, "day": day, "from_time": start, "to_time": start + _ONE_DAY}
     mark = sql.SQL(query("information_bars_mark_complete")).format(target=sql.Identifier(f"bars_{kind}"))
     return connection.execute(mark, values).fetchall()
 
@@ -266,13 +263,12 @@ def _refresh_instrument(
     space: str | None,
     day: date,
     rules: Sequence[Rule],
-    known_at: datetime,
 ) -> list[tuple[datetime, datetime]]:
     """Make an instrument's day again and write what differs; the times that the bars which changed span or spanned."""
     start = datetime(day.year, day.month, day.day, tzinfo=UTC)
     values: Mapping[str, object] = {
         "instrument": name, "stream": stream, "space": space, "day": day, "from_time": start, "to_time": start + _ONE_DAY, "kind": kind,
-        "rules": [rule.name for rule in rules], "thresholds": [rule.threshold for rule in rules], "known_at": known_at,
+        "rules": [rule.name for rule in rules], "thresholds": [rule.threshold for rule in rules],
     }  # fmt: skip
     if not rules:
         # Nothing is cut: the trades need not be looked at.

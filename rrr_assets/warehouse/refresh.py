@@ -155,7 +155,6 @@ def _refresh_day(
     share(connection, (*TICKS, *OUR_BARS), [day])
     names = _instruments_of(connection, day, instruments)
     lock_days(connection, consumer, names, [day])
-    known_at = draw_stamp(connection)
     # Completeness is judged per interval from the coverage, which logs its changes as changes of ticks.
     relations = sorted({SOURCES[interval], *TICKS})
     upstream = [SOURCES[interval]] if SOURCES[interval] != "raw_trades" else []
@@ -177,12 +176,10 @@ def _refresh_day(
     for name, stream, space, _ in held:
         if name in dropped:
             continue
-        for span in to_do[name]:
-            moved = _refresh_window(connection, interval, name, stream, space, day, span, known_at, maker, has_ticks=name not in gone)
-            windows += 1
+        windows += len(to_do[name])
+        for moved in _refresh_instrument(connection, interval, name, stream, space, day, to_do[name], maker, has_ticks=name not in gone):
             changed += len(moved)
-            if moved:
-                log_invalidations(connection, consumer, [(name, day, moved[0], moved[-1] + timedelta(microseconds=1))], "refresh", None)
+            log_invalidations(connection, consumer, [(name, day, moved[0], moved[-1] + timedelta(microseconds=1))], "refresh", None)
     note_applied(connection, consumer, day, {name: found for name, found in pending.items() if name not in dropped})
     reach("bars.computed")
     # By instrument, as the key is: by time alone it would be a scan of the whole table.
@@ -264,28 +261,35 @@ def note_applied(connection: Connection, consumer: str, day: date, pending: Mapp
         connection.execute(query("refresh_applied"), values)
 
 
-def _refresh_window(
-    connection: Connection, interval: str, name: str, stream: str, space: str | None, day: date, span: Window, known_at: datetime,
+def _refresh_instrument(
+    connection: Connection, interval: str, name: str, stream: str, space: str | None, day: date, spans: Sequence[Window],
     maker: StagedDay | MadeDay | None, *, has_ticks: bool,
-) -> list[datetime]:  # fmt: skip
-    """Recompute one window and write what differs; the starts of the bars that changed, in order.
+) -> list[list[datetime]]:  # fmt: skip
+    """Recompute an instrument's windows and write what differs; by window with any, the starts of the bars that changed, in order.
 
-    Without ticks, bars stand as they are, but for what the coverage says of them.
+    All of them have one stamp. Without ticks, bars stand as they are, but for what the coverage says of them.
     """
+    if not spans:
+        return []
     values = {
-        "instrument": name, "interval": interval, "stream": stream, "space": space, "day": day, "from_time": span[0], "to_time": span[1],
-        "known_at": known_at, "grid": INTERVALS[interval], "source": SOURCES[interval],
+        "instrument": name, "interval": interval, "stream": stream, "space": space, "day": day, "grid": INTERVALS[interval],
+        "source": SOURCES[interval],
     }  # fmt: skip
+    bounds = [{"from_time": since, "to_time": until} for since, until in spans]
     for statement in statements("bars_make_fresh"):
         connection.execute(statement)
-    if interval != "1m":
-        connection.execute(sql.SQL(query("bars_from_bars")).format(source=sql.Identifier(SOURCES[interval])), values)
-    elif not has_ticks:
-        connection.execute(query("bars_from_themselves"), values)
-    elif maker is None or not maker.fill(name, *span):
-        connection.execute(query(f"bars_from_{stream}"), values)
+    for window in bounds:
+        if interval != "1m":
+            connection.execute(sql.SQL(query("bars_from_bars")).format(source=sql.Identifier(SOURCES[interval])), values | window)
+        elif not has_ticks:
+            connection.execute(query("bars_from_themselves"), values | window)
+        elif maker is None or not maker.fill(name, **window):
+            connection.execute(query(f"bars_from_{stream}"), values | window)
+    # When all was read: what came in meanwhile is in it, and must have been known by then.
+    values["known_at"] = draw_stamp(connection)
     replace = sql.SQL(query("bars_replace")).format(target=sql.Identifier(f"bars_{interval}"))
-    return [start for (start,) in connection.execute(replace, values).fetchall()]
+    written = [[start for (start,) in connection.execute(replace, values | window).fetchall()] for window in bounds]
+    return [moved for moved in written if moved]
 
 
 def _midnight(day: date) -> datetime:

@@ -1,4 +1,6 @@
--- Marks the recomputed bars that lie where the tape is whole.
+-- Marks the recomputed bars of a window that lie where the tape is whole.
 update fresh_bars as b
 set is_complete = true
-where %(whole)s::tstzmultirange @> tstzrange(b.bar_start, b.bar_start + interval '1 minute');
+where
+    b.bar_start >= %(from_time)s and b.bar_start < %(to_time)s
+    and %(whole)s::tstzmultirange @> tstzrange(b.bar_start, b.bar_start + interval '1 minute');

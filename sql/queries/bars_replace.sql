@@ -49,7 +49,7 @@ written as (
         f.first_sequence, f.last_sequence, f.is_complete, %(known_at)s
     from fresh_bars as f
     where
-        f.instrument = %(instrument)s
+        f.instrument = %(instrument)s and f.bar_start >= %(from_time)s and f.bar_start < %(to_time)s
         and (
             exists (select 1 from changed as c where c.bar_start = f.bar_start)
             or not exists (select 1 from {target} as b where b.instrument = f.instrument and b.bar_start = f.bar_start)

@@ -1,6 +1,11 @@
 -- Compares one instrument's bars of one interval and day with the venue's, over all fields that the venue gives, and writes
 -- the verdicts that changed. A day without venue bars has no rows.
-with ours as (
+with stamp as materialized (
+    -- After this statement's snapshot: what that shows was known by then.
+    select clock_timestamp() as known_at
+),
+
+ours as (
     select
         b.*,
         lag(b.close) over by_time as close_before,
@@ -160,7 +165,8 @@ gone as (
 )
 
 insert into bar_conformance (instrument, interval, bar_start, status, rule, fields, ours, theirs, known_at)
-select %(instrument)s, %(interval)s, v.bar_start, v.status, v.rule, v.fields, v.our_values, v.their_values, %(known_at)s
+select
+    %(instrument)s, %(interval)s, v.bar_start, v.status, v.rule, v.fields, v.our_values, v.their_values, (select stamp.known_at from stamp)
 from verdicts as v
 on conflict (instrument, interval, bar_start) do update
     set

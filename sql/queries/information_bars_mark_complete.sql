@@ -1,6 +1,11 @@
 -- Tells of an instrument's bars of one kind and day, of which the trades are not in the database, whether they are complete by what the
 -- coverage says now; answers the time that each spans of which that changed.
-with tape as (
+with stamp as materialized (
+    -- After this statement's snapshot: what that shows was known by then.
+    select clock_timestamp() as known_at
+),
+
+tape as (
     select c.covered + c.accepted as whole from coverage as c
     where c.instrument = %(instrument)s and c.stream = %(stream)s and c.day = %(day)s
 ),
@@ -21,7 +26,7 @@ judged as (
 update {target} as b
 set
     is_complete = j.is_complete,
-    known_at = %(known_at)s
+    known_at = (select stamp.known_at from stamp)
 from judged as j
 where
     b.instrument = %(instrument)s and b.day = %(day)s and b.rule = j.rule and b.bar_index = j.bar_index

@@ -2,7 +2,12 @@
 -- not touched. Answers the bars that changed, each with the time that it spans or spanned.
 -- A bar ends with the trade that brings the day's running total to or past the next multiple of the threshold, and what it is
 -- over counts towards the next. So a trade belongs to the bar whose number is how often the threshold was traded before it.
-with rules as (
+with stamp as materialized (
+    -- After this statement's snapshot: what that shows was known by then.
+    select clock_timestamp() as known_at
+),
+
+rules as (
     select given.rule, given.threshold
     from unnest(%(rules)s::text[], %(thresholds)s::numeric[]) as given (rule, threshold)
 ),
@@ -147,7 +152,7 @@ written as (
     select
         %(instrument)s, %(day)s, c.rule, c.bar_index, c.bar_start, c.bar_end, c.threshold, c.open, c.high, c.low, c.close,
         c.volume, c.quote_volume, c.vwap, c.trade_count, c.taker_buy_volume, c.taker_buy_quote_volume,
-        c.first_sequence, c.last_sequence, c.is_full, c.is_complete, %(known_at)s
+        c.first_sequence, c.last_sequence, c.is_full, c.is_complete, (select stamp.known_at from stamp)
     from changed as c
     where c.rule is not null
     on conflict (instrument, day, rule, bar_index) do update
