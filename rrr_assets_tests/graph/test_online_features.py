@@ -28,17 +28,10 @@ from rrr_assets.features.online_assets import ONLINE_JOB, RETRIES, online_behind
 from rrr_assets.resources.warehouse import Warehouse
 from rrr_assets.warehouse.connect import Database, Role
 from rrr_assets_tests.dagster_platform import QUIET, execute, rows
+from rrr_assets_tests.quiet_feast import OF_FEAST
 from rrr_assets_tests.redis_server import PASSWORD, RedisServer, redis_server
 
-pytestmark = [
-    pytest.mark.slow,
-    # Feast's own: it warns of what it does itself.
-    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
-    pytest.mark.filterwarnings("ignore::FutureWarning"),
-    pytest.mark.filterwarnings("ignore::UserWarning"),
-    pytest.mark.filterwarnings("ignore::ResourceWarning"),
-    pytest.mark.filterwarnings("ignore:On demand feature view is an experimental feature:RuntimeWarning"),
-]
+pytestmark = OF_FEAST
 
 OLD = "binance:OLDUSDT"
 INSTRUMENTS = [f"binance:COIN{number}USDT" for number in range(5)]

@@ -26,19 +26,12 @@ from rrr_assets.warehouse.refresh import refresh_bars
 from rrr_assets.warehouse.undo import undo_batch
 from rrr_assets_tests.loading import DAY, NAME, emptied, midnight
 from rrr_assets_tests.platform import Platform
+from rrr_assets_tests.quiet_feast import OF_FEAST
 
 if TYPE_CHECKING:
     from feast import FeatureStore
 
-pytestmark = [
-    pytest.mark.slow,
-    # Feast's own: it warns of what it does itself.
-    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
-    pytest.mark.filterwarnings("ignore::FutureWarning"),
-    pytest.mark.filterwarnings("ignore::UserWarning"),
-    pytest.mark.filterwarnings("ignore::ResourceWarning"),
-    pytest.mark.filterwarnings("ignore:On demand feature view is an experimental feature:RuntimeWarning"),
-]
+pytestmark = OF_FEAST
 
 START = datetime(DAY.year, DAY.month, DAY.day, tzinfo=UTC)
 OTHER = "binance:ETHUSDT"

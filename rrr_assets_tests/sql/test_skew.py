@@ -24,19 +24,12 @@ from rrr_assets.warehouse.features import days_behind, refresh_features, refresh
 from rrr_assets.warehouse.refresh import refresh_bars
 from rrr_assets_tests.loading import NAME, NEXT, emptied, midnight
 from rrr_assets_tests.platform import Platform
+from rrr_assets_tests.quiet_feast import OF_FEAST
 
 if TYPE_CHECKING:
     from feast import FeatureStore
 
-pytestmark = [
-    pytest.mark.slow,
-    # Feast's own: it warns of what it does itself.
-    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
-    pytest.mark.filterwarnings("ignore::FutureWarning"),
-    pytest.mark.filterwarnings("ignore::UserWarning"),
-    pytest.mark.filterwarnings("ignore::ResourceWarning"),
-    pytest.mark.filterwarnings("ignore:On demand feature view is an experimental feature:RuntimeWarning"),
-]
+pytestmark = OF_FEAST
 
 REPLAYED = int(os.environ.get("RRR_TEST_REPLAY_MINUTES", "16"))
 BEFORE = 8
