@@ -222,9 +222,7 @@ def test_what_cannot_be_made_is_not_held(platform: Platform, tmp_path: Path) -> 
     assert len(read.training_sets(database=platform.database)) == 0
 
 
-def test_a_set_that_runs_enter_under_two_names_is_held_once(
-    platform: Platform, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_set_that_runs_enter_under_two_names_is_held_once(platform: Platform, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     known = now(platform)
     first = produce(platform.database, spec(), known, tmp_path / "a.parquet")
     # As if the other run had looked before this one was done.
