@@ -155,13 +155,17 @@ def judge_day(database: Database, day: date, read: Rows, settings: FeatureDrift,
 
 
 def read_numbers(database: Database, from_day: date, until_day: date, instruments: Sequence[str] | None = None) -> list[Number]:
-    """The numbers of the days in [from_day, until_day), by day, instrument and feature; of all instruments where none is named."""
+    """The numbers of the days in [from_day, until_day), by day, instrument and feature; of all instruments where none is named.
+
+    Those of a feature that is declared no more stay where they are: nobody says any longer what they mean.
+    """
     values = {"from_day": from_day, "until_day": until_day, "instruments": None if instruments is None else list(instruments)}
     with database.kept(Role.ANALYST) as connection:
         rows = connection.execute(query("quality_drift_read"), values).fetchall()
     return [
         Number(day, instrument, feature, reference, Drift(count, missing, days, missing_before, psi, usual, out, tails, tuple(shares)))
         for day, instrument, feature, reference, count, missing, days, missing_before, psi, usual, out, tails, shares in rows
+        if feature in FEATURES
     ]
 
 

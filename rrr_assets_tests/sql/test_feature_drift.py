@@ -279,6 +279,9 @@ def test_of_a_set_with_a_feature_that_is_declared_no_more_the_others_count(platf
         " where set_id = %s returning 1", names, names, set_id,
     )  # fmt: skip
     assert number(judged(platform, MONDAY).numbers, "rsi_14").reference_id is not None
+    platform.rows("update feature_drift set feature = 'once_declared' where feature = 'sma_20' returning 1")
+    found = {each.feature for each in read_numbers(platform.database, MONDAY, MONDAY + ONE_DAY)}
+    assert found == FEATURES.keys() - {"sma_20"}
 
 
 def test_a_reference_is_never_changed_and_the_analyst_reads(platform: Platform) -> None:
