@@ -56,6 +56,16 @@ def parse_day(text: str) -> date:
     raise typer.BadParameter(f"'{text}' is no day. Write it as 2024-01-02")
 
 
+def check_window(start: datetime, end: datetime) -> None:
+    """Do nothing where a window's end does not lie before its start.
+
+    Raises:
+        typer.BadParameter: it does.
+    """
+    if end < start:
+        raise typer.BadParameter(f"--end {end:%Y-%m-%dT%H:%M:%SZ} lies before --start {start:%Y-%m-%dT%H:%M:%SZ}")
+
+
 def parse_names(text: str) -> list[str]:
     """Read names with commas between them; spaces around them and empty ones are passed over."""
     return [name for part in text.split(",") if (name := part.strip())]

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from rrr_assets.cli.arguments import AsKnownAt, End, FormatOption, Instrument, JsonFlag, MaybeEnd, MaybeStart, Out, Start
+from rrr_assets.cli.arguments import AsKnownAt, End, FormatOption, Instrument, JsonFlag, MaybeEnd, MaybeStart, Out, Start, check_window
 
 if TYPE_CHECKING:
     from datetime import date
@@ -61,7 +61,7 @@ def list_features(chosen: FormatOption = None, as_json: JsonFlag = False, out: O
 @features_app.command()
 def refresh(as_json: Annotated[bool, typer.Option("--json", help="Answer as JSON.")] = False) -> None:
     """Bring all features that lag behind bars and ticks up to date, as the daemon does by itself while it runs."""
-    from datetime import timedelta
+    from datetime import date, timedelta
 
     from rrr_assets.cli.failures import CommandFailed
     from rrr_assets.cli.ingest import ready_database
@@ -69,9 +69,12 @@ def refresh(as_json: Annotated[bool, typer.Option("--json", help="Answer as JSON
     from rrr_assets.cli.runs import dagster_instance, refresh_features
     from rrr_assets.warehouse.features import days_behind
 
-    days = list(days_behind(ready_database(), _MOST_DAYS, timedelta(0)))
+    database, days, failures = ready_database(), list[date](), list[str]()
     with progress_bars(show=not as_json and sys.stderr.isatty()) as progress, dagster_instance() as instance:
-        failures = [told.failure for told in refresh_features(instance, days, progress.asset) if told.failure]
+        # What changes late on a day is told to the day after it, which lags behind from then on.
+        while not failures and (behind := [day for day in days_behind(database, _MOST_DAYS, timedelta(0)) if day not in days]):
+            days = sorted([*days, *behind])
+            failures = [told.failure for told in refresh_features(instance, behind, progress.asset) if told.failure]
     if as_json:
         sys.stdout.write(json.dumps({"days": [day.isoformat() for day in days], "failures": failures}) + "\n")
     else:
@@ -118,6 +121,7 @@ def read(
     from rrr_assets import read as reads
     from rrr_assets.cli.output import emit
 
+    check_window(start, end)
     names = [_known(name) for name in only or ()]
     found = reads.features(instrument, start, end, as_known_at=as_known_at)
     if names:
@@ -136,6 +140,7 @@ def plot(feature: Name, instrument: Instrument, start: Start, end: End, out: Pic
 
     if out.suffix.lower() != ".png":
         raise typer.BadParameter(f"{out} does not end in .png", param_hint="--out")
+    check_window(start, end)
     declared = FEATURES[_known(feature)]
     found = reads.features(instrument, start, end, as_known_at=as_known_at)
     if not len(found):
@@ -197,8 +202,8 @@ def online(instruments: Instruments, only: Names = None, as_json: Json = False) 
     import pyarrow as pa
 
     from rrr_assets.calc.features import FEATURES
+    from rrr_assets.calc.features.asof import TTL
     from rrr_assets.cli.output import emit
-    from rrr_assets.features.feast_objects import TTL
     from rrr_assets.features.online import vectors
 
     names = [_known(name) for name in only or FEATURES]
@@ -299,6 +304,8 @@ def drift(
 
     if picture is not None and picture.suffix.lower() != ".png":
         raise typer.BadParameter(f"{picture} does not end in .png", param_hint="--plot")
+    if start is not None and end is not None:
+        check_window(start, end)
     database, settings = ready_database(), quality_settings().feature_drift
     last = datetime.now(UTC) if end is None else end.astimezone(UTC) - timedelta(microseconds=1)
     until = last.date() + timedelta(days=1)

@@ -22,6 +22,7 @@ from rrr_assets.cli.arguments import (
     Out,
     Snapshot,
     Start,
+    check_window,
 )
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ def bars(
     from rrr_assets.cli.output import emit, note
     from rrr_assets.contracts.bars import INTERVALS
 
-    _check_window(start, end)
+    check_window(start, end)
     _check_time_travel(as_known_at, snapshot)
     if rule is None:
         found = read.bars(instrument, interval, start, end, as_known_at=as_known_at, snapshot=snapshot)
@@ -92,7 +93,7 @@ def trades(
     from rrr_assets import read
     from rrr_assets.cli.output import emit
 
-    _check_window(start, end)
+    check_window(start, end)
     _check_time_travel(as_known_at, snapshot)
     found = read.trades(instrument, start, end, as_known_at=as_known_at, snapshot=snapshot)
     hidden = ("instrument", "event_time_ns", "time_source", "received_at", "available_basis", "known_at", "batch_id")
@@ -115,7 +116,7 @@ def conformance(
     from rrr_assets import read
     from rrr_assets.cli.output import emit
 
-    _check_window(start, end)
+    check_window(start, end)
     found = read.conformance(instrument, interval, start, end)
     rows = found.unequal.select(["bar_start", "status", "rule", "fields", "ours", "theirs"])
     if chosen in {Format.CSV, Format.PARQUET} or out is not None:
@@ -150,7 +151,7 @@ def coverage(
     from rrr_assets.cli.output import emit
 
     if start is not None and end is not None:
-        _check_window(start, end)
+        check_window(start, end)
     found = read.coverage(instrument, start, end)
     emit(found, chosen, as_json=as_json, out=out, hidden=("first_time", "last_time", "first_sequence", "last_sequence", "updated_at"))
 
@@ -177,11 +178,6 @@ def run_sql(
     emit(told.partitions, chosen, as_json=as_json, out=out)
     if not as_json and chosen in {None, Format.TABLE}:
         sys.stdout.write("\n".join([f"Plan of {told.engine}:", *told.plan]) + "\n")
-
-
-def _check_window(start: Any, end: Any) -> None:
-    if end < start:
-        raise typer.BadParameter(f"--end {end:%Y-%m-%dT%H:%M:%SZ} lies before --start {start:%Y-%m-%dT%H:%M:%SZ}")
 
 
 def _check_time_travel(as_known_at: datetime | None, snapshot: int | None) -> None:

@@ -3,7 +3,6 @@
 Belongs here: those objects. Does not: where Feast keeps them and the values (feast_config.py).
 """
 
-from datetime import timedelta
 from typing import Final
 
 import pandas as pd  # type: ignore[import-untyped]  # pandas publishes no types of its own
@@ -12,12 +11,10 @@ from feast.on_demand_feature_view import on_demand_feature_view
 from feast.types import Float64, UnixTimestamp
 
 from rrr_assets.calc.features import FEATURES
+from rrr_assets.calc.features.asof import TTL
 from rrr_assets.contracts.features import FEATURES_1M
 from rrr_assets.features.feast_source import WarehouseSource
 from rrr_assets.features.online import STAMPS
-
-TTL: Final = timedelta(minutes=5)
-"""How old a row may be and still answer: of an instrument whose feed has stopped nothing is known."""
 
 _OWNER: Final = FEATURES_1M.owner
 INSTRUMENT: Final = Entity(

@@ -150,7 +150,7 @@ def materialize(store: "FeatureStore", until: datetime | None = None) -> Brought
 
 def _held_against(store: "FeatureStore", rows: "pl.DataFrame") -> tuple[RuleResult, ...]:
     """Whether what is served is what was brought, and how much of it is too old to be served with values."""
-    from rrr_assets.features.feast_objects import TTL
+    from rrr_assets.calc.features.asof import TTL
 
     now = datetime.now(UTC)
     brought = rows.rows(named=True)

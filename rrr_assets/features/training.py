@@ -18,7 +18,7 @@ import psycopg
 
 from rrr_assets.calc.canonical import Digester
 from rrr_assets.calc.features import FEATURES
-from rrr_assets.calc.features.asof import as_of
+from rrr_assets.calc.features.asof import TTL, as_of
 from rrr_assets.calc.features.compute import CARRIED, MINUTE, minutes
 from rrr_assets.calc.features.declare import BAR_INPUTS, TICK_INPUTS
 from rrr_assets.calc.features.labels import EMBARGOED, PURGED, TEST, TRAIN, Label, split, with_labels
@@ -35,9 +35,6 @@ from rrr_assets.warehouse.training_sets import set_facts
 if TYPE_CHECKING:
     import polars as pl
     import pyarrow as pa
-
-TTL: Final = timedelta(minutes=5)
-"""How old a row may be that a moment sees, as in Feast's views."""
 
 _BEFORE: Final = (CARRIED + 1) * MINUTE
 """From how long before the first moment on rows are read: a close is carried into the first minutes as into any other."""

@@ -86,6 +86,8 @@ def produce(database: Database, spec: TrainingSpec, as_known_at: datetime, out: 
     if known is not None:
         confirm(known, made.content)
     entered = enter(database, made.manifest, as_known_at, first, until, expires_at)
+    if is_placed and entered.hold != hold:
+        release(database, hold, f"another run entered the set at the same time, as {entered.name}")
     # The manifest of a set is the one that it was entered with.
     told = {**entered.manifest, "set_id": entered.set_id, "hold": entered.hold, "held_until": _iso(entered.ends_at), "file": str(out)}
     _write(made, told, out)

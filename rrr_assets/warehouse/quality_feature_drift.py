@@ -155,13 +155,17 @@ def judge_day(database: Database, day: date, read: Rows, settings: FeatureDrift,
 
 
 def read_numbers(database: Database, from_day: date, until_day: date, instruments: Sequence[str] | None = None) -> list[Number]:
-    """The numbers of the days in [from_day, until_day), by day, instrument and feature; of all instruments where none is named."""
+    """The numbers of the days in [from_day, until_day), by day, instrument and feature; of all instruments where none is named.
+
+    Those of a feature that is declared no more stay where they are: nobody says any longer what they mean.
+    """
     values = {"from_day": from_day, "until_day": until_day, "instruments": None if instruments is None else list(instruments)}
     with database.kept(Role.ANALYST) as connection:
         rows = connection.execute(query("quality_drift_read"), values).fetchall()
     return [
         Number(day, instrument, feature, reference, Drift(count, missing, days, missing_before, psi, usual, out, tails, tuple(shares)))
         for day, instrument, feature, reference, count, missing, days, missing_before, psi, usual, out, tails, shares in rows
+        if feature in FEATURES
     ]
 
 
@@ -192,7 +196,8 @@ def days_unjudged(database: Database, from_day: date, until_day: date) -> list[d
 def _sets(connection: Connection, name: str | None) -> Iterator[_Wanted]:
     """The training rows of each set that is held still, the newest first, with the features that are computed today as they were then."""
     for set_id, _, as_known_at, manifest in connection.execute(query("quality_drift_sets"), {"name": name}).fetchall():
-        spec = TrainingSpec.model_validate(manifest["spec"])
+        # Its times are asked of it alone: a feature that is declared no more would be refused.
+        spec = TrainingSpec.model_validate({**manifest["spec"], "features": ["*"]})
         made = manifest["features"]
         names = tuple(name for name in manifest["feature_names"] if name in FEATURES and made[name]["version"] == FEATURES[name].version)
         embargo = manifest["moments"]["embargo_minutes"] * MINUTE

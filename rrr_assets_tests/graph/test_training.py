@@ -2,7 +2,7 @@
 
 import json
 import re
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,9 @@ import yaml
 from rrr_assets.calc.features.spec import TrainingSpec
 from rrr_assets.definitions import defs
 from rrr_assets.lake.feature_ticks import TieredTicks
-from rrr_assets.warehouse.connect import Database
-from rrr_assets.warehouse.features import refresh_features, refresh_tick_minutes
+from rrr_assets.warehouse.books import log_invalidations
+from rrr_assets.warehouse.connect import Database, Role
+from rrr_assets.warehouse.features import days_behind, refresh_features, refresh_tick_minutes
 from rrr_assets.warehouse.home import Home
 from rrr_assets_tests.dagster_platform import QUIET, ROOT, days_from, failures, rows, simulated, told
 from rrr_assets_tests.platform import Platform
@@ -194,7 +195,22 @@ def test_a_feature_is_described_and_drawn(known: datetime, tmp_path: Path) -> No
     assert rrr("features", "describe", "macdd").stderr.endswith("Did you mean macd or macd_signal? `rrr features list` lists all\n")
     assert "rsi_14" in [row["feature"] for row in told("features", "list")]
     span = ("--start", DAYS[0], "--end", DAYS[1])
+    back = ("--start", DAYS[1], "--end", DAYS[0])
+    for asked in (("read", NAMES[0]), ("plot", "macd", NAMES[0], "--out", tmp_path / "b.png"), ("drift",)):
+        refused = rrr("features", *asked, *back)
+        assert (refused.returncode, f"lies before --start {DAYS[1]}" in refused.stderr, "Traceback" in refused.stderr) == (2, True, False)
     drawn = rrr("features", "plot", "quoted_spread", NAMES[0], *span, "--as-known-at", known.isoformat(), "--out", tmp_path / "a.png")
     assert (drawn.returncode, (tmp_path / "a.png").read_bytes()[:4]) == (0, b"\x89PNG")
     why = "no quote of both sides stood in the minute, or it may lack quotes, or a minute that it looks at is unknown"
     assert f"minutes have no value, where {why}" in drawn.stderr
+
+
+def test_what_changed_late_on_a_day_is_refreshed_on_the_next_one_too(known: datetime) -> None:
+    assert known
+    database = Database.current()
+    midnight = datetime.combine(DAYS[1], time(), UTC)
+    late = (NAMES[0], DAYS[0], midnight - timedelta(minutes=10), midnight)
+    with database.connect(Role.WRITER) as connection:
+        log_invalidations(connection, "bars_1m", [late], "refresh", None)
+    assert told("features", "refresh") == {"days": [str(day) for day in DAYS[:2]], "failures": []}
+    assert days_behind(database, 10, timedelta(0)) == {}

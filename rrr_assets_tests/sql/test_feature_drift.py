@@ -269,6 +269,21 @@ def test_a_set_of_which_nothing_is_left_gives_way_to_the_days_before(platform: P
     assert read_references(platform.database, [found.reference_id or 0])[found.reference_id or 0].source == "rolling"
 
 
+def test_of_a_set_with_a_feature_that_is_declared_no_more_the_others_count(platform: Platform) -> None:
+    plant(platform.database, NAME, MONDAY, some(1))
+    plant(platform.database, NAME, MONDAY - 30 * ONE_DAY, some(2))
+    set_id, _ = entered_set(platform, "old", spec("old", MONDAY - 30 * ONE_DAY))
+    names = json.dumps(["rsi_14", "once_declared"])
+    platform.rows(
+        "update training_sets set manifest = jsonb_set(jsonb_set(manifest, '{spec,features}', %s::jsonb), '{feature_names}', %s::jsonb)"
+        " where set_id = %s returning 1", names, names, set_id,
+    )  # fmt: skip
+    assert number(judged(platform, MONDAY).numbers, "rsi_14").reference_id is not None
+    platform.rows("update feature_drift set feature = 'once_declared' where feature = 'sma_20' returning 1")
+    found = {each.feature for each in read_numbers(platform.database, MONDAY, MONDAY + ONE_DAY)}
+    assert found == FEATURES.keys() - {"sma_20"}
+
+
 def test_a_reference_is_never_changed_and_the_analyst_reads(platform: Platform) -> None:
     days_before(platform, MONDAY, 1)
     plant(platform.database, NAME, MONDAY, some(1))

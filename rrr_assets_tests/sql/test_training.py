@@ -222,6 +222,16 @@ def test_what_cannot_be_made_is_not_held(platform: Platform, tmp_path: Path) -> 
     assert len(read.training_sets(database=platform.database)) == 0
 
 
+def test_a_set_that_runs_enter_under_two_names_is_held_once(platform: Platform, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    known = now(platform)
+    first = produce(platform.database, spec(), known, tmp_path / "a.parquet")
+    # As if the other run had looked before this one was done.
+    monkeypatch.setattr("rrr_assets.features.training_run.find", lambda *_: None)
+    second = produce(platform.database, spec(name="another"), known, tmp_path / "b.parquet")
+    assert second.entered == first.entered
+    assert platform.rows("select name from holds where released_at is null") == [(first.entered.hold,)]
+
+
 def test_labels_of_bars_that_are_away_are_not_made_up(platform: Platform) -> None:
     platform.rows(
         "insert into partition_tiers (relation, partition_start, tier, row_count, size_bytes, changed_at)"

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rrr_assets.calc.features import FEATURES
+from rrr_assets.calc.features.asof import TTL
 from rrr_assets.calc.features.compute import CARRIED, MINUTE
 from rrr_assets.calc.features.labels import FutureReturn, TripleBarrier, split, with_labels
 from rrr_assets.calc.features.spec import BarrierLabel, HeldOut, ReturnLabel, TrainingSpec
@@ -172,9 +173,10 @@ def test_nothing_that_is_trained_on_shares_time_with_what_is_tested_on(
         if at >= spec.test.end:
             assert at >= last + spec.embargo
             if embargo is None:
-                assert tested.isdisjoint(span(at - look * MINUTE, at))
+                # Of the oldest row that the moment may see, with a close that is carried into it.
+                assert tested.isdisjoint(span(at - TTL - (look + CARRIED) * MINUTE, at))
     if embargo is None:
-        assert spec.embargo >= (look + CARRIED) * MINUTE
+        assert spec.embargo >= (look + CARRIED) * MINUTE + TTL
     # Nothing is left out that is far away from the test.
     far = timedelta(minutes=61) + spec.embargo
     assert all(part == "train" for at, part in zip(moments, told, strict=True) if at < spec.test.start - far or at > spec.test.end + far)
@@ -196,6 +198,6 @@ def test_without_an_embargo_it_is_as_long_as_features_look_back() -> None:
     asked = {"name": "a", "instruments": ["*"], "start": START, "end": START + timedelta(days=2), "features": ["sma_20", "macd_signal"]}
     part = {"start": START + timedelta(days=1), "end": START + timedelta(days=2)}
     bars = FEATURES["macd_signal"].bars
-    assert TrainingSpec.model_validate(asked | {"test": part}).embargo == (bars + CARRIED) * MINUTE
+    assert TrainingSpec.model_validate(asked | {"test": part}).embargo == (bars + CARRIED) * MINUTE + TTL
     assert TrainingSpec.model_validate(asked | {"test": part | {"embargo_minutes": 7}}).embargo == 7 * MINUTE
     assert TrainingSpec.model_validate(asked).embargo == timedelta(0)

@@ -10,10 +10,13 @@ matter that closed later than all that could be used before them; among these a 
 
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     import polars as pl
+
+TTL: Final = timedelta(minutes=5)
+"""How old a row may be and still answer, in training as online: of an instrument whose feed has stopped nothing is known."""
 
 
 def as_of(

@@ -25,6 +25,7 @@ import yaml  # type: ignore[import-untyped]  # PyYAML publishes no types of its 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError, field_validator, model_validator
 
 from rrr_assets.calc.features import FEATURES
+from rrr_assets.calc.features.asof import TTL
 from rrr_assets.calc.features.compute import MINUTE, look_back
 from rrr_assets.calc.features.labels import FutureReturn, Label, TripleBarrier
 from rrr_assets.calc.outcomes import PermanentFailure
@@ -142,8 +143,10 @@ class TrainingSpec(_Part):
         if self.test is None:
             return timedelta(0)
         minutes = self.test.embargo_minutes
-        # Its own minute is one of those that a value is made from.
-        return ((look_back(self.feature_names) + 1) if minutes is None else minutes) * MINUTE
+        if minutes is not None:
+            return minutes * MINUTE
+        # Its own minute is one of those that a value is made from, and the row that a moment sees may be as old as it may be.
+        return (look_back(self.feature_names) + 1) * MINUTE + TTL
 
     @property
     def sha256(self) -> str:
