@@ -16,10 +16,22 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from rrr_assets.cli.arguments import AsKnownAt, End, FormatOption, Instrument, JsonFlag, MaybeEnd, MaybeStart, Out, Start, check_window
+from rrr_assets.cli.arguments import (
+    AsKnownAt,
+    End,
+    Format,
+    FormatOption,
+    Instrument,
+    JsonFlag,
+    MaybeEnd,
+    MaybeStart,
+    Out,
+    Start,
+    check_window,
+)
 
 if TYPE_CHECKING:
-    from datetime import date
+    from datetime import date, datetime, timedelta
 
     import pyarrow as pa
     from feast import FeatureStore
@@ -46,7 +58,7 @@ def register(app: typer.Typer) -> None:
 
 @features_app.command(name="list")
 def list_features(chosen: FormatOption = None, as_json: JsonFlag = False, out: Out = None) -> None:
-    """Print every declared feature: what it is made from, its window and its unit."""
+    """Print every declared feature: its window, its unit and what it says; in other formats than a table also what it is made from."""
     import pyarrow as pa
 
     from rrr_assets.calc.features import FEATURES
@@ -55,7 +67,7 @@ def list_features(chosen: FormatOption = None, as_json: JsonFlag = False, out: O
     told = [_told(feature) for feature in FEATURES.values()]
     names = ("feature", "minutes", "unit", "made_from", "description")
     columns = {name: [", ".join(each[name]) if name == "made_from" else each[name] for each in told] for name in names}
-    emit(pa.table(columns), chosen, as_json=as_json, out=out)
+    emit(pa.table(columns), chosen, as_json=as_json, out=out, hidden=("made_from",))
 
 
 @features_app.command()
@@ -126,7 +138,8 @@ def read(
     found = reads.features(instrument, start, end, as_known_at=as_known_at)
     if names:
         found = found.select(["instrument", "event_time", "available_at", *names])
-    emit(found, chosen, as_json=as_json, out=out, hidden=("available_basis", "known_at"))
+    # A table to look at has room for some features, and the instrument was asked for.
+    emit(found, chosen, as_json=as_json, out=out, hidden=("instrument", "available_basis", "known_at"))
 
 
 @features_app.command()
@@ -184,16 +197,23 @@ def apply_declared(as_json: Json = False) -> None:
 @features_app.command()
 def materialize(as_json: Json = False) -> None:
     """Bring the newest row of every instrument online, as the daemon does by itself while it runs."""
+    from datetime import UTC, datetime
+
+    from rrr_assets.features.feast_objects import TTL
     from rrr_assets.features.online import materialize
 
     with _serving_store() as feast:
         brought = materialize(feast)
-    times = {name: at.isoformat() if at else None for name, at in (("oldest", brought.oldest), ("newest", brought.newest))}
     if as_json:
+        times = {name: at.isoformat() if at else None for name, at in (("oldest", brought.oldest), ("newest", brought.newest))}
         sys.stdout.write(json.dumps({"instruments": brought.instruments, **times}) + "\n")
-    else:
-        closed = f"; they closed from {times['oldest']} to {times['newest']}" if brought.instruments else ""
-        sys.stdout.write(f"The newest rows of {brought.instruments:,} instruments are online{closed}.\n")
+        return
+    closed = ""
+    if brought.oldest is not None and brought.newest is not None:
+        closed = f"; they closed from {brought.oldest:%Y-%m-%d %H:%M} to {brought.newest:%Y-%m-%d %H:%M} UTC"
+        if datetime.now(UTC) - brought.newest > TTL:
+            closed += ". All are older than five minutes, and are served without values"
+    sys.stdout.write(f"The newest rows of {brought.instruments:,} instruments are online{closed}.\n")
 
 
 @features_app.command()
@@ -212,7 +232,11 @@ def online(instruments: Instruments, only: Names = None, as_json: Json = False) 
     if as_json:
         sys.stdout.write(json.dumps([each.told() for each in found], indent=1) + "\n")
         return
-    told = [{name: value for name, value in each.told().items() if name not in ("instrument", "values")} | each.values for each in found]
+    told = [
+        {"event_time": _second(each.event_time), "age": _age(each.age), "is_fresh": each.is_fresh,
+         "available_at": _second(each.available_at), "known_at": _second(each.known_at), **each.values}
+        for each in found
+    ]  # fmt: skip
     columns = {"": list(told[0])} | {
         instrument: ["" if value is None else str(value) for value in each.values()]
         for instrument, each in zip(instruments, told, strict=True)
@@ -318,7 +342,17 @@ def drift(
     numbers = read_numbers(database, first, until, instruments or None)
     references = read_references(database, [each.reference_id for each in numbers if each.reference_id is not None])
     said = [(each, verdicts(each.feature, each.drift, settings)) for each in numbers]
-    emit(_drift_table([one for one in said if everything or one[1]], references), chosen, as_json=as_json, out=out)
+    shown = [one for one in said if everything or one[1]]
+    table, hidden = _drift_table(shown, references), tuple[str, ...]()
+    if chosen in (None, Format.TABLE) and not as_json and out is None:
+        # A row fits a terminal: references are named once, and what says nothing of any row is left out.
+        hidden = ("rows", "reference_missing", *(name for name in table.column_names if table[name].null_count == len(table)))
+        if not everything:
+            hidden += tuple(name for name in ("missing", "out_of_range") if not any(name in verdict for _, verdict in shown))
+        table = table.set_column(table.column_names.index("reference"), "reference", [[each.reference_id for each, _ in shown]])
+    for sentence in _drift_notes(numbers, shown, references):
+        note(sentence)
+    emit(table, chosen, as_json=as_json, out=out, hidden=hidden)
     if picture is not None:
         drawn = drift_picture(database, numbers, settings, small=False)
         if drawn is None:
@@ -341,6 +375,20 @@ def _look_at_drift(days: "Sequence[date]", *, show: bool) -> None:
         raise CommandFailed("; ".join(failures))
 
 
+def _drift_notes(
+    numbers: "Sequence[Number]", shown: "Sequence[tuple[Number, Sequence[str]]]", references: "Mapping[int, Reference]"
+) -> "Iterator[str]":
+    """What a table of drift does not say by itself."""
+    if not numbers:
+        yield "nothing of these days was looked at: `rrr quality status` shows which days there are, --make looks at them"
+    elif not shown:
+        yield f"all {len(numbers):,} numbers lie as in their reference; --all prints them"
+    else:
+        yield from (f"reference {each.told}" for each in references.values())
+    if any(each.drift.psi is not None and each.drift.usual_psi is None for each, _ in shown):
+        yield "of a reference of fewer than three days it is not known what is usual: nothing that is held against it counts as drifted"
+
+
 def _drift_table(said: "Sequence[tuple[Number, Sequence[str]]]", references: "Mapping[int, Reference]") -> "pa.Table":
     import pyarrow as pa
 
@@ -359,6 +407,17 @@ def _drift_table(said: "Sequence[tuple[Number, Sequence[str]]]", references: "Ma
     ]  # fmt: skip
     columns = [[row[place] for row in rows] for place in range(len(kinds))]
     return pa.table({name: pa.array(column, kind) for (name, kind), column in zip(kinds.items(), columns, strict=True)})
+
+
+def _second(at: "datetime | None") -> str | None:
+    return None if at is None else f"{at:%Y-%m-%dT%H:%M:%SZ}"
+
+
+def _age(age: "timedelta | None") -> str | None:
+    """An age as it is told to people, in whole seconds: 1 day, 0:00:05."""
+    from datetime import timedelta
+
+    return None if age is None else str(timedelta(seconds=int(age.total_seconds())))
 
 
 def _rounded(value: float | None) -> float | None:

@@ -24,6 +24,8 @@ from rrr_assets.warehouse.arrow import JSON_FIELD
 
 TABLE_ROWS: Final = 1000
 _BATCH_ROWS: Final = 50_000
+_LEAST_WIDTH: Final = 12
+_MOST_WHOLE: Final = 30
 _NEEDS_QUOTES: Final = r'[",\r\n]'
 _NEEDS_ESCAPES: Final = r'["\\\x00-\x1f]'
 _CONTROLS: Final = {code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0)) if code != ord("\n")}
@@ -209,6 +211,9 @@ def _table_text(table: pa.Table, title: str | None, hidden: Sequence[str], right
     for row in zip(*cells, strict=True):
         drawn.add_row(*(Text("" if cell is None else cell.translate(_CONTROLS)) for cell in row))
     console = Console(markup=False, highlight=False, force_terminal=is_terminal and sys.stdout.isatty())
+    for place in _unfolded([max(map(len, (name, *filter(None, column)))) for name, column in zip(shown.column_names, cells, strict=True)],
+                           console.width):  # fmt: skip
+        drawn.columns[place].no_wrap = True
     if not is_terminal:
         # A file is as wide as it must be.
         console.width = max(Measurement.get(console, console.options.update(max_width=10_000), drawn).maximum, len(title or ""), 1)
@@ -222,3 +227,15 @@ def _table_text(table: pa.Table, title: str | None, hidden: Sequence[str], right
     if len(table) > TABLE_ROWS:
         note(f"{TABLE_ROWS:,} of {len(table):,} rows are shown; --format csv prints all")
     return "".join(f"{line.rstrip()}\n" for line in captured.get().splitlines())
+
+
+def _unfolded(widths: Sequence[int], room: int) -> list[int]:
+    """Which columns stay whole in a terminal that all of them are too wide for: short ones, so that what folds is long texts."""
+    left = room - 3 * len(widths) - sum(min(width, _LEAST_WIDTH) for width in widths)
+    found: list[int] = []
+    for place in sorted(range(len(widths)), key=widths.__getitem__):
+        left -= max(0, widths[place] - _LEAST_WIDTH)
+        if left < 0 or widths[place] > _MOST_WHOLE:
+            break
+        found.append(place)
+    return found

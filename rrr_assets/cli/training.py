@@ -7,11 +7,11 @@ import json
 import sys
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from rrr_assets.cli.arguments import FormatOption, JsonFlag, Out, WithCost, parse_time
+from rrr_assets.cli.arguments import Format, FormatOption, JsonFlag, Out, WithCost, parse_time
 
 if TYPE_CHECKING:
     from rrr_assets.features.training_run import Produced
@@ -27,6 +27,8 @@ AndAt = Annotated[
 Sets = Annotated[list[int] | None, typer.Argument(metavar="SET SET", help="Numbers of two sets of one specification.", show_default=False)]
 File = Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Write the rows there, as .parquet.", dir_okay=False)]
 Keep = Annotated[int, typer.Option("--keep-days", min=1, max=36_600, metavar="N", help="Hold what it is made from for N days.")]
+
+_HASH_SHOWN: Final = 16
 
 training_app = typer.Typer(invoke_without_command=True, help="Make a training set: features as they could be seen, labels, a split.")
 
@@ -66,7 +68,7 @@ def _summary(done: "Produced") -> list[str]:
     basis, moments, absent = manifest["available_at"], manifest["moments"], manifest["universe"]["nothing_known_of"]
     size = f"{manifest['rows']:,} rows of {len(manifest['instruments'])} instruments"
     lines = [
-        f"Training set {entered.set_id} ({entered.name}): {size}, hash {entered.content[:16]}.",
+        f"Training set {entered.set_id} ({entered.name}): {size}, hash {entered.content[:_HASH_SHOWN]}.",
         f"Of {moments['moments']:,} moments {moments['without_a_row']:,} saw no row of features.",
     ]
     if "train" in moments:
@@ -89,12 +91,19 @@ def _summary(done: "Produced") -> list[str]:
 @training_app.command(name="list")
 def list_sets(with_cost: WithCost = False, chosen: FormatOption = None, as_json: JsonFlag = False, out: Out = None) -> None:
     """Print every training set that was made."""
+    import pyarrow.compute as pc
+
     from rrr_assets import read
     from rrr_assets.cli.cost import held_costs
     from rrr_assets.cli.output import emit
 
     found = read.training_sets()
-    emit(held_costs(found, "hold") if with_cost else found, chosen, as_json=as_json, out=out, hidden=("manifest", "made_by", "spec_sha256"))
+    told = held_costs(found, "hold") if with_cost else found
+    if chosen in (None, Format.TABLE) and not as_json and out is None:
+        # As long as `rrr training-set` tells it, so that a row fits a terminal.
+        place = told.column_names.index("content_sha256")
+        told = told.set_column(place, "hash", pc.utf8_slice_codeunits(told["content_sha256"], 0, _HASH_SHOWN))
+    emit(told, chosen, as_json=as_json, out=out, hidden=("manifest", "made_by", "made_at", "spec_sha256"))
 
 
 @training_app.command()

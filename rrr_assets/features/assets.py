@@ -115,7 +115,7 @@ def tick_minutes(context: dg.AssetExecutionContext, config: FeaturesConfig, ware
     pool="bars",
     check_specs=check_specs(
         FEATURES_1M.name,
-        "Keys and times hold.",
+        "Keys, ranges and times hold.",
         "Every minute with a bar has its row.",
     ),
 )

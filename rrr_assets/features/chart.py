@@ -76,7 +76,7 @@ def feature_png(features: "pa.Table", feature: "Feature", bars: "pa.Table", as_k
         axes.spines[["top", "right"]].set_visible(False)
     locator = AutoDateLocator()  # type: ignore[no-untyped-call]  # matplotlib says no types of its dates
     below.xaxis.set_major_locator(locator)
-    below.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]  # as above
+    below.xaxis.set_major_formatter(ConciseDateFormatter(locator, show_offset=False))  # type: ignore[no-untyped-call]  # as above
     name = features["instrument"][0].as_py()
     then = "" if as_known_at is None else f", as known at {as_known_at:%Y-%m-%d %H:%M:%S}"
     title = f"{feature.name} of {name}, {times[0]:%Y-%m-%d %H:%M} to {times[-1]:%Y-%m-%d %H:%M} UTC{then}"

@@ -159,9 +159,9 @@ def _metadata(database: "Database", judged: "DayJudged", settings: "FeatureDrift
         told["without_a_reference"] = ", ".join(new)
     records = [
         dg.TableRecord(
-            {"instrument": each.instrument, "feature": each.feature, "psi": _text(each.drift.psi), "usual": _text(each.drift.usual_psi),
-             "missing": _text(each.drift.missing_rate), "out_of_range": _text(each.drift.out_of_range),
-             "is": ", ".join(verdicts(each.feature, each.drift, settings))}
+            {"instrument": each.instrument, "feature": each.feature, "is": ", ".join(verdicts(each.feature, each.drift, settings)),
+             "psi": _text(each.drift.psi), "usual": _text(each.drift.usual_psi), "missing": _text(each.drift.missing_rate),
+             "out_of_range": _text(each.drift.out_of_range)}
         )
         for each in worst_of(judged.numbers, settings, 10)
     ]  # fmt: skip

@@ -4,6 +4,7 @@ Belongs here: drawing. Does not: any number that is kept; a pixel is a float and
 """
 
 import io
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
@@ -39,7 +40,7 @@ def drift_png(
     """Draw the index of every feature and day, the largest of the single instruments, and the distribution of the worst features.
 
     A dot marks what drifted: its index is large, and beyond what is usual between days of the reference. A feature that is not stationary
-    is written in grey, below the others: its index is shown and warns of nothing.
+    is written in grey, below the others: its index is shown and warns of nothing, which stands above.
 
     Args:
         numbers: of some days.
@@ -102,7 +103,8 @@ def _heat_map(axes: "Axes", numbers: "Sequence[Number]", days: "Sequence[date]",
     axes.set_xticks([n + 0.5 for n in range(0, len(days), every)], [f"{day:%d %b}" for day in days[::every]], fontsize=size, color=_INK)
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
-    words = [f"below {bounds[1]:g}", f"to {bounds[2]:g}", f"to {bounds[3]:g}", "above", "no index"]
+    axes.set_title("features in grey move by themselves: they never count as drifted", fontsize=size - 1, color=_FADED, loc="left")
+    words = [f"below {bounds[1]:g}", f"to {bounds[2]:g}", f"to {bounds[3]:g}", f"above {bounds[3]:g}", "no index"]
     marks: list[Any] = [Patch(color=colour, label=word) for colour, word in zip((*_LEVELS, _NONE), words, strict=True)]
     dot = axes.scatter([], [], s=size * 2, color=_INK, label="drifted")
     axes.legend(
@@ -118,13 +120,23 @@ def _distribution(axes: "Axes", number: "Number", bins: "Bins", size: int, *, is
     places = range(len(bins.shares))
     axes.bar([n - 0.2 for n in places], bins.shares, width=0.4, color=_REFERENCE, label="reference")
     axes.bar([n + 0.2 for n in places], number.drift.shares, width=0.4, color=_DAY, label=f"{number.day}")
-    axes.set_xticks([n + 0.5 for n in range(len(bins.edges))], [f"{edge:.3g}" for edge in bins.edges], fontsize=size - 1)
+    power = _power_of(bins.edges)
+    labels = [f"{edge / 10**power:.3g}" for edge in bins.edges]
+    axes.set_xticks([n + 0.5 for n in range(len(bins.edges))], labels, fontsize=size - 1)
     axes.yaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
     axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     axes.tick_params(colors=_INK, labelsize=size - 1)
     axes.spines[["top", "right"]].set_visible(False)
     usual = "" if number.drift.usual_psi is None else f" (usual {number.drift.usual_psi:.2f})"
     who = "" if number.instrument == "*" else f" of {number.instrument}"
-    axes.set_title(f"{number.feature}{who}: {number.drift.psi:.2f}{usual}", fontsize=size + 1, color=_INK, loc="left")
+    scale = "" if power == 0 else f"; bins in 1e{power}"
+    axes.set_title(f"{number.feature}{who}: psi {number.drift.psi:.2f}{usual}{scale}", fontsize=size + 1, color=_INK, loc="left")
     if is_last:
         axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.18), ncols=2, frameon=False, fontsize=size)
+
+
+def _power_of(edges: "Sequence[float]") -> int:
+    """The power of ten that edges are written in: 0 where they are short as they are."""
+    largest = max(map(abs, edges), default=0.0)
+    power = math.floor(math.log10(largest)) if largest else 0
+    return 0 if -2 <= power <= 3 else power  # four digits fit between two ticks

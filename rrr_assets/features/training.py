@@ -102,8 +102,8 @@ def make(database: Database, spec: TrainingSpec, as_known_at: datetime, like: Ma
         raise NotFinalYet(f"{error.diag.message_primary}. {error.diag.message_hint}") from error
     if not len(seen):
         raise NothingKnown(
-            f"nothing of {', '.join(spec.instruments)} from {spec.start.isoformat()} to {spec.end.isoformat()} was known at "
-            f"{as_known_at.isoformat()}. A knowledge time lies after the load: `rrr batch` shows when that was"
+            f"nothing of {', '.join(spec.instruments)} from {_told(spec.start)} to {_told(spec.end)} was known at "
+            f"{_told(as_known_at)}. A knowledge time lies after the load: `rrr batch` shows when that was"
         )
     names = sorted(seen["instrument"].unique().to_list())
     moments = pl.datetime_range(
@@ -221,6 +221,10 @@ def _digest(table: "pa.Table") -> str:
     for batch in table.to_batches():
         digester.add(batch)
     return digester.digest().content
+
+
+def _told(at: datetime) -> str:
+    return at.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
 def _iso(at: object) -> str | None:

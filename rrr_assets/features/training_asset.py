@@ -47,7 +47,10 @@ class TrainingSetConfig(dg.Config):
     kinds={"parquet", "polars"},
     owners=[TRAINING_SETS.owner],
     tags={"exact": "no"},
-    description="What run config asks for: features as they could be seen at each moment, labels, a split. Its data version is its hash.",
+    description=(
+        "What run config asks for: features as they could be seen at each moment, labels, a split. Its data version is its hash. "
+        "To make one, say in the launchpad `as_known_at`, and the specification as `spec` or `spec_file`."
+    ),
     code_version="1",
     check_specs=check_specs(_NAME, "No row sees what could not be used yet, and none that is trained on knows of the test.", "")[:1],
 )
@@ -82,7 +85,8 @@ def _file_of(spec: "TrainingSpec", as_known_at: str) -> Path:
 def _metadata(done: "Produced", spec: "TrainingSpec") -> dict[str, Any]:
     manifest, entered = done.told, done.entered
     available = manifest["available_at"]
-    columns = [dg.TableColumn(name, kind) for name, kind in manifest["columns"].items()]
+    says = _descriptions(spec)
+    columns = [dg.TableColumn(name, kind, description=says.get(name)) for name, kind in manifest["columns"].items()]
     made_from: dict[str, list[tuple[str, str]]] = {
         name: [(FEATURES_1M.name, name)] for name in ("event_time", "available_at", *manifest["features"])
     }
@@ -111,6 +115,21 @@ def _metadata(done: "Produced", spec: "TrainingSpec") -> dict[str, Any]:
         "dagster/column_schema": dg.TableSchema(columns=columns),
         **column_lineage(made_from),
     }
+
+
+def _descriptions(spec: "TrainingSpec") -> dict[str, str]:
+    """What each column of a set is, as the UI shows it."""
+    told = {each.name: each.description for each in FEATURES_1M.columns}
+    told |= {
+        "moment": "When the model would be asked. [UTC]",
+        "event_time": "Close of the minute that was the newest to be seen then. [UTC]",
+        "split": "Whether the row is trained on or tested on: train, test.",
+    }
+    for asked in spec.labels:
+        name, minutes = asked.label().name, asked.minutes
+        what = "Return over" if asked.kind == "return" else "Which barrier was touched first, 1 above, -1 below, 0 neither, in"
+        told |= {name: f"{what} the {minutes} minutes after the moment.", f"{name}_end": "When the label is known. [UTC]"}
+    return told
 
 
 def _preview(rows: "pa.Table") -> list[dg.TableRecord]:

@@ -81,8 +81,10 @@ class Reference:
     @property
     def told(self) -> str:
         """What it is, in a few words."""
-        days = f"{self.from_time:%Y-%m-%d} to {self.until_time:%Y-%m-%d}"
-        return f"{self.reference_id}: {days}" if self.name is None else f"{self.reference_id}: training set {self.name}, {days}"
+        if self.name is None:
+            # Named by its last day: a day is never held against itself.
+            return f"{self.reference_id}: days {self.from_time:%Y-%m-%d} to {self.until_time - _ONE_DAY:%Y-%m-%d}"
+        return f"{self.reference_id}: training set {self.name}, {self.from_time:%Y-%m-%d} to {self.until_time:%Y-%m-%d}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -75,7 +75,7 @@ def test_a_day_shows_its_numbers_and_the_last_one_a_picture(judged: dg.ExecuteIn
     first, last = found[MONDAY.isoformat()], found[(MONDAY + 2 * ONE_DAY).isoformat()]
     assert first["dagster/partition_row_count"].value == 3 * len(FEATURES)
     assert (first["drifted"].value, first["instruments"].value) == (0, 2)
-    assert str(first["references"].value) == f"1: {MONDAY - 14 * ONE_DAY} to {MONDAY}"
+    assert str(first["references"].value) == f"1: days {MONDAY - 14 * ONE_DAY} to {MONDAY - ONE_DAY}"
     assert "picture" not in first, "of a backfill the last picture shows all days"
     assert last["drifted"].value > 0
     assert {record.data["feature"] for record in last["worst"].records[:2]} == {"quoted_spread", "vpin_50"}

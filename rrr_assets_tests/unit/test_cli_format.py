@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from rrr_assets.calc.numbers import NOTIONAL, PRICE, SIZE, plain, plain_texts
 from rrr_assets.cli.arguments import Format, parse_day, parse_names, parse_time
 from rrr_assets.cli.failures import CommandFailed, without_secrets
-from rrr_assets.cli.output import TABLE_ROWS, csv_chunks, emit, json_chunks, texts
+from rrr_assets.cli.output import TABLE_ROWS, _table_text, csv_chunks, emit, json_chunks, texts
 from rrr_assets.warehouse.arrow import JSON_FIELD
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -286,3 +286,20 @@ def test_no_bars_are_no_picture() -> None:
 
     with pytest.raises(ValueError, match="no bars"):
         candles_png(BARS["1m"].arrow_schema().empty_table(), "nothing", None)
+
+
+def test_short_columns_stay_whole_where_a_table_is_too_wide(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    name, when, text = "garman_klass_volatility_1h", "2024-01-03T00:00:00Z", "how far it moves " * 20
+    monkeypatch.setenv("COLUMNS", "80")
+    table = pa.table({"feature": [name], "moment": [when], "description": [text]})
+    told = _table_text(table, None, (), (), is_terminal=True)
+    assert max(map(len, told.splitlines())) <= 80
+    assert name in told
+    assert when in told
+    assert "".join(told.split()).count("howfar") == 20
+    # Where not even short ones fit, all fold and nothing is cut off.
+    monkeypatch.setenv("COLUMNS", "40")
+    told = _table_text(table, None, (), (), is_terminal=True)
+    assert max(map(len, told.splitlines())) <= 40
+    assert told.count("…") == 0
+    assert capsys.readouterr().out == ""

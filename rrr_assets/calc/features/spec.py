@@ -181,7 +181,7 @@ def parse_spec(given: object, where: str) -> TrainingSpec:
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"])
-        raise SpecRefused(f"{where}: {place or 'the whole'}: {first['msg']}") from error
+        raise SpecRefused(f"{where}: {place or 'the whole'}: {first['msg'].removeprefix('Value error, ')}") from error
 
 
 def parse_moment(text: str, where: str) -> datetime:
