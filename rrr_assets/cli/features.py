@@ -199,7 +199,7 @@ def materialize(as_json: Json = False) -> None:
     """Bring the newest row of every instrument online, as the daemon does by itself while it runs."""
     from datetime import UTC, datetime
 
-    from rrr_assets.features.feast_objects import TTL
+    from rrr_assets.calc.features.asof import TTL
     from rrr_assets.features.online import materialize
 
     with _serving_store() as feast:
@@ -316,8 +316,6 @@ def drift(
     chosen: FormatOption = None, as_json: JsonFlag = False, out: Out = None,
 ) -> None:  # fmt: skip
     """Print which features lie off what models were trained on, on the days in [start, end), else in the last week."""
-    from datetime import UTC, datetime, timedelta
-
     from rrr_assets.calc.features.drift import verdicts
     from rrr_assets.cli.failures import CommandFailed
     from rrr_assets.cli.ingest import ready_database
@@ -328,12 +326,8 @@ def drift(
 
     if picture is not None and picture.suffix.lower() != ".png":
         raise typer.BadParameter(f"{picture} does not end in .png", param_hint="--plot")
-    if start is not None and end is not None:
-        check_window(start, end)
+    first, until = _days_of(start, end)
     database, settings = ready_database(), quality_settings().feature_drift
-    last = datetime.now(UTC) if end is None else end.astimezone(UTC) - timedelta(microseconds=1)
-    until = last.date() + timedelta(days=1)
-    first = until - timedelta(days=8) if start is None else start.astimezone(UTC).date()
     waiting = days_unjudged(database, first, until)
     if waiting and is_made:
         _look_at_drift(waiting, show=not as_json and sys.stderr.isatty())
@@ -362,6 +356,17 @@ def drift(
         except OSError as error:
             raise CommandFailed(f"{picture} cannot be written ({error.strerror}). Choose another file") from error
         note(f"the picture is in {picture}")
+
+
+def _days_of(start: "datetime | None", end: "datetime | None") -> "tuple[date, date]":
+    """The days that [start, end) touches, and the first after them; without a start a week."""
+    from datetime import UTC, datetime, timedelta
+
+    if start is not None and end is not None:
+        check_window(start, end)
+    last = datetime.now(UTC) if end is None else end.astimezone(UTC) - timedelta(microseconds=1)
+    until = last.date() + timedelta(days=1)
+    return (until - timedelta(days=8) if start is None else start.astimezone(UTC).date()), until
 
 
 def _look_at_drift(days: "Sequence[date]", *, show: bool) -> None:
