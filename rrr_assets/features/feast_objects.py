@@ -62,11 +62,12 @@ PRICE_NOW: Final = RequestSource(
     ),
 )
 def price_now_1m(inputs: pd.DataFrame) -> pd.DataFrame:
-    """What hangs on a price that is given with the request; null where the minute has no value or the bands are one."""
+    """What hangs on a price that is given with the request; null where the minute has no value, the bands are one, or it is infinite."""
+    over = (inputs["price"] / inputs["sma_20"] - 1) * 10_000
     width = inputs["bollinger_upper"] - inputs["bollinger_lower"]
     return pd.DataFrame(
         {
-            "price_over_sma_20_bps": (inputs["price"] / inputs["sma_20"] - 1) * 10_000,
+            "price_over_sma_20_bps": over.where(over.abs() < float("inf")),
             "price_in_bands": ((inputs["price"] - inputs["bollinger_lower"]) / width).where(width > 0),
         }
     )

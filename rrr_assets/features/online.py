@@ -192,7 +192,7 @@ def vectors(
         instruments: as in binance:BTCUSDT.
         names: of the features.
         max_age: beyond which age a vector's values are left out; beyond Feast's ttl they always are.
-        now: UTC; at which moment ages are reckoned; default: this machine's clock.
+        now: UTC; at which moment ages are reckoned; default: this machine's clock. A row that closed after it has a negative age.
 
     Raises:
         OnlineStoreUnreachable: the Redis is down, or refuses us.

@@ -140,12 +140,13 @@ def test_every_feature_comes_by_its_service(store: "FeatureStore", platform: Pla
 
 
 def test_what_hangs_on_a_price_of_now_is_computed(store: "FeatureStore") -> None:
-    entities = pd.DataFrame({"instrument": [NAME], "event_timestamp": [at(100.5)], "price": [43_000.0]})
+    entities = pd.DataFrame({"instrument": [NAME] * 2, "event_timestamp": [at(100.5)] * 2, "price": [43_000.0, 1e308]})
     found = store.get_historical_features(
         entity_df=entities, features=["features_1m:sma_20", "price_now_1m:price_over_sma_20_bps", "price_now_1m:price_in_bands"]
     ).to_df()
     assert found["price_over_sma_20_bps"][0] == pytest.approx((43_000 / found["sma_20"][0] - 1) * 10_000)
     assert found["price_in_bands"][0] > 1
+    assert math.isnan(found["price_over_sma_20_bps"][1])
 
 
 def test_online_values_are_the_offline_ones_to_the_bit(store: "FeatureStore", platform: Platform) -> None:

@@ -297,6 +297,7 @@ def test_the_manifest_counts_every_moment_and_every_label_that_is_null(platform:
         ({"test": {"start": "2024-01-01", "end": "2024-01-02"}}, "does not lie within"),
         ({"labels": [{"kind": "oracle"}]}, "labels"),
         ({"moon": True}, "moon"),
+        ({"instruments": ["*", "binance:BTCUSDT"]}, "stands alone"),
     ],
 )
 def test_a_specification_that_nobody_understands_is_refused(tmp_path: Path, changes: dict[str, Any], said: str) -> None:

@@ -102,6 +102,13 @@ class TrainingSpec(_Part):
     labels: list[Annotated[ReturnLabel | BarrierLabel, Field(discriminator="kind")]] = Field(default_factory=list)
     test: HeldOut | None = None
 
+    @field_validator("instruments")
+    @classmethod
+    def _all_or_some(cls, names: list[str]) -> list[str]:
+        if "*" in names and len(names) > 1:
+            raise ValueError("'*' is all instruments: it stands alone")
+        return names
+
     @field_validator("features")
     @classmethod
     def _are_declared(cls, names: list[str]) -> list[str]:
