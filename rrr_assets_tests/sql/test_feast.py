@@ -140,7 +140,7 @@ def test_every_feature_comes_by_its_service(store: "FeatureStore", platform: Pla
 
 
 def test_what_hangs_on_a_price_of_now_is_computed(store: "FeatureStore") -> None:
-    entities = pd.DataFrame({"instrument": [NAME] * 2, "event_timestamp": [at(100.5)] * 2, "price": [43_000.0, 1e308]})
+    entities = pd.DataFrame({"instrument": [NAME] * 2, "event_timestamp": [at(100.5)] * 2, "price": [43_000.0, math.inf]})
     found = store.get_historical_features(
         entity_df=entities, features=["features_1m:sma_20", "price_now_1m:price_over_sma_20_bps", "price_now_1m:price_in_bands"]
     ).to_df()
