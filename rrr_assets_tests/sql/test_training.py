@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from rrr_assets import read
-from rrr_assets.calc.features import FEATURES
+from rrr_assets.calc.features import FEATURES, Feature
 from rrr_assets.calc.features.spec import SpecRefused, TrainingSpec, read_spec
 from rrr_assets.features.training import BarsDeleted, FeatureGone, NotFinalYet, NothingKnown, make
 from rrr_assets.features.training_run import NotWritten, produce
@@ -27,6 +28,8 @@ from rrr_assets_tests.platform import Platform
 
 START = datetime(DAY.year, DAY.month, DAY.day, tzinfo=UTC)
 EXPIRES = datetime(2099, 1, 1, tzinfo=UTC)
+
+Redeclare = Callable[[Mapping[str, Feature]], None]
 
 
 def trades(symbol: str = "BTCUSDT") -> list[Told]:
@@ -191,22 +194,35 @@ def test_a_hold_that_is_over_is_over_whoever_places_another(platform: Platform) 
     assert find(platform.database, spec().sha256, known + timedelta(microseconds=1)) is None
 
 
-def test_a_set_stays_what_it_was_whatever_is_declared_later(platform: Platform, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def redeclare() -> Iterator[Redeclare]:
+    """Have other features declared; when the test is over, those that are, in their order."""
+    kept = dict(FEATURES)
+
+    def put(wanted: Mapping[str, Feature]) -> None:
+        FEATURES.clear()
+        FEATURES.update(wanted)
+
+    yield put
+    put(kept)
+
+
+def test_a_set_stays_what_it_was_whatever_is_declared_later(platform: Platform, tmp_path: Path, redeclare: Redeclare) -> None:
     known, out = now(platform), tmp_path / "a.parquet"
     test = {"start": START + timedelta(hours=1), "end": START + timedelta(hours=2)}
     # As if others were declared after it.
-    for name in set(FEATURES) - {"sma_20", "return_1m", "rsi_14"}:
-        monkeypatch.delitem(FEATURES, name)
+    all_of_them = dict(FEATURES)
+    redeclare({name: all_of_them[name] for name in all_of_them if name in {"sma_20", "return_1m", "rsi_14"}})
     first = produce(platform.database, spec(features=["*"], test=test), known, out)
     before, manifest = out.read_bytes(), out.with_suffix(".manifest.json").read_bytes()
-    monkeypatch.undo()
-    monkeypatch.setitem(FEATURES, "sma_20", replace(FEATURES["sma_20"], window=500, version=2))
+    later = all_of_them | {"sma_20": replace(all_of_them["sma_20"], window=500, version=2)}
+    redeclare(later)
     again = produce(platform.database, spec(features=["*"], test=test), known, out)
     assert (again.entered.set_id, again.made.content) == (first.entered.set_id, first.made.content)
     assert (out.read_bytes(), out.with_suffix(".manifest.json").read_bytes()) == (before, manifest)
     assert set(again.told["features"]) == {"sma_20", "return_1m", "rsi_14"}
     assert produce(platform.database, spec(features=["*"], test=test), now(platform), out).made.content != first.made.content
-    monkeypatch.delitem(FEATURES, "return_1m")
+    redeclare({name: each for name, each in later.items() if name != "return_1m"})
     with pytest.raises(FeatureGone, match="return_1m, which is declared no more"):
         produce(platform.database, spec(features=["*"], test=test), known, out)
 
