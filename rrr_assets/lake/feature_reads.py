@@ -4,6 +4,7 @@ Belongs here: reading them in columns, each partition where it is. Does not: whi
 instrument's public read (read), ticks (feature_ticks.py).
 """
 
+import logging
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -32,6 +33,8 @@ from rrr_assets.warehouse.sqlfiles import query
 
 if TYPE_CHECKING:
     import polars as pl
+
+LOGGER: Final = logging.getLogger(__name__)
 
 _TICK: Final = timedelta(microseconds=1)
 _AT_ONCE: Final = 4
@@ -67,8 +70,9 @@ def feature_rows(
     asked = _Asked(table, columns, instruments, since, until, as_known_at)
     try:
         return _rows(database, asked, with_proven=True)
-    except (FileUnreadable, StoreUnreachable, StoreUnusable):
+    except (FileUnreadable, StoreUnreachable, StoreUnusable) as error:
         # What the database holds as well is answered without the store; what it does not hold fails again.
+        LOGGER.warning("features are read in the database, the archive's files cannot be: %s", error)
         return _rows(database, asked, with_proven=False)
 
 
