@@ -63,7 +63,7 @@ FEATURES = {
 def features(laid_out: pl.DataFrame, since: datetime) -> pl.DataFrame:
     """All of them over minutes as they are laid out, from some minute on."""
     made = laid_out.lazy().select("instrument", "bar_start", *(each.alias(name) for name, each in FEATURES.items()))
-    return made.filter(pl.col("bar_start") >= since).collect()
+    return made.filter(pl.col("bar_start") >= since).collect(engine="in-memory")
 
 
 def historical(paths: Sequence[str], entities: pl.DataFrame, names: Sequence[str], ttl: timedelta) -> pl.DataFrame:

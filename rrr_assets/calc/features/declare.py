@@ -10,6 +10,7 @@ whatever loads the graph.
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from graphlib import TopologicalSorter
 from typing import TYPE_CHECKING, Any, Final
 
@@ -54,7 +55,7 @@ class Feature:
     @property
     def inputs(self) -> tuple[str, ...]:
         """What it names: columns of a minute, or features."""
-        return tuple(inspect.signature(self.function).parameters)
+        return _parameters(self.function)
 
     @property
     def kind(self) -> str:
@@ -88,6 +89,11 @@ class Feature:
     def expression(self, columns: "Mapping[str, pl.Expr]") -> "pl.Expr":
         """The expression over columns or features by name."""
         return self.function(**{name: columns[name] for name in self.inputs}).alias(self.name)
+
+
+@cache
+def _parameters(function: "Callable[..., pl.Expr]") -> tuple[str, ...]:
+    return tuple(inspect.signature(function).parameters)
 
 
 REGISTRY: Final[dict[str, Feature]] = {}

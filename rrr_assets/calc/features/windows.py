@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     Array = npt.NDArray[np.float64]
 
 
-_STRETCH: Final = 16_384
+_STRETCH: Final = 32768
 """Rows that are worked on at a time."""
 
 
@@ -51,7 +51,7 @@ def exponential_mean(values: "pl.Expr", n: int, alpha: float) -> "pl.Expr":
     rest = 1 - alpha
 
     def mean(column: "Array") -> "Array":
-        return _added(_geometric(column, n - 1, rest) * alpha, column, n - 1, rest ** (n - 1))
+        return _added(_geometric(column[1:], n - 1, rest) * alpha, column[: 1 - n], rest ** (n - 1))
 
     return _over_columns(mean, n, values)
 
@@ -66,8 +66,8 @@ def wilder_mean(values: "pl.Expr", n: int, period: int) -> "pl.Expr":
     rest = 1 - 1 / period
 
     def mean(column: "Array") -> "Array":
-        begun = _geometric(column, period, 1) / period
-        return _added(_geometric(column, n - period, rest) / period, begun, n - period, rest ** (n - period))
+        begun = _geometric(column[: len(column) - n + period], period, 1) / period
+        return _added(_geometric(column[period:], n - period, rest) / period, begun, rest ** (n - period))
 
     return _over_columns(mean, n, values)
 
@@ -108,35 +108,39 @@ def larger(one: "pl.Expr", other: "pl.Expr") -> "pl.Expr":
 
 
 def _over_columns(function: "Callable[..., Array]", n: int, *columns: "pl.Expr") -> "pl.Expr":
-    """A function of whole columns, each value of the last n, as an expression; null is NaN in it.
+    """A function of columns, as an expression: of m + n - 1 rows in a row it makes the values of the last m. Null is NaN in it.
 
     As one tree of expressions a window would have n leaves. It is taken a stretch of rows at a time: what is worked on stays in the
     processor's cache.
     """
     import numpy as np
     import polars as pl
+    import pyarrow as pa
 
     def applied(given: "Sequence[pl.Series]") -> "pl.Series":
-        # Filled first: to_numpy by itself takes five times as long where there are nulls.
-        arrays = [each.cast(pl.Float64).fill_null(float("nan")).to_numpy() for each in given]
-        made = np.empty(len(arrays[0]))
-        for start in range(0, len(made), _STRETCH):
-            first = max(0, start - n + 1)
-            made[start : start + _STRETCH] = function(*(each[first : start + _STRETCH] for each in arrays))[start - first :]
+        arrays = [each.to_numpy() for each in given]
+        # Arrow's pool keeps its pages; what the system gives is cleared page by page, which takes as long as the window.
+        made = np.frombuffer(pa.allocate_buffer(arrays[0].nbytes), np.float64)
+        made[: n - 1] = np.nan
+        for start in range(n - 1, len(made), _STRETCH):
+            end = start + _STRETCH
+            made[start:end] = function(*(each[start - n + 1 : end] for each in arrays))
         return pl.Series(made, nan_to_null=True)
 
-    return pl.map_batches(list(columns), applied, return_dtype=pl.Float64)
+    # Filled by Polars: where it is done here, on one column after the other, it takes as long as the windows themselves.
+    filled = [each.cast(pl.Float64).fill_null(float("nan")) for each in columns]
+    return pl.map_batches(filled, applied, return_dtype=pl.Float64)
 
 
 def _geometric(column: "Array", n: int, ratio: "float | int") -> "Array":
     total, taken, part, length = column, 0, column, 1
     while True:
         if n & length:
-            total = _added(total, part, taken, ratio**taken) if taken else part
+            total = _added(total, part[: len(part) - taken], ratio**taken) if taken else part
             taken += length
         if taken == n:
             return total
-        part = _added(part, part, length, ratio**length)
+        part = _added(part, part[:-length], ratio**length)
         length *= 2
 
 
@@ -154,47 +158,32 @@ def _moment(left: "Array", right: "Array", n: int) -> "Array":
         length *= 2
 
 
-def _added(column: "Array", other: "Array", rows: int, factor: "float | int") -> "Array":
-    """Each value and the other's value some rows before, times a factor; NaN where there is none."""
-    import numpy as np
-
-    made, there = np.empty_like(column), max(len(column) - rows, 0)
-    made[: len(column) - there] = np.nan
-    since = made[len(column) - there :]
+def _added(column: "Array", before: "Array", factor: "float | int") -> "Array":
+    """The last values of a column, and those before them times a factor."""
+    later = column[len(column) - len(before) :]
     if factor == 1:
-        np.add(other[:there], column[len(column) - there :], out=since)
-    else:
-        np.multiply(other[:there], factor, out=since)
-        since += column[len(column) - there :]
+        return before + later
+    made = before * factor
+    made += later
     return made
 
 
 def _put_together(one: "Sequence[Array]", n_one: int, other: "Sequence[Array]", n_other: int) -> "tuple[Array, Array, Array]":
     """Means and moment of the last `n_one` rows, and of the `n_other` before these."""
-    import numpy as np
-
-    is_one, rows = one[0] is one[1], len(one[0])
-    there = max(rows - n_one, 0)
-    begin, share = rows - there, n_other / (n_one + n_other)
-    by_left = other[0][:there] - one[0][begin:]
-    by_right = by_left if is_one else other[1][:there] - one[1][begin:]
+    rows, share = len(other[0]) - n_one, n_other / (n_one + n_other)
+    first = len(one[0]) - rows
+    by_left = other[0][:rows] - one[0][first:]
+    is_one = one[0] is one[1]
+    by_right = by_left if is_one else other[1][:rows] - one[1][first:]
+    moment = by_left * by_right
+    moment *= n_one * share
+    made = one[2][first:] + other[2][:rows]
+    made += moment
     # Means, not sums: of equal values the difference is 0, and the mean stays what it is.
-    left = _after(begin, by_left * share, one[0])
-    right = left if is_one else _after(begin, by_right * share, one[1])
-    between = np.multiply(by_left, by_right, out=by_left)
-    between *= n_one * share
-    moment = np.empty(rows)
-    moment[:begin] = np.nan
-    since = np.add(one[2][begin:], other[2][:there], out=moment[begin:])
-    since += between
-    return left, right, moment
-
-
-def _after(begin: int, values: "Array", column: "Array") -> "Array":
-    """The column from some row on, with values added; NaN before."""
-    import numpy as np
-
-    made = np.empty_like(column)
-    made[:begin] = np.nan
-    np.add(column[begin:], values, out=made[begin:])
-    return made
+    by_left *= share
+    by_left += one[0][first:]
+    if is_one:
+        return by_left, by_left, made
+    by_right *= share
+    by_right += one[1][first:]
+    return by_left, by_right, made
