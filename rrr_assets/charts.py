@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from rrr_assets.calc.numbers import plain_texts
+from rrr_assets.calc.decimals import plain_texts
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -11,7 +11,7 @@ import pyarrow as pa
 from psycopg import sql
 
 from rrr_assets.calc.canonical import Digester
-from rrr_assets.calc.numbers import NOTIONAL, WIDE_SIZE
+from rrr_assets.calc.decimals import NOTIONAL, WIDE_SIZE
 from rrr_assets.contracts.archive import ARCHIVED
 from rrr_assets.lake.catalogue import Catalogue
 from rrr_assets.lake.proving import Proof, archive_partition

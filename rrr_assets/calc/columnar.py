@@ -20,19 +20,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import csv
 
-from rrr_assets.calc.numbers import (
-    EXACT,
-    NOTIONAL,
-    NOTIONAL_READ,
-    PRICE,
-    PRICE_SCALE,
-    SIZE,
-    SIZE_SCALE,
-    VWAP_SCALE,
-    WIDE_SIZE,
-    plain_texts,
-    vwap,
-)
+from rrr_assets.calc.decimals import NOTIONAL, NOTIONAL_READ, PRICE, SIZE, WIDE_SIZE, plain_texts
+from rrr_assets.calc.numbers import EXACT, PRICE_SCALE, SIZE_SCALE, VWAP_SCALE, vwap
 from rrr_assets.contracts.bars import BARS, INTERVALS
 from rrr_assets.contracts.parsed import TRADES, UTC_MICROSECONDS
 

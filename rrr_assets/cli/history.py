@@ -133,7 +133,7 @@ def _correction(
 def _check_numbers(given: Mapping[str, str]) -> None:
     import pyarrow as pa
 
-    from rrr_assets.calc.numbers import PRICE, SIZE, parse_decimals
+    from rrr_assets.calc.decimals import PRICE, SIZE, parse_decimals
 
     for name, kind in (("price", PRICE), ("size", SIZE)):
         if name not in given:

@@ -16,7 +16,7 @@ from typing import BinaryIO, Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from rrr_assets.calc.numbers import plain_texts
+from rrr_assets.calc.decimals import plain_texts
 from rrr_assets.cli.arguments import Format
 from rrr_assets.cli.failures import CommandFailed
 from rrr_assets.read import notes

@@ -9,11 +9,8 @@ all instruments takes half as much again. `price = price_units / 10^price_scale`
 
 from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
-import pyarrow as pa
-
-from rrr_assets.calc.numbers import NOTIONAL, WIDE_SIZE
 from rrr_assets.contracts.bars import BAR_REVISIONS, BARS
 from rrr_assets.contracts.base import Column, Table, Type
 from rrr_assets.contracts.desk import MARKET_SENTIMENT, ORDERS
@@ -30,6 +27,9 @@ from rrr_assets.contracts.ticks import (
     TRADE_REVISIONS,
     VENUE_BARS,
 )
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 Grain = Literal["day", "month"]
 
@@ -77,20 +77,26 @@ class Archived:
         """The first day after a partition."""
         return partition + timedelta(days=1) if self.grain == "day" else (partition + timedelta(days=32)).replace(day=1)
 
-    def canonical_type(self, column: Column) -> pa.DataType:
+    def canonical_type(self, column: Column) -> "pa.DataType":
         """The type in which a column's values are compared and hashed: wide enough for every value that the database can hold of it."""
+        from rrr_assets.calc.decimals import NOTIONAL, WIDE_SIZE
+
         if column.type is Type.NOTIONAL:
             return NOTIONAL
         if column.type is Type.VOLUME:
             return WIDE_SIZE
         return column.type.arrow
 
-    def canonical_schema(self) -> pa.Schema:
+    def canonical_schema(self) -> "pa.Schema":
         """The rows as they are compared and hashed: the contract's columns, in its order."""
+        import pyarrow as pa
+
         return pa.schema([pa.field(c.name, self.canonical_type(c), nullable=c.nullable) for c in self.table.columns])
 
-    def stored_schema(self) -> pa.Schema:
+    def stored_schema(self) -> "pa.Schema":
         """The columns of its files."""
+        import pyarrow as pa
+
         fields = [pa.field(self.partition, pa.date32(), nullable=False)]
         for column in self.table.columns:
             if self.is_packed and column.type in SCALES:

@@ -5,12 +5,10 @@ Belongs here: the vocabulary, and how a logical type reads in SQL and in Arrow. 
 
 from dataclasses import dataclass
 from enum import Enum
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-import pyarrow as pa
-
-from rrr_assets.calc.numbers import NOTIONAL_READ, PRICE, SIZE
-from rrr_assets.contracts.parsed import UTC_MICROSECONDS
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 class Type(Enum):
@@ -20,30 +18,36 @@ class Type(Enum):
     without a word; the loader has refused what does not fit before.
     """
 
-    TEXT = ("text", pa.string())
-    BIGINT = ("bigint", pa.int64())
-    SMALLINT = ("smallint", pa.int16())
-    INTEGER = ("integer", pa.int32())
-    BOOLEAN = ("boolean", pa.bool_())
-    DATE = ("date", pa.date32())
-    DATE_RANGE = ("daterange", pa.string())
-    TIME = ("timestamp with time zone", UTC_MICROSECONDS)
-    TIME_RANGES = ("tstzmultirange", pa.string())
-    ID_RANGES = ("int8multirange", pa.string())
-    PRICE = ("numeric", PRICE)
-    # Before SIZE, which is another thing in the lines below it.
-    VOLUME = ("numeric", SIZE, "a sum of sizes, which a read hands out wider where it has to")
-    SIZE = ("numeric", SIZE)
-    NOTIONAL = ("numeric", NOTIONAL_READ)
-    NUMBER = ("numeric", pa.string())
-    STATISTIC = ("double precision", pa.float64())  # not money: a score, a ratio or a duration of the quality ledgers, which alone have it
-    STATISTICS = ("double precision[]", pa.list_(pa.float64()))  # not money: as above
-    TEXTS = ("text[]", pa.list_(pa.string()))
-    JSON = ("jsonb", pa.string())
+    TEXT = ("text",)
+    BIGINT = ("bigint",)
+    SMALLINT = ("smallint",)
+    INTEGER = ("integer",)
+    BOOLEAN = ("boolean",)
+    DATE = ("date",)
+    DATE_RANGE = ("daterange",)
+    TIME = ("timestamp with time zone",)
+    TIME_RANGES = ("tstzmultirange",)
+    ID_RANGES = ("int8multirange",)
+    PRICE = ("numeric", "a price")
+    VOLUME = ("numeric", "a sum of sizes, which a read hands out wider where it has to")
+    SIZE = ("numeric", "a size")
+    NOTIONAL = ("numeric", "a sum of prices times sizes, which a read hands out wider where it has to")
+    NUMBER = ("numeric", "any other, which a read hands out as text")
+    STATISTIC = ("double precision",)  # not money: a score, a ratio or a duration of the quality ledgers, which alone have it
+    STATISTICS = ("double precision[]",)  # not money: as above
+    TEXTS = ("text[]",)
+    JSON = ("jsonb",)
 
-    def __init__(self, sql: str, arrow: pa.DataType, _apart: str = "") -> None:
+    def __init__(self, sql: str, _apart: str = "") -> None:
         self.sql = sql
-        self.arrow = arrow
+
+    @property
+    def arrow(self) -> "pa.DataType":
+        """The Arrow type of its values in reads."""
+        # Here, and not above: the graph is loaded from contracts by many processes that read nothing, and Arrow is half of what that takes.
+        from rrr_assets.contracts.arrow_types import ARROW_TYPES
+
+        return ARROW_TYPES[self]
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +161,8 @@ class Table:
         """Names in the order of the table."""
         return tuple(column.name for column in self.columns)
 
-    def arrow_schema(self) -> pa.Schema:
+    def arrow_schema(self) -> "pa.Schema":
         """The table as a public read returns it: exact decimals, UTC microseconds."""
+        import pyarrow as pa
+
         return pa.schema([pa.field(c.name, c.type.arrow, nullable=c.nullable) for c in self.columns])

@@ -10,7 +10,7 @@ from typing import Final
 
 import pyarrow as pa
 
-from rrr_assets.calc.numbers import PRICE, SIZE
+from rrr_assets.calc.decimals import PRICE, SIZE
 
 UTC_MICROSECONDS: Final = pa.timestamp("us", "UTC")
 UNDATED: Final = datetime(2009, 1, 1, tzinfo=UTC)

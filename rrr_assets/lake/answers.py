@@ -10,7 +10,7 @@ import psycopg
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from rrr_assets.calc.numbers import most_whole_digits
+from rrr_assets.calc.decimals import most_whole_digits
 from rrr_assets.contracts.parsed import UTC_MICROSECONDS
 from rrr_assets.warehouse.arrow import JSON_FIELD
 

@@ -13,7 +13,7 @@ from typing import Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from rrr_assets.calc.numbers import plain_texts
+from rrr_assets.calc.decimals import plain_texts
 from rrr_assets.contracts.archive import Archived
 from rrr_assets.contracts.base import Column, Type
 from rrr_assets.lake import reading

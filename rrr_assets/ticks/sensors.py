@@ -12,7 +12,6 @@ import dagster as dg
 from rrr_assets.resources.partitions import contiguous, days_between, range_tags
 from rrr_assets.resources.requests import ASKED_TAG, assets_of, changed_only, checks_of, days_under_way, is_under_way, no_room, run_key
 from rrr_assets.resources.warehouse import Warehouse
-from rrr_assets.venues.table_mapping import SUFFIX, is_mapping
 from rrr_assets.warehouse.home import REASON, SET_ASIDE, Home
 
 _SETTLED_SECONDS: Final = 5
@@ -81,6 +80,8 @@ def landing_sensor(job: Any) -> dg.SensorDefinition:
 
 def inbox_files(home: Home) -> list[tuple[Path, int, int]]:
     """Files of the inbox that nobody has written to for some seconds, oldest first, with their size and time of change in ns."""
+    from rrr_assets.venues.table_mapping import is_mapping
+
     latest = time.time_ns() - _SETTLED_SECONDS * 1_000_000_000
     found: list[tuple[Path, int, int]] = []
     for path in home.inbox.rglob("*"):
@@ -145,4 +146,6 @@ def _set_aside(home: Home, path: Path, reason: str) -> None:
 
 def _beside(path: Path) -> tuple[Path, Path]:
     """The checksum and the mapping that belong to this file alone."""
+    from rrr_assets.venues.table_mapping import SUFFIX
+
     return path.with_name(path.name + ".CHECKSUM"), path.with_name(path.name + SUFFIX)

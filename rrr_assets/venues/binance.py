@@ -10,7 +10,7 @@ from typing import Final
 
 import pyarrow as pa
 
-from rrr_assets.calc.numbers import PRICE, SIZE
+from rrr_assets.calc.decimals import PRICE, SIZE
 from rrr_assets.venues.base import ParsedBatch, Reason, Refusals, Source, SourceRefused, TimeUnit
 from rrr_assets.venues.names import BINANCE, BINANCE_COINM, BINANCE_USDM, MONTH, interval_of_seconds, venue_of
 from rrr_assets.venues.rows import (

@@ -19,7 +19,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from rrr_assets.calc.numbers import PRICE, SIZE, parse_decimals, parse_integers
+from rrr_assets.calc.decimals import PRICE, SIZE, parse_decimals, parse_integers
 from rrr_assets.venues.base import Evidence, ParsedBatch, Reason, Source, SourceFacts, SourceRefused, Stream, TimeUnit
 from rrr_assets.venues.binance import FALSE, MARKETS, TRUE, is_coin_margined, unit_of_times
 from rrr_assets.venues.capture import (

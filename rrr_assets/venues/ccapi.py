@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from rrr_assets.calc.numbers import PRICE, SIZE, parse_decimals
+from rrr_assets.calc.decimals import PRICE, SIZE, parse_decimals
 from rrr_assets.contracts.venues import VENUES
 from rrr_assets.venues.base import Evidence, ParsedBatch, Reason, Refusals, Source, SourceFacts, SourceRefused, Stream
 from rrr_assets.venues.content import line_blocks, open_content, raw_lines, unchanged, unlike, verify

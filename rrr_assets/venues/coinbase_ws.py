@@ -17,7 +17,7 @@ from typing import Final
 import numpy as np
 import pyarrow as pa
 
-from rrr_assets.calc.numbers import PRICE, SIZE
+from rrr_assets.calc.decimals import PRICE, SIZE
 from rrr_assets.venues.base import Evidence, ParsedBatch, Reason, Source, SourceFacts, Stream, TimeUnit
 from rrr_assets.venues.capture import FOREIGN, Int8s, Message, Sorted, batches, by_look, extract, facts_of, instrument_of, refuse_cut
 from rrr_assets.venues.content import Block, raw_lines, unlike, verify

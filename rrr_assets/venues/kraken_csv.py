@@ -13,7 +13,7 @@ from typing import Final
 
 import pyarrow as pa
 
-from rrr_assets.calc.numbers import PRICE, SIZE
+from rrr_assets.calc.decimals import PRICE, SIZE
 from rrr_assets.venues.base import Evidence, ParsedBatch, Refusals, Source, SourceFacts, SourceRefused, Stream
 from rrr_assets.venues.content import Content, line_blocks, open_content, raw_lines, unchanged, unlike, verify
 from rrr_assets.venues.csv_text import CsvRows, cut, data_lines, refuse_cut_last_line

@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 import pyarrow as pa
 
-from rrr_assets.calc.numbers import PRICE, SIZE
+from rrr_assets.calc.decimals import PRICE, SIZE
 from rrr_assets.venues.base import Evidence, ParsedBatch, Reason, Refusals, Source, SourceFacts, SourceRefused
 from rrr_assets.venues.content import unchanged, unlike, verify
 from rrr_assets.venues.json_text import BATCH_ROWS, Json, Number, raw_elements, read_document, text_of, text_rows

@@ -19,7 +19,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from rrr_assets.calc.numbers import PRICE, SIZE, parse_decimals, parse_integers
+from rrr_assets.calc.decimals import PRICE, SIZE, parse_decimals, parse_integers
 from rrr_assets.venues.base import ParsedBatch, Reason, Refusals, TimeUnit
 from rrr_assets.venues.names import parse_instrument
 from rrr_assets.venues.rows import (

@@ -19,8 +19,8 @@ from typing import Final, NamedTuple
 import numpy as np
 import pyarrow as pa
 
+from rrr_assets.calc.decimals import PRICE, SIZE
 from rrr_assets.calc.knowledge import clock_offset
-from rrr_assets.calc.numbers import PRICE, SIZE
 from rrr_assets.venues.base import Evidence, ParsedBatch, Reason, Refusals, Source, SourceFacts, SourceRefused, Space, Stream, TimeUnit
 from rrr_assets.venues.content import DAMAGED, line_blocks, open_content, raw_text, slices, unchanged, unlike, verify
 from rrr_assets.venues.json_text import Json, decode, raw_element, text_of

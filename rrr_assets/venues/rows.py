@@ -15,8 +15,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from rrr_assets.calc.decimals import PRICE, SIZE, parse_decimals, parse_integers
 from rrr_assets.calc.identity import ORDINALS, Ordinals
-from rrr_assets.calc.numbers import PRICE, SIZE, parse_decimals, parse_integers
 from rrr_assets.contracts.parsed import AGG_TRADES, DEPTH, QUOTES, TRADES, UTC_MICROSECONDS, VENUE_BARS
 from rrr_assets.venues.base import ParsedBatch, Reason, Refusals, TimeUnit
 from rrr_assets.venues.names import INTERVAL_SECONDS, MONTH

@@ -12,8 +12,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from rrr_assets.calc.decimals import SIZE, parse_decimals
 from rrr_assets.calc.identity import ORDINALS, Ordinals
-from rrr_assets.calc.numbers import SIZE, parse_decimals
 from rrr_assets.contracts.parsed import REFUSED_ROWS, VENUE_BARS
 from rrr_assets.venues.base import ParsedBatch, Refusals, TimeUnit
 from rrr_assets.venues.rows import FIRST_TIME, BarColumns, Checks, Int64s, Misfit, TextRows, bar_batch

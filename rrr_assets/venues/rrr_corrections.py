@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from rrr_assets.calc.numbers import PRICE, SIZE
+from rrr_assets.calc.decimals import PRICE, SIZE
 from rrr_assets.contracts.parsed import CORRECTIONS, UNDATED, UTC_MICROSECONDS
 from rrr_assets.venues.base import Evidence, ParsedBatch, Reason, Refusals, Source, SourceFacts, SourceRefused
 from rrr_assets.venues.content import DAMAGED, Block, line_blocks, open_content, raw_lines, raw_text, read_head, unchanged, unlike, verify

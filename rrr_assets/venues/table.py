@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from rrr_assets.calc.numbers import PRICE, SIZE
+from rrr_assets.calc.decimals import PRICE, SIZE
 from rrr_assets.venues.base import Evidence, ParsedBatch, Reason, Refusals, Source, SourceFacts, SourceRefused, Space, Stream, TimeUnit
 from rrr_assets.venues.content import (
     DAMAGED,

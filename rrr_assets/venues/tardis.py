@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from rrr_assets.calc.numbers import PRICE, SIZE, parse_integers
+from rrr_assets.calc.decimals import PRICE, SIZE, parse_integers
 from rrr_assets.venues.base import Evidence, ParsedBatch, Reason, Refusals, Source, SourceFacts, SourceRefused, Space, Stream, TimeUnit
 from rrr_assets.venues.content import Block, line_blocks, open_content, raw_lines, read_head, unchanged, unlike, verify
 from rrr_assets.venues.csv_text import cut, data_lines, header_names, refuse_cut_last_line

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import csv
 
-from rrr_assets.calc.numbers import NOTIONAL, WIDE_SIZE, most_whole_digits
+from rrr_assets.calc.decimals import NOTIONAL, WIDE_SIZE, most_whole_digits
 from rrr_assets.contracts.base import Table, Type
 
 JSON_FIELD: Final = {b"format": b"json"}

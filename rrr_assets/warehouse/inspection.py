@@ -11,7 +11,7 @@ from typing import Any, Final, LiteralString
 import pyarrow as pa
 from psycopg import sql
 
-from rrr_assets.calc.numbers import NOTIONAL, PRICE, WIDE_SIZE
+from rrr_assets.calc.decimals import NOTIONAL, PRICE, WIDE_SIZE
 from rrr_assets.calc.outcomes import DayHeld, RuleResult
 from rrr_assets.contracts.bars import INTERVALS
 from rrr_assets.contracts.base import Table

@@ -21,7 +21,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from psycopg import sql
 
-from rrr_assets.calc.numbers import plain, scales
+from rrr_assets.calc.decimals import scales
+from rrr_assets.calc.numbers import plain
 from rrr_assets.calc.outcomes import DayDropped, DayLoaded, FileTakenIn, NoSpaceLeft
 from rrr_assets.contracts.venues import venue_called
 from rrr_assets.warehouse import tapes

@@ -223,6 +223,8 @@ def test_a_resource_is_overridden_by_name() -> None:
 
 def test_definitions_load_light() -> None:
     heavy = (
+        "pyarrow",
+        "numpy",
         "polars",
         "duckdb",
         "matplotlib",

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pytest
 
 from rrr_assets.calc.canonical import Digest, Digester
-from rrr_assets.calc.numbers import PRICE, SIZE
+from rrr_assets.calc.decimals import PRICE, SIZE
 from rrr_assets.calc.quality_config import Healing, HealingSource
 from rrr_assets.sources.download import Patience
 from rrr_assets.ticks.healing import Attempt, heal

@@ -16,7 +16,7 @@ import pytest
 from psycopg import sql
 
 from rrr_assets import cli, read
-from rrr_assets.calc.numbers import NOTIONAL
+from rrr_assets.calc.decimals import NOTIONAL
 from rrr_assets.contracts.bars import BARS, INTERVALS
 from rrr_assets.contracts.base import Table
 from rrr_assets.contracts.ledgers import BAR_CONFORMANCE, COVERAGE, INSTRUMENTS, QUARANTINE

@@ -16,7 +16,8 @@ import typer
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from rrr_assets.calc.numbers import NOTIONAL, PRICE, SIZE, plain, plain_texts
+from rrr_assets.calc.decimals import NOTIONAL, PRICE, SIZE, plain_texts
+from rrr_assets.calc.numbers import plain
 from rrr_assets.cli.arguments import Format, parse_day, parse_names, parse_time
 from rrr_assets.cli.failures import CommandFailed, without_secrets
 from rrr_assets.cli.output import TABLE_ROWS, _table_text, csv_chunks, emit, json_chunks, texts

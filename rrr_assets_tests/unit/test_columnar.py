@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from rrr_assets.calc import columnar
 from rrr_assets.calc.columnar import SCHEMA, WIDE_SIZE, as_csv, bars_of_day
-from rrr_assets.calc.numbers import EXACT, NOTIONAL, NOTIONAL_READ, PRICE, SIZE
+from rrr_assets.calc.decimals import NOTIONAL, NOTIONAL_READ, PRICE, SIZE
+from rrr_assets.calc.numbers import EXACT
 from rrr_assets.calc.order import Bar, Trade, bars_from_trades
 from rrr_assets.contracts.bars import INTERVALS
 from rrr_assets.contracts.parsed import TRADES

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rrr_assets.calc.numbers import NOTIONAL, PRICE, SIZE, parse_decimals, parse_integers, plain, plain_texts, round_ratio, scales, vwap
+from rrr_assets.calc.decimals import NOTIONAL, PRICE, SIZE, parse_decimals, parse_integers, plain_texts, scales
+from rrr_assets.calc.numbers import plain, round_ratio, vwap
 
 TYPES = (PRICE, SIZE, pa.decimal128(38, 9))
 
