@@ -35,7 +35,7 @@ def rrr(*words: str) -> subprocess.CompletedProcess[str]:
 
 
 def ingest(path: Path, format_name: str = "binance-vision-trades") -> tuple[int, dict[str, Any], str]:
-    done = rrr("ingest", str(path), "--format", format_name, "--json")
+    done = warm.rrr("ingest", str(path), "--format", format_name, "--json")
     assert len(done.stdout.splitlines()) == 1, done.stdout + done.stderr
     return done.returncode, json.loads(done.stdout), done.stderr
 

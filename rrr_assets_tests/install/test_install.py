@@ -28,13 +28,13 @@ def test_the_built_wheel_carries_its_sql_and_settings(tmp_path: Path) -> None:
     command = (sys.executable, "-m", "rrr_assets.cli")
     home = str(tmp_path / "home")
     try:
-        run(*command, "run", "--trades", "20000", "--days", "1", "--instruments", "2", cwd=empty, RRR_HOME=home, PYTHONPATH=str(empty))
+        run(*command, "run", "--trades", "2000", "--days", "1", "--instruments", "2", cwd=empty, RRR_HOME=home, PYTHONPATH=str(empty))
         where = run(sys.executable, "-c", "import rrr_assets; print(rrr_assets.__file__)", cwd=empty, PYTHONPATH=str(empty)).stdout
         assert Path(where.strip()).is_relative_to(empty)
         counted = run(
             *command, "sql", "select count(*) from raw_trades", "--format", "csv", cwd=empty, RRR_HOME=home, PYTHONPATH=str(empty)
         )
-        assert counted.stdout.split() == ["count", "20000"]
+        assert counted.stdout.split() == ["count", "2000"]
     finally:
         run(*command, "down", cwd=empty, RRR_HOME=home, PYTHONPATH=str(empty))
 
@@ -48,7 +48,7 @@ def test_a_fresh_clone_runs_the_main_job(tmp_path: Path) -> None:
     command = (sys.executable, "-m", "rrr_assets.cli")
     # From the clone's folder, with the environment that set-up made: what is not committed is not there.
     try:
-        done = run(*command, "run", "--trades", "20000", "--days", "1", "--instruments", "2", cwd=clone, PYTHONPATH=str(clone))
+        done = run(*command, "run", "--trades", "2000", "--days", "1", "--instruments", "2", cwd=clone, PYTHONPATH=str(clone))
         assert "no bar is unexplained" in done.stdout
         assert (clone / ".rrr").is_dir()
     finally:
