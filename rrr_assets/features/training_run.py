@@ -5,7 +5,7 @@ warehouse/training_sets.py).
 """
 
 import json
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,8 +15,7 @@ from rrr_assets.calc.features.spec import TrainingSpec
 from rrr_assets.calc.outcomes import PermanentFailure
 from rrr_assets.features.training import TrainingSet, make
 from rrr_assets.warehouse.connect import Database
-from rrr_assets.warehouse.holds import release
-from rrr_assets.warehouse.training_sets import Entered, confirm, enter, find, hold_for
+from rrr_assets.warehouse.training_sets import Entered, confirm, enter, find, held_meanwhile
 
 KEEP_DAYS: Final = 365
 """For how long what a set was made from is held, where nobody says otherwise."""
@@ -73,21 +72,14 @@ def produce(database: Database, spec: TrainingSpec, as_known_at: datetime, out: 
     known = find(database, spec.sha256, as_known_at)
     first, until = spec.start.date() - _BEFORE, spec.end.date() + _AFTER
     expires_at = datetime.now(UTC) + timedelta(days=keep_days)
-    hold, is_placed = "", False
-    if known is None:
-        # Before it is read: what is read here is there as long as the hold says.
-        hold, is_placed = hold_for(database, spec.name, spec.sha256, as_known_at, first, until, expires_at)
-    try:
+    with ExitStack() as held:
+        if known is None:
+            # Before it is read: what is read here is there until the set is entered with a hold of its own.
+            held.enter_context(held_meanwhile(database, spec.name, as_known_at, first, until))
         made = make(database, spec, as_known_at, None if known is None else known.manifest)
-    except PermanentFailure:
-        if is_placed:
-            release(database, hold, "the set could not be made")
-        raise
-    if known is not None:
-        confirm(known, made.content)
-    entered = enter(database, made.manifest, as_known_at, first, until, expires_at)
-    if is_placed and entered.hold != hold:
-        release(database, hold, f"another run entered the set at the same time, as {entered.name}")
+        if known is not None:
+            confirm(known, made.content)
+        entered = enter(database, made.manifest, as_known_at, first, until, expires_at)
     # The manifest of a set is the one that it was entered with.
     told = {**entered.manifest, "set_id": entered.set_id, "hold": entered.hold, "held_until": _iso(entered.ends_at), "file": str(out)}
     _write(made, told, out)

@@ -248,6 +248,30 @@ def test_a_set_that_runs_enter_under_two_names_is_held_once(platform: Platform, 
     assert platform.rows("select name from holds where released_at is null") == [(first.entered.hold,)]
 
 
+def test_a_run_that_fails_takes_no_hold_from_a_set_that_another_run_entered(
+    platform: Platform, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = now(platform)
+    standing = "select name, expires_at < now() + interval '25 hours' from holds where released_at is null order by name"
+    seen: list[list[tuple]] = []
+
+    def fails(*_: Any) -> None:
+        monkeypatch.undo()
+        produce(platform.database, spec(), known, tmp_path / "other.parquet")
+        seen.append(platform.rows(standing))
+        raise NothingKnown("as if")
+
+    monkeypatch.setattr("rrr_assets.features.training_run.make", fails)
+    with pytest.raises(NothingKnown, match="as if"):
+        produce(platform.database, spec(), known, tmp_path / "a.parquet")
+    entered = find(platform.database, spec().sha256, known)
+    assert entered is not None
+    assert platform.rows(standing) == [(entered.hold, False)]
+    # While it is made it is held too, and of a run that is killed that ends soon.
+    [[of_the_set, (making, ends_soon)]] = seen
+    assert (of_the_set, making.startswith("training-set-momentum-making-"), ends_soon) == ((entered.hold, False), True, True)
+
+
 def test_labels_of_bars_that_are_away_are_not_made_up(platform: Platform) -> None:
     platform.rows(
         "insert into partition_tiers (relation, partition_start, tier, row_count, size_bytes, changed_at)"
