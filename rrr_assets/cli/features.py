@@ -315,12 +315,12 @@ def drift(
     picture: Annotated[Path | None, typer.Option("--plot", metavar="FILE", help="Draw it, as .png.", dir_okay=False)] = None,
     chosen: FormatOption = None, as_json: JsonFlag = False, out: Out = None,
 ) -> None:  # fmt: skip
-    """Print which features lie off what models were trained on, on the days in [start, end), else in the last week."""
+    """Print which features lie off what models were trained on, the worst first, on the days in [start, end), else in the last week."""
     from rrr_assets.calc.features.drift import verdicts
     from rrr_assets.cli.failures import CommandFailed
     from rrr_assets.cli.ingest import ready_database
     from rrr_assets.cli.output import emit, note
-    from rrr_assets.features.drift import drift_picture
+    from rrr_assets.features.drift import drift_picture, worst_first
     from rrr_assets.resources.quality_settings import quality_settings
     from rrr_assets.warehouse.quality_feature_drift import days_unjudged, read_numbers, read_references
 
@@ -335,7 +335,7 @@ def drift(
         note(f"{len(waiting)} days were not looked at, or changed since, from {waiting[0]} on: --make does that")
     numbers = read_numbers(database, first, until, instruments or None)
     references = read_references(database, [each.reference_id for each in numbers if each.reference_id is not None])
-    said = [(each, verdicts(each.feature, each.drift, settings)) for each in numbers]
+    said = [(each, verdicts(each.feature, each.drift, settings)) for each in worst_first(numbers, settings)]
     shown = [one for one in said if everything or one[1]]
     table, hidden = _drift_table(shown, references), tuple[str, ...]()
     if chosen in (None, Format.TABLE) and not as_json and out is None:

@@ -114,7 +114,8 @@ def test_the_command_line_and_the_schedule_tell_the_same(
     assert done.returncode == 0, done.stderr
     rows = json.loads(done.stdout)
     told = {row["feature"]: row for row in rows if "drifted" in row["is"] or "missing" in row["is"]}
-    assert set(told) == {"quoted_spread", "vpin_50", "kyle_lambda_1h"}
+    assert set(told) == {"quoted_spread", "vpin_50", "kyle_lambda_1h"} == {row["feature"] for row in rows[:3]}
+    assert rows[0]["psi"] == max(row["psi"] for row in rows)
     assert told["quoted_spread"]["is"] == "drifted, out_of_range"
     assert told["quoted_spread"]["day"] == (MONDAY + 2 * ONE_DAY).isoformat()
     assert told["kyle_lambda_1h"]["missing"] == pytest.approx(1 / 3, abs=1e-4)
