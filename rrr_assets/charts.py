@@ -16,16 +16,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from rrr_assets.calc.decimals import plain_texts
+from rrr_assets.palette import GREEN, GRID, INK, PAPER, RED
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_UP: Final = "#1b9e77"
-_DOWN: Final = "#d1495b"
-_INK: Final = "#22313f"
-_GRID: Final = "#e3e8ec"
-_PAPER: Final = "#ffffff"
+_UP: Final = GREEN
+_DOWN: Final = RED
 _DPI: Final = 100
 _SMALL: Final = (480, 240)
 _LARGE: Final = (1280, 720)
@@ -158,8 +156,8 @@ def candles_html(bars: pa.Table, title: str, interval: timedelta | None) -> str:
     incomplete = len(bars) - pc.sum(bars["is_complete"]).as_py()
     return _PAGE.format(
         title=html.escape(title),
-        paper=_PAPER,
-        ink=_INK,
+        paper=PAPER,
+        ink=INK,
         bars=f"{len(bars):,}",
         incomplete=f"{incomplete:,}",
         picture=inline,
@@ -171,7 +169,7 @@ def _figure(bars: pa.Table, title: str, axis: _Axis, width: int, height: int, *,
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(width / _DPI, height / _DPI), dpi=_DPI, facecolor=_PAPER, layout="constrained")
+    figure = Figure(figsize=(width / _DPI, height / _DPI), dpi=_DPI, facecolor=PAPER, layout="constrained")
     FigureCanvasAgg(figure)
     prices, volumes = figure.subplots(2, 1, sharex=True, height_ratios=(4, 1), gridspec_kw={"hspace": 0.04})
     candles = _candles(bars, axis, most=_PLOTTED * width / _LEAST_PIXELS)
@@ -246,7 +244,7 @@ def _draw_candles(axes: "Axes", candles: _Candles, pixels: Any) -> None:
         left, right, below, above = x - half, x + half, bottom[chosen], top[chosen]
         corners = [np.column_stack(pair) for pair in ((left, below), (right, below), (right, above), (left, above))]
         bodies = PolyCollection(list(np.stack(corners, axis=1)), edgecolors=colour, linewidths=wick / 2)
-        bodies.set_facecolor(colour if is_whole else _PAPER)
+        bodies.set_facecolor(colour if is_whole else PAPER)
         if not is_whole:
             bodies.set_hatch("//////")
             bodies.set_alpha(0.6)
@@ -309,8 +307,8 @@ def _finish(prices: "Axes", volumes: "Axes", title: str, days: str, *, small: bo
     from matplotlib.ticker import FuncFormatter, MaxNLocator
 
     size = 8 if small else 10
-    prices.set_title(title, loc="left", fontsize=size + 1, color=_INK, fontweight="bold", parse_math=False)
-    volumes.set_xlabel(days, fontsize=size - 1, color=_INK, loc="left")
+    prices.set_title(title, loc="left", fontsize=size + 1, color=INK, fontweight="bold", parse_math=False)
+    volumes.set_xlabel(days, fontsize=size - 1, color=INK, loc="left")
     prices.yaxis.set_major_locator(MaxNLocator(4 if small else 8))
     volumes.yaxis.set_major_locator(MaxNLocator(2))
     plain = FuncFormatter(lambda value, _: f"{value:,.10f}".rstrip("0").rstrip("."))
@@ -318,12 +316,12 @@ def _finish(prices: "Axes", volumes: "Axes", title: str, days: str, *, small: bo
         axes.yaxis.tick_right()
         axes.yaxis.set_major_formatter(plain)
         axes.set_axisbelow(True)
-        axes.grid(color=_GRID, linewidth=0.8)
-        axes.tick_params(colors=_INK, labelsize=size, length=0)
+        axes.grid(color=GRID, linewidth=0.8)
+        axes.tick_params(colors=INK, labelsize=size, length=0)
         for side in ("top", "left", "right", "bottom"):
             axes.spines[side].set_visible(False)
     volumes.spines["bottom"].set_visible(True)
-    volumes.spines["bottom"].set_color(_GRID)
+    volumes.spines["bottom"].set_color(GRID)
     if not small:
-        volumes.set_ylabel("volume", fontsize=size - 1, color=_INK)
-        prices.set_ylabel("price", fontsize=size - 1, color=_INK)
+        volumes.set_ylabel("volume", fontsize=size - 1, color=INK)
+        prices.set_ylabel("price", fontsize=size - 1, color=INK)

@@ -8,19 +8,16 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from rrr_assets.archive.cost_tables import size_text, usd_text
 from rrr_assets.calc.costs import FREE_DISK, TIERS, Forecast, Report, by, total
+from rrr_assets.palette import AMBER, BLUE, GRID, INK, PALE, PAPER, RED
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_INK: Final = "#22313f"
-_PALE: Final = "#8896a3"
-_GRID: Final = "#e3e8ec"
-_PAPER: Final = "#ffffff"
 _TIER_COLOURS: Final = {
-    "hot": "#d1495b", "warm": "#edae49", "cold": "#2e7da6", "copy": "#8fc1dd", "superseded": "#b9a5d6", "metadata": "#d9cdea",
+    "hot": RED, "warm": AMBER, "cold": BLUE, "copy": "#8fc1dd", "superseded": "#b9a5d6", "metadata": "#d9cdea",
     "other": "#a9b4bd",
 }  # fmt: skip
-_PART_COLOURS: Final = {"machine": "#5b6b79", "disk": "#d1495b", "objects": "#2e7da6", "requests": "#8fc1dd"}
+_PART_COLOURS: Final = {"machine": "#5b6b79", "disk": RED, "objects": BLUE, "requests": "#8fc1dd"}
 _MOST_TABLES: Final = 12
 _DPI: Final = 100
 _LARGE: Final = (1280, 640)
@@ -39,7 +36,7 @@ def cost_png(report: Report, *, small: bool = False) -> bytes:
 
     width, height = _SMALL if small else _LARGE
     size = 8 if small else 10
-    figure = Figure(figsize=(width / _DPI, height / _DPI), dpi=_DPI, facecolor=_PAPER, layout="constrained")
+    figure = Figure(figsize=(width / _DPI, height / _DPI), dpi=_DPI, facecolor=PAPER, layout="constrained")
     FigureCanvasAgg(figure)
     now, then = figure.subplots(1, 2, width_ratios=(1, 1))
     _draw_now(now, report, size)
@@ -47,7 +44,7 @@ def cost_png(report: Report, *, small: bool = False) -> bytes:
     prices = report.prices
     figure.supxlabel(
         f"{prices.offer.name}, {prices.region}, list prices of {prices.as_of}; measured {report.measured.at:%Y-%m-%d %H:%M} UTC",
-        fontsize=size - 1, color=_PALE, x=0.01, ha="left",
+        fontsize=size - 1, color=PALE, x=0.01, ha="left",
     )  # fmt: skip
     picture = io.BytesIO()
     figure.savefig(picture, format="png", dpi=_DPI, metadata={"Software": None})
@@ -70,14 +67,14 @@ def _draw_now(axes: "Axes", report: Report, size: int) -> None:
         left = [start + width for start, width in zip(left, widths, strict=True)]
     for place, (_, mine), end in zip(places, shown, left, strict=True):
         told = f" {size_text(end)}, {usd_text(total(line.monthly_usd for line in mine))} USD"
-        axes.text(end, place, told, va="center", fontsize=size - 1, color=_INK)
+        axes.text(end, place, told, va="center", fontsize=size - 1, color=INK)
     # Room for the words behind the longest bar.
     axes.set_xlim(0, max([*left, 1]) * 1.45)
     axes.set_yticks(places, [str(name) for name, _ in shown])
     axes.set_xticks([])
     axes.invert_yaxis()
     if shown:
-        axes.legend(loc="lower right", fontsize=size - 1, frameon=False, labelcolor=_INK)
+        axes.legend(loc="lower right", fontsize=size - 1, frameon=False, labelcolor=INK)
     machine = total(line.monthly_usd for line in report.lines if not line.size_bytes)
     _finish(axes, f"Now: {usd_text(report.monthly_usd)} USD a month, machine and requests {usd_text(machine)}", size, along="x")
 
@@ -96,29 +93,29 @@ def _draw_forecast(axes: "Axes", report: Report, size: int) -> None:
     heights = [_pixels(each.monthly_usd) for each in mine]
     axes.bar(places, heights, bottom=bottoms, width=width, color=[_colour(each) for each in mine], linewidth=0)
     bare = [_pixels(each.without_rules_usd) for each in mine]
-    axes.hlines(bare, [place - width / 2 for place in places], [place + width / 2 for place in places], colors=_INK, linewidth=1.6)
+    axes.hlines(bare, [place - width / 2 for place in places], [place + width / 2 for place in places], colors=INK, linewidth=1.6)
     for place, each, height in zip(places, mine, heights, strict=True):
-        axes.text(place, height * 0.86, f"{each.monthly_usd:,.0f}", ha="center", va="top", fontsize=size - 2, color=_PAPER)
+        axes.text(place, height * 0.86, f"{each.monthly_usd:,.0f}", ha="center", va="top", fontsize=size - 2, color=PAPER)
     top = max([*heights, *bare, *(_pixels(target.monthly_usd) for target in report.prices.targets)])
     for target in report.prices.targets:
         inside = [place for place, each in zip(places, mine, strict=True) if each.factor == target.factor]
         if inside:
             level = _pixels(target.monthly_usd)
-            axes.hlines(level, inside[0] - 0.6, inside[-1] + 0.6, colors=_PALE, linewidth=1.2, linestyles="dashed")
+            axes.hlines(level, inside[0] - 0.6, inside[-1] + 0.6, colors=PALE, linewidth=1.2, linestyles="dashed")
             told = f"{target.name}: {usd_text(target.monthly_usd)}"
-            axes.text(inside[0] - 0.7, level, told, ha="right", va="center", fontsize=size - 1, color=_INK)
+            axes.text(inside[0] - 0.7, level, told, ha="right", va="center", fontsize=size - 1, color=INK)
     axes.set_yscale("log")
     axes.set_ylim(min(heights) / 4, top * 3)
     axes.set_xticks(places, labels)
     for factor in sorted({each.factor for each in mine}):
         inside = [place for place, each in zip(places, mine, strict=True) if each.factor == factor]
         middle = (inside[0] + inside[-1]) / 2
-        axes.text(middle, 0.985, f"{factor}x", transform=axes.get_xaxis_transform(), ha="center", va="top", fontsize=size + 1, color=_INK)
+        axes.text(middle, 0.985, f"{factor}x", transform=axes.get_xaxis_transform(), ha="center", va="top", fontsize=size + 1, color=INK)
     for part in _PART_COLOURS:
         if any(_largest(each) == part for each in mine):
             axes.bar([places[0]], [0], color=_PART_COLOURS[part], label=f"most of it {part}")
-    axes.plot([], [], color=_INK, linewidth=1.6, label="no rules: all hot")
-    axes.legend(loc="upper left", bbox_to_anchor=(0, 0.94), fontsize=size - 1, frameon=False, labelcolor=_INK)
+    axes.plot([], [], color=INK, linewidth=1.6, label="no rules: all hot")
+    axes.legend(loc="upper left", bbox_to_anchor=(0, 0.94), fontsize=size - 1, frameon=False, labelcolor=INK)
     _finish(axes, f"USD a month, {report.base} volume and its multiples", size, along="y")
 
 
@@ -137,10 +134,10 @@ def _pixels(amount: Any) -> float:
 def _finish(axes: "Axes", title: str, size: int, along: Literal["x", "y"]) -> None:
     from matplotlib.ticker import FuncFormatter
 
-    axes.set_title(title, loc="left", fontsize=size + 1, color=_INK, fontweight="bold", parse_math=False)
+    axes.set_title(title, loc="left", fontsize=size + 1, color=INK, fontweight="bold", parse_math=False)
     axes.set_axisbelow(True)
-    axes.grid(axis=along, color=_GRID, linewidth=0.8)
-    axes.tick_params(colors=_INK, labelsize=size, length=0, which="both")
+    axes.grid(axis=along, color=GRID, linewidth=0.8)
+    axes.tick_params(colors=INK, labelsize=size, length=0, which="both")
     axis = axes.xaxis if along == "x" else axes.yaxis
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10f}".rstrip("0").rstrip(".")))
     for side in ("top", "left", "right", "bottom"):

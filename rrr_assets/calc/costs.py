@@ -48,8 +48,10 @@ METADATA_OBJECTS: Final = 3
 
 LEGACY_ROWS: Final[Mapping[str, int]] = {
     "raw_trades": 500_000, "raw_quotes": 200_000, "bars_1m": 14_400, "bars_5m": 2_880, "bars_1h": 240, "bars_1d": 10,
+    "features_1m": 14_400, "tick_minutes": 14_400,
 }  # fmt: skip
-"""Rows a day of the desk's former system; its aggregates are our 1-minute bars, and the longer ones follow from them."""
+"""Rows a day of the desk's former system; its aggregates are our 1-minute bars, and the rest follows from them: longer bars, and a row
+of features and of its ticks for each minute."""
 
 
 LANDING: Final = "landing zone"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from rrr_assets.calc.words import counted
 from rrr_assets.cli.arguments import FormatOption, JsonFlag, Out
 
 if TYPE_CHECKING:
@@ -140,5 +141,5 @@ def _scope(text: str) -> str:
 def _behind(changed: "RulesChanged") -> str:
     if not changed.days:
         return "No day is cut otherwise"
-    span = f"{len(changed.days):,} days from {changed.days[0]} to {changed.days[-1]}"
+    span = f"{counted(len(changed.days), 'day')} from {changed.days[0]} to {changed.days[-1]}"
     return f"{span} are to be cut again: the daemon does it, or `rrr refresh`"

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
+from rrr_assets.calc.words import counted
 from rrr_assets.cli.arguments import (
     AsKnownAt,
     End,
@@ -90,7 +91,7 @@ def refresh(as_json: Annotated[bool, typer.Option("--json", help="Answer as JSON
     if as_json:
         sys.stdout.write(json.dumps({"days": [day.isoformat() for day in days], "failures": failures}) + "\n")
     else:
-        sys.stdout.write(f"Features of {len(days):,} days were behind.\n")
+        sys.stdout.write(f"Features of {counted(len(days), 'day')} were behind.\n")
     if failures:
         raise CommandFailed("; ".join(failures))
 
@@ -213,7 +214,7 @@ def materialize(as_json: Json = False) -> None:
         closed = f"; they closed from {brought.oldest:%Y-%m-%d %H:%M} to {brought.newest:%Y-%m-%d %H:%M} UTC"
         if datetime.now(UTC) - brought.newest > TTL:
             closed += ". All are older than five minutes, and are served without values"
-    sys.stdout.write(f"The newest rows of {brought.instruments:,} instruments are online{closed}.\n")
+    sys.stdout.write(f"The newest rows of {counted(brought.instruments, 'instrument')} are online{closed}.\n")
 
 
 @features_app.command()
@@ -303,7 +304,7 @@ def _tell_changes(changes: "Sequence[Change]", verb: str, *, as_json: bool) -> N
     else:
         columns = {name: [getattr(change, name) for change in changes] for name in ("action", "kind", "name")}
         emit(pa.table(columns | {"properties": [", ".join(change.properties) for change in changes]}), None)
-        sys.stdout.write(f"{len(changes)} objects of Feast's registry {verb}.\n")
+        sys.stdout.write(f"{counted(len(changes), 'object')} of Feast's registry {verb}.\n")
 
 
 @features_app.command()
@@ -315,12 +316,12 @@ def drift(
     picture: Annotated[Path | None, typer.Option("--plot", metavar="FILE", help="Draw it, as .png.", dir_okay=False)] = None,
     chosen: FormatOption = None, as_json: JsonFlag = False, out: Out = None,
 ) -> None:  # fmt: skip
-    """Print which features lie off what models were trained on, on the days in [start, end), else in the last week."""
+    """Print which features lie off what models were trained on, the worst first, on the days in [start, end), else in the last week."""
     from rrr_assets.calc.features.drift import verdicts
     from rrr_assets.cli.failures import CommandFailed
     from rrr_assets.cli.ingest import ready_database
     from rrr_assets.cli.output import emit, note
-    from rrr_assets.features.drift import drift_picture
+    from rrr_assets.features.drift import drift_picture, worst_first
     from rrr_assets.resources.quality_settings import quality_settings
     from rrr_assets.warehouse.quality_feature_drift import days_unjudged, read_numbers, read_references
 
@@ -332,10 +333,10 @@ def drift(
     if waiting and is_made:
         _look_at_drift(waiting, show=not as_json and sys.stderr.isatty())
     elif waiting:
-        note(f"{len(waiting)} days were not looked at, or changed since, from {waiting[0]} on: --make does that")
+        note(f"{counted(len(waiting), 'day')} not looked at, or changed since, from {waiting[0]} on: --make does that")
     numbers = read_numbers(database, first, until, instruments or None)
     references = read_references(database, [each.reference_id for each in numbers if each.reference_id is not None])
-    said = [(each, verdicts(each.feature, each.drift, settings)) for each in numbers]
+    said = [(each, verdicts(each.feature, each.drift, settings)) for each in worst_first(numbers, settings)]
     shown = [one for one in said if everything or one[1]]
     table, hidden = _drift_table(shown, references), tuple[str, ...]()
     if chosen in (None, Format.TABLE) and not as_json and out is None:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
+from rrr_assets.calc.words import counted
 from rrr_assets.cli.arguments import Instrument, Interval, parse_day
 from rrr_assets.cli.ingest import TakenIn, Wanted, ready_database, take_in
 
@@ -273,7 +274,7 @@ class Brought:
 
 
 def _files(names: Sequence[str]) -> str:
-    return f"{len(names):,} file{'' if len(names) == 1 else 's'}"
+    return counted(len(names), "file")
 
 
 def bring_in(files: "Sequence[ArchiveFile]", base_url: str, *, check: bool, show: bool) -> Brought:

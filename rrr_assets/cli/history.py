@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
+from rrr_assets.calc.words import counted
 from rrr_assets.cli.arguments import (
     FormatOption,
     Instrument,
@@ -166,7 +167,7 @@ def bars_diff(
     if as_json:
         sys.stdout.write(json.dumps([_told(change) for change in found]) + "\n")
         return
-    _print_changes(found, f"{instrument} {interval}: {len(found):,} bars changed")
+    _print_changes(found, f"{instrument} {interval}: {counted(len(found), 'bar')} changed")
 
 
 def _told(change: "BarChange") -> dict[str, Any]:
@@ -225,7 +226,7 @@ def _shown(value: Any) -> str:
 
 
 def _why(cause: "Cause") -> str:
-    what = "what is covered" if cause.kind == "coverage" else f"{cause.trades:,} trades" if cause.trades != 1 else "1 trade"
+    what = "what is covered" if cause.kind == "coverage" else counted(cause.trades, "trade")
     where = f"batch {cause.batch_id}" if cause.file is None else f"batch {cause.batch_id} of {cause.file}"
     return f"{cause.kind}: {what} by {where}" + (f" ({cause.reason})" if cause.reason else "")
 
@@ -296,9 +297,9 @@ def undo(
     else:
         sys.stdout.write(
             f"batch {done.batch_id} of {done.stream} on {done.day} was taken back by batch {done.undone_by}: "
-            f"{done.taken_back:,} rows ended, {done.restored:,} stand again, {done.kept:,} had been replaced since and stay\n"
+            f"{counted(done.taken_back, 'row')} ended, {done.restored:,} stand again, {done.kept:,} had been replaced since and stay\n"
         )
         for other, brought in done.others:
-            note(f"batch {other} of the same file stands, with {brought:,} rows: `rrr batch undo {other}` takes it back too")
+            note(f"batch {other} of the same file stands, with {counted(brought, 'row')}: `rrr batch undo {other}` takes it back too")
     if failures:
         raise CommandFailed("; ".join(failures))

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
+from rrr_assets.calc.words import counted
 from rrr_assets.cli.arguments import parse_day
 from rrr_assets.cli.progress import Bars, progress_bars
 from rrr_assets.contracts.history import Destination
@@ -87,7 +88,7 @@ def refresh(as_json: Annotated[bool, typer.Option("--json", help="Answer as JSON
     if as_json:
         sys.stdout.write(json.dumps({"days": [day.isoformat() for day in days], "failures": failures}) + "\n")
     else:
-        sys.stdout.write(f"{len(days):,} days were behind{': ' + _days(days) if days else ''}\n")
+        sys.stdout.write(f"{counted(len(days), 'day')} {'was' if len(days) == 1 else 'were'} behind{': ' + _days(days) if days else ''}\n")
     if failures:
         raise CommandFailed("; ".join(failures))
 
@@ -281,8 +282,7 @@ def _straight(done: TakenIn) -> str:
         for name, spent in each["stages"].items():
             stages[name] = stages.get(name, 0.0) + spent
     told = ", ".join(f"{name} {spent:.1f} s" for name, spent in stages.items())
-    days = "1 day" if len(done.straight) == 1 else f"{len(done.straight):,} days"
-    return f"{days}, {rows:,} rows in {done.accept_seconds + seconds:.1f} s ({told})"
+    return f"{counted(len(done.straight), 'day')}, {counted(rows, 'row')} in {done.accept_seconds + seconds:.1f} s ({told})"
 
 
 def _days(days: Sequence[date]) -> str:

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from rrr_assets.calc.words import counted
 from rrr_assets.cli.arguments import FormatOption, JsonFlag, MaybeEnd, MaybeStart, OnlyInstrument, Out, parse_day
 
 
@@ -93,7 +94,7 @@ def set_instrument(
         raise CommandFailed(f"{name} was changed at this very moment by somebody else. Try again")
     note(f"{name}: {', '.join(f'{field} {value}' for field, value in given.items())} from now on")
     if days:
-        note(f"bars of {len(days)} days are to be made again, {days[0]} to {days[-1]}: the daemon does it, or `rrr refresh`")
+        note(f"bars of {counted(len(days), 'day')} are to be made again, {days[0]} to {days[-1]}: the daemon does it, or `rrr refresh`")
 
 
 @quarantine_app.callback()

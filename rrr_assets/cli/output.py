@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from rrr_assets.calc.decimals import plain_texts
+from rrr_assets.calc.words import counted
 from rrr_assets.cli.arguments import Format
 from rrr_assets.cli.failures import CommandFailed
 from rrr_assets.read import notes
@@ -69,7 +70,7 @@ def emit(
             _write(table, kind, file, title, hidden, right)
     except OSError as error:
         raise CommandFailed(f"{out} cannot be written ({error.strerror}). Choose another file") from error
-    note(f"{len(table):,} rows are in {out}")
+    note(f"{counted(len(table), 'row')} {'is' if len(table) == 1 else 'are'} in {out}")
 
 
 def note(sentence: str) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from rrr_assets.calc.words import counted
 from rrr_assets.cli.arguments import FormatOption, JsonFlag, MaybeEnd, MaybeStart, OnlyInstrument, Out
 from rrr_assets.cli.gaps import HIDDEN, as_listed
 from rrr_assets.cli.quality import quality_app
@@ -70,7 +71,7 @@ def check(start: MaybeStart = None, end: MaybeEnd = None, instrument: OnlyInstru
     else:
         for title, found in (("Gaps", gaps), ("Findings", findings), ("Anomalies", anomalies)):
             emit(found, None, title=title, hidden=(*_HIDDEN, *HIDDEN))
-        note(f"{len(days)} days, {len(report.rules)} rules, {sum(report.seconds.values()):.1f} s")
+        note(f"{counted(len(days), 'day')}, {counted(len(report.rules), 'rule')}, {sum(report.seconds.values()):.1f} s")
     if report.errors:
         raise CommandFailed("; ".join(f"the check '{name}' broke down: {why}" for name, why in sorted(report.errors.items())))
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
+from rrr_assets.calc.words import counted
 from rrr_assets.cli.arguments import JsonFlag
 
 if TYPE_CHECKING:
@@ -69,7 +70,8 @@ def migrate(
         from rrr_assets.warehouse.convert import convert as move_over
 
         done = move_over(database, note)
-        note(f"moved to TimescaleDB, {done.rows:,} rows by this run" if done.was_moved else "the database is of TimescaleDB already")
+        moved = f"moved to TimescaleDB, {counted(done.rows, 'row')} by this run"
+        note(moved if done.was_moved else "the database is of TimescaleDB already")
     else:
         _tell_migrated(_migrate(database))
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from rrr_assets.calc.words import counted
 from rrr_assets.cli.arguments import Format, FormatOption, JsonFlag, Out, WithCost, parse_time
 
 if TYPE_CHECKING:
@@ -66,18 +67,19 @@ def training_set(
 def _summary(done: "Produced") -> list[str]:
     manifest, entered = done.told, done.entered
     basis, moments, absent = manifest["available_at"], manifest["moments"], manifest["universe"]["nothing_known_of"]
-    size = f"{manifest['rows']:,} rows of {len(manifest['instruments'])} instruments"
+    size = f"{counted(manifest['rows'], 'row')} of {counted(len(manifest['instruments']), 'instrument')}"
     lines = [
         f"Training set {entered.set_id} ({entered.name}): {size}, hash {entered.content[:_HASH_SHOWN]}.",
         f"Of {moments['moments']:,} moments {moments['without_a_row']:,} saw no row of features.",
     ]
     if "train" in moments:
         lines[-1] += (
-            f" {moments['train']:,} rows to train on, {moments['test']:,} to test on; {moments['purged']:,} left out whose labels share "
-            f"time with the test's, {moments['embargoed']:,} within the {moments['embargo_minutes']:,} minutes after."
+            f" {counted(moments['train'], 'row')} to train on, {moments['test']:,} to test on; {moments['purged']:,} left out whose labels "
+            f"share time with the test's, {moments['embargoed']:,} within the {moments['embargo_minutes']:,} minutes after."
         )
     lines += [
-        f"{name}: no value in {told['null']:,} rows, in {told['null_past_the_end']:,} of them because it looks past all that was known."
+        f"{name}: no value in {counted(told['null'], 'row')}, in {told['null_past_the_end']:,} of them because it "
+        "looks past all that was known."
         for name, told in manifest["labels"].items()
     ]
     lines.append(f"When rows could be used was observed of {basis['observed']:,} and modelled of {basis['modelled']:,}.")
@@ -143,7 +145,7 @@ def diff(
     else:
         wanted, first, second, database = read_spec(spec), as_known_at, and_at, ready_database()
     found = compare(database, wanted, first, second)
-    for counted in pc.value_counts(found["cause"]).to_pylist():
-        note(f"{counted['counts']:,} of {len(found):,} differences: {counted['values']}")
-    title = f"{wanted.name}: {len(found):,} differences, {first:%Y-%m-%d %H:%M:%S} to {second:%Y-%m-%d %H:%M:%S} UTC"
+    for cause in pc.value_counts(found["cause"]).to_pylist():
+        note(f"{cause['counts']:,} of {counted(len(found), 'difference')}: {cause['values']}")
+    title = f"{wanted.name}: {counted(len(found), 'difference')}, {first:%Y-%m-%d %H:%M:%S} to {second:%Y-%m-%d %H:%M:%S} UTC"
     emit(found, chosen, as_json=as_json, out=out, title=title, hidden=("cause", "causes"))

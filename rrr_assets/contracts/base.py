@@ -77,7 +77,7 @@ SHARE: Final = Range(0, 1)
 @dataclass(frozen=True, slots=True)
 class Column:
     """One column. `unit` is of the value ('quote asset', 'base asset or contracts', 'UTC'); `accepted` closes its values, and
-    `range` bounds them.
+    `range` bounds them. `is_in_doubles` says that a comment tells so, for a unit that exact numbers have too.
     """
 
     name: str
@@ -87,10 +87,16 @@ class Column:
     unit: str | None = None
     accepted: tuple[str, ...] | None = None
     range: Range | None = None
+    is_in_doubles: bool = False
 
     @property
     def comment(self) -> str:
-        """The column's comment in the database: the description, and the unit where there is one."""
+        """The column's comment in the database: as `told`, and whether it is in doubles, where that says so."""
+        return f"{self.description} [in doubles: {self.unit}]" if self.is_in_doubles else self.told
+
+    @property
+    def told(self) -> str:
+        """The description, and the unit where there is one: for where the type stands beside it."""
         return self.description if self.unit is None else f"{self.description} [{self.unit}]"
 
 

@@ -96,9 +96,13 @@ def _retention(retention: Retention) -> str:
     if retention == FOR_EVER:
         return "for ever"
     tiers = (("hot", retention.hot_days), ("warm", retention.warm_days), ("cold", retention.cold_days))
-    told = [f"{tier} {'without end' if days is None else f'to {days} days'}" for tier, days in tiers]
-    end = "never deleted" if retention.delete_after_days is None else f"deleted after {retention.delete_after_days} days"
+    told = [f"{tier} {'without end' if days is None else f'to {_days(days)}'}" for tier, days in tiers]
+    end = "never deleted" if retention.delete_after_days is None else f"deleted after {_days(retention.delete_after_days)}"
     return ", ".join([*told, end])
+
+
+def _days(days: int) -> str:
+    return "1 day" if days == 1 else f"{days} days"
 
 
 def _code(names: Sequence[str]) -> str:

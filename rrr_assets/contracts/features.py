@@ -103,7 +103,8 @@ _FEATURE_COLUMNS: Final = (
             Type.STATISTIC,
             each.description,
             nullable=True,
-            unit=f"in doubles: {each.unit}",
+            unit=each.unit,
+            is_in_doubles=True,
             range=_range_of(each.low, each.high),
         )
         for each in FEATURES.values()

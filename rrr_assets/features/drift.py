@@ -31,6 +31,8 @@ CHECKS: Final = {
 
 SHOWN_DAYS: Final = 28
 _NAMED: Final = 5
+_LEAST_RISE: Final = 0.001
+"""Where no rise at all is allowed, what is missing is measured by this."""
 
 
 @dg.asset(
@@ -105,6 +107,25 @@ def worst_of(numbers: "Sequence[Number]", settings: "FeatureDrift", most: int) -
     for each in sorted((one for one in numbers if one.drift.psi is not None), key=rank, reverse=True):
         found.setdefault(each.feature, each)
     return list(found.values())[:most]
+
+
+def worst_first(numbers: "Iterable[Number]", settings: "FeatureDrift") -> "list[Number]":
+    """All numbers: what a check warns of, then what has moved, then the rest; of each by how many times what is allowed it is.
+
+    What no stationary feature has of an index counts for nothing. Equal ones stay in their order.
+    """
+    from rrr_assets.calc.features import FEATURES
+    from rrr_assets.calc.features.drift import allowed_psi, verdicts
+
+    def rank(each: "Number") -> tuple[bool, bool, float]:
+        drift, said = each.drift, verdicts(each.feature, each.drift, settings)
+        times = [((drift.missing_rate or 0) - (drift.reference_missing_rate or 0)) / max(settings.missing_rise, _LEAST_RISE)]
+        if FEATURES[each.feature].is_stationary:
+            times.append((drift.psi or 0) / (allowed_psi(drift, settings) or settings.psi_large))
+            times.append((drift.out_of_range or 0) / max(settings.out_of_range, 1 / (drift.reference_days or 1)))
+        return not CHECKS.keys().isdisjoint(said), bool(said), max(times)
+
+    return sorted(numbers, key=rank, reverse=True)
 
 
 def drift_picture(database: "Database", numbers: "Sequence[Number]", settings: "FeatureDrift", *, small: bool) -> bytes | None:

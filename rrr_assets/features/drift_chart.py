@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from rrr_assets.calc.features import FEATURES
+from rrr_assets.palette import BLUE, INK, NOTHING, PALE, PAPER
 
 if TYPE_CHECKING:
     from datetime import date
@@ -19,13 +20,8 @@ if TYPE_CHECKING:
     from rrr_assets.calc.quality_config import FeatureDrift
     from rrr_assets.warehouse.quality_feature_drift import Number
 
-_INK: Final = "#22313f"
-_FADED: Final = "#9aa7b1"
-_PAPER: Final = "#ffffff"
-_NONE: Final = "#eef1f3"
 _LEVELS: Final = ("#d9ead3", "#fbe3a2", "#ee9b4e", "#c0392b")
 _REFERENCE: Final = "#b8c4cd"
-_DAY: Final = "#2e7da6"
 _DPI: Final = 100
 _LARGE: Final = (1500, 1000)
 _SMALL: Final = (1200, 800)
@@ -53,7 +49,7 @@ def drift_png(
 
     width, height = _SMALL if small else _LARGE
     size = 8 if small else 10
-    figure = Figure(figsize=(width / _DPI, height / _DPI), dpi=_DPI, facecolor=_PAPER, layout="constrained")
+    figure = Figure(figsize=(width / _DPI, height / _DPI), dpi=_DPI, facecolor=PAPER, layout="constrained")
     FigureCanvasAgg(figure)
     grid = figure.add_gridspec(max(len(worst), 1), 2 if worst else 1, width_ratios=[5, 4] if worst else None)
     days = sorted({each.day for each in numbers})
@@ -63,7 +59,7 @@ def drift_png(
     names = sorted({each.instrument for each in numbers} - {"*"})
     of = names[0] if len(names) == 1 else f"{len(names)} instruments, the largest of them"
     when = f"{days[0]}" if len(days) == 1 else f"{days[0]} to {days[-1]}"
-    figure.suptitle(f"Population stability index of features, {when}: {of}", fontsize=size + 3, color=_INK)
+    figure.suptitle(f"Population stability index of features, {when}: {of}", fontsize=size + 3, color=INK)
     picture = io.BytesIO()
     figure.savefig(picture, format="png", dpi=_DPI, metadata={"Software": None})
     return picture.getvalue()
@@ -88,25 +84,25 @@ def _heat_map(axes: "Axes", numbers: "Sequence[Number]", days: "Sequence[date]",
         if "drifted" in verdicts(each.feature, each.drift, settings):
             drifted.add(place)
     bounds = [0, settings.psi_moderate, settings.psi_large, max(_VERY_LARGE, 2 * settings.psi_large)]
-    colours = ListedColormap(list(_LEVELS)).with_extremes(bad=_NONE)
+    colours = ListedColormap(list(_LEVELS)).with_extremes(bad=NOTHING)
     norm = BoundaryNorm([*bounds, 1e9], len(_LEVELS))
-    axes.pcolormesh(np.ma.masked_invalid(values), cmap=colours, norm=norm, edgecolors=_PAPER, linewidth=1)
+    axes.pcolormesh(np.ma.masked_invalid(values), cmap=colours, norm=norm, edgecolors=PAPER, linewidth=1)
     if drifted:
         rows, columns = zip(*drifted, strict=True)
-        axes.scatter([n + 0.5 for n in columns], [n + 0.5 for n in rows], s=size * 2, color=_INK)
+        axes.scatter([n + 0.5 for n in columns], [n + 0.5 for n in rows], s=size * 2, color=INK)
     axes.set_ylim(len(features), 0)
     axes.set_xlim(0, max(len(days), _LEAST_COLUMNS))
     axes.set_yticks([n + 0.5 for n in range(len(features))], features, fontsize=size)
     for label, name in zip(axes.get_yticklabels(), features, strict=True):
-        label.set_color(_INK if FEATURES[name].is_stationary else _FADED)
+        label.set_color(INK if FEATURES[name].is_stationary else PALE)
     every = -(-len(days) // _MOST_LABELS)
-    axes.set_xticks([n + 0.5 for n in range(0, len(days), every)], [f"{day:%d %b}" for day in days[::every]], fontsize=size, color=_INK)
+    axes.set_xticks([n + 0.5 for n in range(0, len(days), every)], [f"{day:%d %b}" for day in days[::every]], fontsize=size, color=INK)
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
-    axes.set_title("features in grey move by themselves: they never count as drifted", fontsize=size - 1, color=_FADED, loc="left")
+    axes.set_title("features in grey move by themselves: they never count as drifted", fontsize=size - 1, color=PALE, loc="left")
     words = [f"below {bounds[1]:g}", f"to {bounds[2]:g}", f"to {bounds[3]:g}", f"above {bounds[3]:g}", "no index"]
-    marks: list[Any] = [Patch(color=colour, label=word) for colour, word in zip((*_LEVELS, _NONE), words, strict=True)]
-    dot = axes.scatter([], [], s=size * 2, color=_INK, label="drifted")
+    marks: list[Any] = [Patch(color=colour, label=word) for colour, word in zip((*_LEVELS, NOTHING), words, strict=True)]
+    dot = axes.scatter([], [], s=size * 2, color=INK, label="drifted")
     axes.legend(
         handles=[*marks, dot], loc="upper center", bbox_to_anchor=(0.5, -0.04), ncols=6, frameon=False, fontsize=size,
         handlelength=1, columnspacing=1,
@@ -119,18 +115,18 @@ def _distribution(axes: "Axes", number: "Number", bins: "Bins", size: int, *, is
 
     places = range(len(bins.shares))
     axes.bar([n - 0.2 for n in places], bins.shares, width=0.4, color=_REFERENCE, label="reference")
-    axes.bar([n + 0.2 for n in places], number.drift.shares, width=0.4, color=_DAY, label=f"{number.day}")
+    axes.bar([n + 0.2 for n in places], number.drift.shares, width=0.4, color=BLUE, label=f"{number.day}")
     power = _power_of(bins.edges)
     labels = [f"{edge / 10**power:.3g}" for edge in bins.edges]
     axes.set_xticks([n + 0.5 for n in range(len(bins.edges))], labels, fontsize=size - 1)
     axes.yaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
     axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-    axes.tick_params(colors=_INK, labelsize=size - 1)
+    axes.tick_params(colors=INK, labelsize=size - 1)
     axes.spines[["top", "right"]].set_visible(False)
     usual = "" if number.drift.usual_psi is None else f" (usual {number.drift.usual_psi:.2f})"
     who = "" if number.instrument == "*" else f" of {number.instrument}"
     scale = "" if power == 0 else f"; bins in 1e{power}"
-    axes.set_title(f"{number.feature}{who}: psi {number.drift.psi:.2f}{usual}{scale}", fontsize=size + 1, color=_INK, loc="left")
+    axes.set_title(f"{number.feature}{who}: psi {number.drift.psi:.2f}{usual}{scale}", fontsize=size + 1, color=INK, loc="left")
     if is_last:
         axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.18), ncols=2, frameon=False, fontsize=size)
 

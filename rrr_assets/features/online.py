@@ -73,9 +73,9 @@ class Brought:
 class Vector:
     """An instrument's features as they are online.
 
-    `event_time` is the close that they belong to and `age` how long ago that was; None where nothing of it is online. `available_at` and
-    `known_at` (whole seconds) say when the row could be used, and when the platform could first serve it. A vector that is older than
-    was allowed has no values, but tells its age.
+    `event_time` is the close that they belong to and `age` how long ago that was, never less than 0; None where nothing of it is online.
+    `available_at` and `known_at` (whole seconds) say when the row could be used, and when the platform could first serve it. A vector
+    that is older than was allowed has no values, but tells its age.
     """
 
     instrument: str
@@ -151,12 +151,14 @@ def materialize(store: "FeatureStore", until: datetime | None = None) -> Brought
 def _held_against(store: "FeatureStore", rows: "pl.DataFrame") -> tuple[RuleResult, ...]:
     """Whether what is served is what was brought, and how much of it is too old to be served with values."""
     from rrr_assets.calc.features.asof import TTL
+    from rrr_assets.features.online_store import reckoned_at
 
     now = datetime.now(UTC)
     brought = rows.rows(named=True)
     # Ages do not matter to the first rule: each value is looked at.
     then = min((row["event_time"] for row in brought), default=now)
-    found = vectors(store, rows["instrument"].to_list(), max_age=TTL, now=then) if brought else []
+    with reckoned_at(then, with_later=True):
+        found = _read(store, rows["instrument"].to_list(), tuple(FEATURES), TTL, then) if brought else []
     differ = [
         vector.instrument
         for row, vector in zip(brought, found, strict=True)
@@ -192,17 +194,28 @@ def vectors(
         instruments: as in binance:BTCUSDT.
         names: of the features.
         max_age: beyond which age a vector's values are left out; beyond Feast's ttl they always are.
-        now: UTC; at which moment ages are reckoned; default: this machine's clock. A row that closed after it has a negative age.
+        now: UTC; at which moment they are asked for: ages are reckoned at it, and a row that closed or could be used only after it (whole
+            seconds) is not there. Default: this machine's clock; a row that it says has not closed yet has no age, 0.
 
     Raises:
         OnlineStoreUnreachable: the Redis is down, or refuses us.
     """
     from rrr_assets.features.online_store import reckoned_at
 
-    at = now or datetime.now(UTC)
+    if now is None:
+        return _read(store, instruments, names, max_age, datetime.now(UTC))
+    with reckoned_at(now):
+        found = _read(store, instruments, names, max_age, now)
+    nothing = dict.fromkeys(names)
+    return [
+        Vector(each.instrument, None, None, False, dict(nothing)) if each.available_at is not None and each.available_at > now else each
+        for each in found
+    ]
+
+
+def _read(store: "FeatureStore", instruments: Sequence[str], names: Sequence[str], max_age: timedelta, at: datetime) -> list[Vector]:
     refs = [f"{FEATURES_1M.name}:{name}" for name in (*names, *STAMPS)]
-    with reckoned_at(at):
-        answer = store.get_online_features(features=refs, entity_rows=[{"instrument": name} for name in instruments])
+    answer = store.get_online_features(features=refs, entity_rows=[{"instrument": name} for name in instruments])
     results: Any = answer.proto.results
     columns: Mapping[str, Any] = {name: results[place] for place, name in enumerate(answer.proto.metadata.feature_names.val)}
     first = columns[STAMPS[0]]
@@ -210,7 +223,7 @@ def vectors(
     for row, instrument in enumerate(instruments):
         stamp = first.event_timestamps[row]
         event_time = stamp.ToDatetime(tzinfo=UTC) if stamp.seconds else None
-        age = None if event_time is None else at - event_time
+        age = None if event_time is None else max(at - event_time, timedelta(0))
         is_fresh = age is not None and age <= max_age and first.values[row].HasField("unix_timestamp_val")
         values = {name: _number(columns[name].values[row]) if is_fresh else None for name in names}
         stamps = [_time(columns[name].values[row]) for name in STAMPS]

@@ -33,13 +33,16 @@ from rrr_assets.features.online import STORE_VARIABLE, OnlineStoreUnreachable
 
 _CLUSTER: Final = "+cluster"
 _TIMEOUT_SECONDS: Final = 2
-_MOMENT: Final[ContextVar[datetime | None]] = ContextVar("moment", default=None)
+_MOMENT: Final[ContextVar[tuple[datetime, bool] | None]] = ContextVar("moment", default=None)
 
 
 @contextmanager
-def reckoned_at(moment: datetime) -> Iterator[None]:
-    """Have ages reckoned at a moment (UTC) instead of now, for what this thread reads meanwhile: to serve a day of long ago again."""
-    token = _MOMENT.set(moment)
+def reckoned_at(moment: datetime, *, with_later: bool = False) -> Iterator[None]:
+    """Have this thread read meanwhile what could be served at a moment (UTC) instead of now: to serve a day of long ago again.
+
+    Ages are reckoned at it, and a row that closed later is not there, unless it is wanted `with_later` ones.
+    """
+    token = _MOMENT.set((moment, with_later))
     try:
         yield
     finally:
@@ -202,21 +205,30 @@ def _seconds(at: datetime | None) -> int | None:
 
 
 def _leave_out_stale(grouped_refs: Sequence[Any], vectors: Any) -> None:
-    """Take the values of rows that are older than their view's ttl out of an answer: feature after feature, as the views were asked."""
-    now = (_MOMENT.get() or datetime.now(UTC)).timestamp()
+    """Take the values of rows that are older than their view's ttl out of an answer: feature after feature, as the views were asked.
+
+    Of a row that closed after the moment that is reckoned at, its time goes too. By the clock of now there is none: what is online
+    has closed, by the clock of the machine that brought it, and this one may lag behind.
+    """
+    moment, with_later = _MOMENT.get() or (datetime.now(UTC), True)
+    now = moment.timestamp()
     place = 0
     for view, names in grouped_refs:
         mine = vectors[place : place + len(names)]
         place += len(names)
-        if not view.ttl or not mine:
+        if not mine:
             continue
-        oldest = now - view.ttl.total_seconds()
+        oldest = now - view.ttl.total_seconds() if view.ttl else 0.0
         # All features of a view have one row, and its time.
-        stale = [row for row, at in enumerate(mine[0].event_timestamps) if at.seconds and at.seconds + at.nanos / 1e9 < oldest]
-        for vector in mine if stale else ():
-            for row in stale:
+        closes = [(row, at.seconds + at.nanos / 1e9) for row, at in enumerate(mine[0].event_timestamps) if at.seconds]
+        stale = {row: FieldStatus.OUTSIDE_MAX_AGE for row, close in closes if close < oldest}
+        later = {row: FieldStatus.NOT_FOUND for row, close in closes if close > now and not with_later}
+        for vector in mine if stale or later else ():
+            for row, status in (stale | later).items():
                 vector.values[row].CopyFrom(Value())
-                vector.statuses[row] = FieldStatus.OUTSIDE_MAX_AGE
+                vector.statuses[row] = status
+                if row in later:
+                    vector.event_timestamps[row].Clear()
 
 
 def _aware(at: datetime) -> datetime:

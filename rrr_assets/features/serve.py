@@ -47,7 +47,7 @@ def _with_ages(answer: Callable[[GetOnlineFeaturesRequest], Awaitable[Any]]) -> 
         rows = zip(*(vector["event_timestamps"] for vector in found["results"] if "event_timestamps" in vector), strict=True)
         # What a transformation made has no time of its own.
         oldest = [min((at for at in map(_seconds, row) if at), default=None) for row in rows]
-        found["metadata"]["age_seconds"] = [None if at is None else round(now - at, 3) for at in oldest]
+        found["metadata"]["age_seconds"] = [None if at is None else max(round(now - at, 3), 0.0) for at in oldest]
         return JSONResponse(found)
 
     return get_online_features

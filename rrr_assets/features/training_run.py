@@ -4,19 +4,22 @@ Belongs here: the order of these steps, for the command and for the asset alike.
 warehouse/training_sets.py).
 """
 
+import glob
 import json
-from contextlib import suppress
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
+from uuid import uuid4
 
 from rrr_assets.calc.features.spec import TrainingSpec
 from rrr_assets.calc.outcomes import PermanentFailure
 from rrr_assets.features.training import TrainingSet, make
 from rrr_assets.warehouse.connect import Database
-from rrr_assets.warehouse.holds import release
-from rrr_assets.warehouse.training_sets import Entered, confirm, enter, find, hold_for
+from rrr_assets.warehouse.training_sets import Entered, confirm, enter, find, held_meanwhile
 
 KEEP_DAYS: Final = 365
 """For how long what a set was made from is held, where nobody says otherwise."""
@@ -24,6 +27,9 @@ KEEP_DAYS: Final = 365
 _BEFORE: Final = timedelta(days=1)
 _AFTER: Final = timedelta(days=8)
 """What a set is made from reaches so far past its moments: the longest label, and the day that it ends in."""
+
+_LEFT_OVER_SECONDS: Final = 3600
+"""A part that nobody wrote to for so long is what a run left that was killed."""
 
 
 class NotWritten(PermanentFailure):
@@ -73,21 +79,14 @@ def produce(database: Database, spec: TrainingSpec, as_known_at: datetime, out: 
     known = find(database, spec.sha256, as_known_at)
     first, until = spec.start.date() - _BEFORE, spec.end.date() + _AFTER
     expires_at = datetime.now(UTC) + timedelta(days=keep_days)
-    hold, is_placed = "", False
-    if known is None:
-        # Before it is read: what is read here is there as long as the hold says.
-        hold, is_placed = hold_for(database, spec.name, spec.sha256, as_known_at, first, until, expires_at)
-    try:
+    with ExitStack() as held:
+        if known is None:
+            # Before it is read: what is read here is there until the set is entered with a hold of its own.
+            held.enter_context(held_meanwhile(database, spec.name, as_known_at, first, until))
         made = make(database, spec, as_known_at, None if known is None else known.manifest)
-    except PermanentFailure:
-        if is_placed:
-            release(database, hold, "the set could not be made")
-        raise
-    if known is not None:
-        confirm(known, made.content)
-    entered = enter(database, made.manifest, as_known_at, first, until, expires_at)
-    if is_placed and entered.hold != hold:
-        release(database, hold, f"another run entered the set at the same time, as {entered.name}")
+        if known is not None:
+            confirm(known, made.content)
+        entered = enter(database, made.manifest, as_known_at, first, until, expires_at)
     # The manifest of a set is the one that it was entered with.
     told = {**entered.manifest, "set_id": entered.set_id, "hold": entered.hold, "held_until": _iso(entered.ends_at), "file": str(out)}
     _write(made, told, out)
@@ -97,16 +96,31 @@ def produce(database: Database, spec: TrainingSpec, as_known_at: datetime, out: 
 def _write(made: TrainingSet, told: dict[str, Any], out: Path) -> None:
     import pyarrow.parquet as pq
 
-    # Under another name first: a set that was written half is none.
-    part = out.with_name(f".{out.name}.part")
+    beside = manifest_of(out)
     try:
-        pq.write_table(made.rows, part)
-        manifest_of(out).write_text(json.dumps(told, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-        part.replace(out)
+        # Under other names first: a set that was written half is none, and another run may be writing to the same file.
+        with _part_of(out) as rows, _part_of(beside) as manifest:
+            pq.write_table(made.rows, rows)
+            manifest.write_text(json.dumps(told, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+            manifest.replace(beside)
+            rows.replace(out)
     except OSError as error:
+        raise NotWritten(f"{out} cannot be written ({error.strerror}). Choose another file") from error
+
+
+@contextmanager
+def _part_of(path: Path) -> Iterator[Path]:
+    """A name beside a file that is this run's alone. What is left there under it is removed, and what runs that were killed left."""
+    for left in path.parent.glob(f".{glob.escape(path.name)}.*.part"):
+        with suppress(FileNotFoundError):
+            if time.time() - left.stat().st_mtime > _LEFT_OVER_SECONDS:
+                left.unlink()
+    part = path.with_name(f".{path.name}.{uuid4().hex[:12]}.part")
+    try:
+        yield part
+    finally:
         with suppress(OSError):
             part.unlink()
-        raise NotWritten(f"{out} cannot be written ({error.strerror}). Choose another file") from error
 
 
 def _iso(at: datetime | None) -> str | None:

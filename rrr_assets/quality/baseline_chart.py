@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from rrr_assets.contracts.quality import METRICS
+from rrr_assets.palette import AMBER, BLUE, INK, PAPER, RED
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -17,12 +18,7 @@ if TYPE_CHECKING:
     from rrr_assets.calc.quality_baselines import Usual
     from rrr_assets.warehouse.quality_baselines import Windows
 
-_INK: Final = "#22313f"
-_LINE: Final = "#2e7da6"
-_USUAL: Final = "#edae49"
 _BAND: Final = "#f6e3b8"
-_ODD: Final = "#d1495b"
-_PAPER: Final = "#ffffff"
 _DPI: Final = 100
 _LARGE: Final = (1280, 900)
 _SMALL: Final = (960, 640)
@@ -47,12 +43,12 @@ def baseline_png(windows: "Windows", usual: "Mapping[str, Sequence[Usual]]", ano
 
     width, height = _SMALL if small else _LARGE
     size = 8 if small else 10
-    figure = Figure(figsize=(width / _DPI, height / _DPI), dpi=_DPI, facecolor=_PAPER, layout="constrained")
+    figure = Figure(figsize=(width / _DPI, height / _DPI), dpi=_DPI, facecolor=PAPER, layout="constrained")
     FigureCanvasAgg(figure)
     panels = figure.subplots(len(METRICS), 1, sharex=True)
     for axes, metric in zip(panels, METRICS, strict=True):
         _draw(axes, metric, windows, usual.get(metric, ()), [each for each in anomalies if each[0] == metric], size)
-    figure.suptitle(f"{windows.instrument}: what was, and what is usual at that hour of the week", fontsize=size + 2, color=_INK)
+    figure.suptitle(f"{windows.instrument}: what was, and what is usual at that hour of the week", fontsize=size + 2, color=INK)
     picture = io.BytesIO()
     figure.savefig(picture, format="png", dpi=_DPI, metadata={"Software": None})
     return picture.getvalue()
@@ -70,11 +66,11 @@ def _draw(axes: "Axes", metric: str, windows: "Windows", usual: "Sequence[Usual]
         medians, deviations = (np.array([getattr(each, name) for each in usual])[hours] for name in ("median", "deviation"))
         low, middle, high = (unit * np.expm1(medians + by * deviations) for by in (-_SHOWN_DEVIATIONS, 0, _SHOWN_DEVIATIONS))
         axes.fill_between(times, np.maximum(low, 0), high, color=_BAND, linewidth=0)
-        axes.plot(times, middle, color=_USUAL, linewidth=1)
-    axes.plot(times, windows.values[metric], color=_LINE, linewidth=0.6)
+        axes.plot(times, middle, color=AMBER, linewidth=1)
+    axes.plot(times, windows.values[metric], color=BLUE, linewidth=0.6)
     for _, since, until in anomalies:
-        axes.axvspan(np.datetime64(since.replace(tzinfo=None)), np.datetime64(until.replace(tzinfo=None)), color=_ODD, alpha=0.35)  # type: ignore[arg-type]  # matplotlib takes times
+        axes.axvspan(np.datetime64(since.replace(tzinfo=None)), np.datetime64(until.replace(tzinfo=None)), color=RED, alpha=0.35)  # type: ignore[arg-type]  # matplotlib takes times
     axes.set_yscale("symlog", linthresh=max(usual[0].unit if usual else 1.0, 1e-12))
-    axes.set_ylabel(_LABELS[metric], fontsize=size, color=_INK)
-    axes.tick_params(labelsize=size - 1, colors=_INK)
+    axes.set_ylabel(_LABELS[metric], fontsize=size, color=INK)
+    axes.tick_params(labelsize=size - 1, colors=INK)
     axes.spines[["top", "right"]].set_visible(False)

@@ -14,6 +14,7 @@ from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from rrr_assets.calc.quality_sla import budget_used
+from rrr_assets.calc.words import counted
 from rrr_assets.contracts.quality import DAY_STATUSES
 
 if TYPE_CHECKING:
@@ -311,15 +312,11 @@ def _notices(rows: QualityRows, runs: Sequence[RunAge]) -> list[Notice]:
         if each.run.errors:
             more = len(each.run.errors) - _SHOWN_ERRORS
             told = "; ".join(each.run.errors[:_SHOWN_ERRORS]) + (f"; and {more} more" if more > 0 else "")
-            title = f"{_counted(len(each.run.errors), 'check')} of the last {each.words} broke down"
+            title = f"{counted(len(each.run.errors), 'check')} of the last {each.words} broke down"
             found.append(Notice(title, f"Nothing is known of what they look at: {told}", None))
     if not rows.days and not never:
         found.append(Notice("No day of the window was judged", "Ask for other days, or wait for the next run.", None, is_grave=False))
     return found
-
-
-def _counted(number: int, word: str) -> str:
-    return f"{number:,} {word}{'' if number == 1 else 's'}"
 
 
 def _plain(value: Any) -> Any:

@@ -174,7 +174,7 @@ def contract_metadata(table: Table) -> dict[str, Any]:
         dg.TableColumn(
             name=column.name,
             type=column.type.sql,
-            description=column.comment,
+            description=column.told,
             constraints=dg.TableColumnConstraints(nullable=column.nullable, unique=table.key == (column.name,)),
         )
         for column in table.columns

@@ -11,6 +11,7 @@ import psycopg
 
 from rrr_assets.calc.outcomes import PermanentFailure
 from rrr_assets.contracts.archive import ARCHIVED
+from rrr_assets.warehouse.books import Connection
 from rrr_assets.warehouse.connect import Database, Role
 from rrr_assets.warehouse.sqlfiles import query
 from rrr_assets.warehouse.tiers import by_whom, lock_holds, log
@@ -45,6 +46,20 @@ def place(database: Database, hold: Hold) -> int:
         HoldStands: one of the name stands.
         HoldRefused: its table is no archived one, it has no days or no reason.
     """
+    check_hold(hold)
+    try:
+        with database.connect(Role.WRITER) as connection:
+            return place_within(connection, hold)
+    except psycopg.errors.UniqueViolation as error:
+        raise HoldStands(f"a hold of the name {hold.name} stands already. `rrr hold release` ends it") from error
+
+
+def check_hold(hold: Hold) -> None:
+    """Do nothing where a hold says what it covers, and why.
+
+    Raises:
+        HoldRefused: its table is no archived one, it has no days or no reason.
+    """
     if hold.relation is not None and hold.relation not in ARCHIVED:
         raise HoldRefused(f"{hold.relation} is no archived table, so it needs no hold. There are {', '.join(ARCHIVED)}")
     if hold.from_day is not None and hold.until_day is not None and hold.until_day <= hold.from_day:
@@ -53,19 +68,23 @@ def place(database: Database, hold: Hold) -> int:
         raise HoldRefused(f"a hold that ends at {hold.expires_at.isoformat()} has ended already")
     if not hold.name.strip() or not hold.reason.strip():
         raise HoldRefused("a hold needs a name and a reason")
-    try:
-        with database.connect(Role.WRITER) as connection:
-            # Who looked at the holds before is done with what he does; who looks after finds this one.
-            lock_holds(connection, alone=True)
-            connection.execute(query("hold_expire"), {"name": hold.name})
-            ((number,),) = connection.execute(query("hold_place"), {**asdict(hold), "placed_by": by_whom()}).fetchall()
-            told = {
-                "name": hold.name, "kind": hold.kind, "instrument": hold.instrument,
-                "until_day": hold.until_day and hold.until_day.isoformat(), "expires_at": hold.expires_at and hold.expires_at.isoformat(),
-            }  # fmt: skip
-            log(connection, "hold", hold.relation, hold.from_day, reasons=[hold.reason], detail=told)
-    except psycopg.errors.UniqueViolation as error:
-        raise HoldStands(f"a hold of the name {hold.name} stands already. `rrr hold release` ends it") from error
+
+
+def place_within(connection: Connection, hold: Hold) -> int:
+    """Place a hold in a transaction of the writer, together with what it is for; returns its number.
+
+    Raises:
+        psycopg.errors.UniqueViolation: one of the name stands.
+    """
+    # Who looked at the holds before is done with what he does; who looks after finds this one.
+    lock_holds(connection, alone=True)
+    connection.execute(query("hold_expire"), {"name": hold.name})
+    ((number,),) = connection.execute(query("hold_place"), {**asdict(hold), "placed_by": by_whom()}).fetchall()
+    told = {
+        "name": hold.name, "kind": hold.kind, "instrument": hold.instrument,
+        "until_day": hold.until_day and hold.until_day.isoformat(), "expires_at": hold.expires_at and hold.expires_at.isoformat(),
+    }  # fmt: skip
+    log(connection, "hold", hold.relation, hold.from_day, reasons=[hold.reason], detail=told)
     return int(number)
 
 

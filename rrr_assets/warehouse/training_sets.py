@@ -5,16 +5,23 @@ Belongs here: entering a set, and refusing one whose hold is over. Does not: mak
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from typing import Any
+from typing import Any, Final
+from uuid import uuid4
+
+import psycopg
 
 from rrr_assets.calc.outcomes import PermanentFailure
 from rrr_assets.warehouse.connect import Database, Role
-from rrr_assets.warehouse.holds import Hold, HoldStands, place
+from rrr_assets.warehouse.holds import Hold, HoldRefused, check_hold, place, place_within, release
 from rrr_assets.warehouse.sqlfiles import query
 from rrr_assets.warehouse.tiers import by_whom
+
+_MADE_WITHIN: Final = timedelta(days=1)
+"""A set takes minutes."""
 
 
 class TrainingSetReleased(PermanentFailure):
@@ -135,29 +142,28 @@ def changes_told(
         return connection.execute(query("training_diff_changes"), values).fetchall()
 
 
-def hold_for(
-    database: Database, name: str, spec_sha256: str, as_known_at: datetime, first_day: date, until_day: date, expires_at: datetime | None
-) -> tuple[str, bool]:
-    """Hold what a set is made from; answers the hold's name, and whether it was placed now: another run of the set may have done so.
+@contextmanager
+def held_meanwhile(database: Database, name: str, as_known_at: datetime, first_day: date, until_day: date) -> Iterator[str]:
+    """Hold what a set is made from while it is made; gives the hold's name.
+
+    The hold is this run's own, so that its end takes nothing from another run of the same set. Of a run that was killed it ends by itself.
 
     Args:
         database: entered as the writer.
         name: of the set.
-        spec_sha256: of what is asked for.
         as_known_at: T.
         first_day: of what it is made from.
         until_day: the first day after.
-        expires_at: when the hold ends by itself; None: when it is released.
     """
-    # Of what is asked for, not of what comes out: sets that are equal by chance end each by its own word.
-    asked = hashlib.sha256(f"{spec_sha256} {as_known_at.astimezone(UTC).isoformat()}".encode()).hexdigest()
-    hold = f"training-set-{name}-{asked[:12]}"
-    reason = f"training set {name} as known at {as_known_at.isoformat()}"
+    hold = f"training-set-{name}-making-{uuid4().hex[:12]}"
+    reason = f"training set {name} as known at {as_known_at.isoformat()} is being made"
+    place(database, Hold(hold, reason, "pin", None, None, first_day, until_day, datetime.now(UTC) + _MADE_WITHIN))
     try:
-        place(database, Hold(hold, reason, "pin", None, None, first_day, until_day, expires_at))
-    except HoldStands:
-        return hold, False
-    return hold, True
+        yield hold
+    finally:
+        # Whoever released it by hand has done so.
+        with suppress(HoldRefused):
+            release(database, hold, "the set is no longer being made")
 
 
 def enter(
@@ -180,15 +186,25 @@ def enter(
     content, spec = manifest["content_sha256"], manifest["spec_sha256"]
     known = find(database, spec, as_known_at)
     if known is None:
-        hold, _ = hold_for(database, manifest["name"], spec, as_known_at, first_day, until_day, expires_at)
+        # Of what is asked for, not of what comes out: sets that are equal by chance end each by its own word.
+        asked = hashlib.sha256(f"{spec} {as_known_at.astimezone(UTC).isoformat()}".encode()).hexdigest()
+        name = f"training-set-{manifest['name']}-{asked[:12]}"
+        reason = f"training set {manifest['name']} as known at {as_known_at.isoformat()}"
+        hold = Hold(name, reason, "pin", None, None, first_day, until_day, expires_at)
+        check_hold(hold)
         values = {
             "name": manifest["name"], "spec_sha256": spec, "as_known_at": as_known_at, "content_sha256": content,
-            "row_count": manifest["rows"], "manifest": json.dumps(manifest), "hold": hold, "made_by": by_whom(),
+            "row_count": manifest["rows"], "manifest": json.dumps(manifest), "hold": name, "made_by": by_whom(),
         }  # fmt: skip
+        # Both or neither: a set that another run entered first leaves no hold of its name behind.
         with database.connect(Role.WRITER) as connection:
+            # One that somebody placed by hand under the name holds it as well.
+            with suppress(psycopg.errors.UniqueViolation), connection.transaction():
+                place_within(connection, hold)
             row = connection.execute(query("training_set_enter"), values).fetchone()
-        if row is not None:
-            return Entered(int(row[0]), manifest["name"], content, hold, expires_at, manifest)
+            if row is not None:
+                return Entered(int(row[0]), manifest["name"], content, name, expires_at, manifest)
+            connection.rollback()
         known = find(database, spec, as_known_at)
     if known is None:
         raise LookupError("a training set that another run entered just now is not there")

@@ -123,7 +123,7 @@ def test_a_correction_is_followed_by_bars_and_verdicts_and_so_is_its_undoing(ins
     assert (cause["kind"], cause["reason"], cause["trades"]) == ("correction", "told by [the] venue", 1)
     table = here("bars-diff", BTC, "--as-known-at", begun, "--and-at", corrected, *WINDOW)
     assert table.returncode == 0
-    assert f"{BTC} 1m: 1 bars changed" in table.stdout
+    assert f"{BTC} 1m: 1 bar changed" in table.stdout
     assert "correction: 1 trade by batch" in table.stdout
     assert "(told by [the] venue)" in table.stdout
     assert told("bars-diff", BTC, "--as-known-at", corrected, "--and-at", now()) == []
@@ -135,7 +135,7 @@ def test_a_correction_is_followed_by_bars_and_verdicts_and_so_is_its_undoing(ins
     done = rrr("batch", "undo", number, "--reason", "the venue took it back")
     assert (done.returncode, done.stderr) == (0, "")
     assert re.fullmatch(
-        rf"batch {number} of corrections on {KEY} was taken back by batch \d+: 1 rows ended, 1 stand again,"
+        rf"batch {number} of corrections on {KEY} was taken back by batch \d+: 1 row ended, 1 stand again,"
         r" 0 had been replaced since and stay\n",
         done.stdout,
     )

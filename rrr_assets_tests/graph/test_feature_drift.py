@@ -114,7 +114,8 @@ def test_the_command_line_and_the_schedule_tell_the_same(
     assert done.returncode == 0, done.stderr
     rows = json.loads(done.stdout)
     told = {row["feature"]: row for row in rows if "drifted" in row["is"] or "missing" in row["is"]}
-    assert set(told) == {"quoted_spread", "vpin_50", "kyle_lambda_1h"}
+    assert set(told) == {"quoted_spread", "vpin_50", "kyle_lambda_1h"} == {row["feature"] for row in rows[:3]}
+    assert rows[0]["psi"] == max(row["psi"] for row in rows)
     assert told["quoted_spread"]["is"] == "drifted, out_of_range"
     assert told["quoted_spread"]["day"] == (MONDAY + 2 * ONE_DAY).isoformat()
     assert told["kyle_lambda_1h"]["missing"] == pytest.approx(1 / 3, abs=1e-4)
@@ -125,7 +126,7 @@ def test_the_command_line_and_the_schedule_tell_the_same(
     assert asked_for(planted, MONDAY + 3 * ONE_DAY) == [str(MONDAY - 4 * ONE_DAY), str(MONDAY + 2 * ONE_DAY)]
     waiting = rrr("features", "drift", "--start", str(MONDAY), "--end", end, "--all", "--json")
     assert len(json.loads(waiting.stdout)) == 3 * 3 * len(FEATURES)
-    assert f"1 days were not looked at, or changed since, from {MONDAY + 2 * ONE_DAY} on" in waiting.stderr
+    assert f"1 day not looked at, or changed since, from {MONDAY + 2 * ONE_DAY} on" in waiting.stderr
     made = rrr("features", "drift", "--start", str(MONDAY), "--end", end, "--make", "--json")
     assert made.returncode == 0, made.stderr
     assert [row for row in json.loads(made.stdout) if row["is"] != "moved"] == []

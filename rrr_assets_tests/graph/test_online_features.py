@@ -229,7 +229,7 @@ def test_a_redis_that_is_down_is_told_in_a_line_and_one_that_comes_back_is_fille
     assert done.success
     assert sum(event.event_type_value == "STEP_UP_FOR_RETRY" for event in done.all_events) == 1
     # The store that was there before its server died finds the new one.
-    assert vectors(feast, INSTRUMENTS[:1], max_age=FIVE, now=now)[0].is_fresh
+    assert vectors(feast, INSTRUMENTS[:1], max_age=FIVE, now=now + timedelta(seconds=1))[0].is_fresh
 
 
 @pytest.mark.parametrize("address", ["http://127.0.0.1:1", "redis:6379", "redis+cluster"])

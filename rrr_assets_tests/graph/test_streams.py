@@ -445,7 +445,7 @@ def test_another_stream_is_declared_on_the_command_line(instance: dg.DagsterInst
     assert asked(instance, "invalidation_log") == []
     done = rrr("instruments", "set", name, "--bars-stream", "agg_trades")
     assert done.returncode == 0, done.stderr
-    assert "bars of 1 days are to be made again, 2023-10-01 to 2023-10-01" in " ".join(done.stderr.split())
+    assert "bars of 1 day are to be made again, 2023-10-01 to 2023-10-01" in " ".join(done.stderr.split())
     settle()
     (request,) = asked(instance, "invalidation_log")
     assert span(request) == (day.isoformat(), day.isoformat())

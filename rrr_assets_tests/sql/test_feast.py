@@ -235,6 +235,45 @@ def test_a_vector_tells_its_age_and_an_old_one_has_no_values(store: "FeatureStor
     assert bare.event_timestamps[0].ToDatetime(tzinfo=UTC) == at(240)
 
 
+def test_at_a_moment_nothing_is_served_that_came_after_it(store: "FeatureStore") -> None:
+    from rrr_assets.features.online import Vector, materialize, vectors
+    from rrr_assets.features.online_store import reckoned_at
+
+    materialize(store, at(240.5))
+    five, nothing = timedelta(minutes=5), Vector(NAME, None, None, False, {"sma_20": None})
+    for now, is_there in ((at(230), False), (at(240) - timedelta(microseconds=1), False), (at(240), True)):
+        [vector] = vectors(store, [NAME], ["sma_20"], max_age=five, now=now)
+        assert (vector == nothing, vector.is_fresh) == (not is_there, is_there), now
+    # One that was late was there when it could be used.
+    plant_online(store, "late:LY", at(240), at(241.5))
+    for now, is_there in ((at(241), False), (at(241.5), True)):
+        [vector] = vectors(store, ["late:LY"], ["sma_20"], max_age=five, now=now)
+        assert (vector.age, vector.values["sma_20"]) == ((timedelta(minutes=1.5), 1.0) if is_there else (None, None))
+    with reckoned_at(at(239)):
+        bare = store.get_online_features(features=["features_1m:sma_20"], entity_rows=[{"instrument": NAME}]).proto.results[1]
+    assert (list(bare.statuses), bare.values[0].WhichOneof("val")) == ([FieldStatus.NOT_FOUND], None)
+    assert not bare.event_timestamps[0].seconds
+
+
+def test_a_clock_that_lags_behind_makes_no_age_negative(store: "FeatureStore") -> None:
+    from rrr_assets.features.online import vectors
+
+    close = datetime.now(UTC).replace(microsecond=0) + timedelta(hours=1)
+    plant_online(store, "ahead:OF", close, close)
+    [vector] = vectors(store, ["ahead:OF"], ["sma_20"], max_age=timedelta(minutes=5))
+    assert (vector.event_time, vector.age, vector.values) == (close, timedelta(0), {"sma_20": 1.0})
+
+
+def plant_online(store: "FeatureStore", instrument: str, close: datetime, usable: datetime) -> None:
+    from feast.protos.feast.types.EntityKey_pb2 import EntityKey
+    from feast.protos.feast.types.Value_pb2 import Value
+
+    key = EntityKey(join_keys=["instrument"], entity_values=[Value(string_val=instrument)])
+    values = {"sma_20": Value(double_val=1), "available_at": Value(unix_timestamp_val=int(usable.timestamp()))}
+    view = store.get_feature_view("features_1m")
+    store.provider.online_write_batch(store.config, view, [(key, values, close, close)], None)
+
+
 @pytest.mark.usefixtures("_clock")
 def test_times_online_hang_on_no_time_zone(store: "FeatureStore") -> None:
     from feast.protos.feast.types.EntityKey_pb2 import EntityKey

@@ -24,6 +24,7 @@ from rrr_assets.lake.feature_reads import RowsDeleted, feature_rows
 from rrr_assets.lake.feature_ticks import ArchivedRows, TieredTicks
 from rrr_assets.lake.keeping import kept_proofs
 from rrr_assets.lake.proving import archive_partition, source_digest
+from rrr_assets.lake.reading import FileUnreadable
 from rrr_assets.lake.store import Store
 from rrr_assets.warehouse.connect import Database, Role
 from rrr_assets.warehouse.features import refresh_features, refresh_tick_minutes
@@ -211,16 +212,32 @@ def test_what_features_are_made_from_is_read_in_the_archive(platform: Platform, 
         assert all(source_digest(connection, table, NEXT).content == made[table.name, NEXT] for table in GROUP.tables)
 
 
-def test_what_is_proven_is_read_in_files_and_without_them_in_the_database(platform: Platform, lake: Catalogue, tmp_path: Path) -> None:
+def test_what_is_proven_is_read_in_files_and_without_them_in_the_database(
+    platform: Platform, lake: Catalogue, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     before = answers(platform, None)[1]
     archive(platform, lake)
     with platform.database.connect(Role.OWNER, autocommit=True) as connection:
         # Behind the log's back: so it is seen what was read.
         connection.execute("update features_1m set sma_20 = -1")
     assert answers(platform, None)[1] == before
+    assert not caplog.messages
     for path in (tmp_path / "archive").rglob("*.parquet"):
         path.unlink()
     assert set(answers(platform, None)[1]["sma_20"].to_pylist()) == {-1.0}
+    [told] = caplog.messages
+    assert told.startswith("features are read in the database, the archive's files cannot be: ")
+    assert ".parquet" in told
+    assert len(answers(platform, now(platform))[1]) > 300
+    assert len(caplog.messages) == 2
+    # What the database does not hold either is no answer.
+    platform.rows(
+        "insert into partition_tiers (relation, partition_start, tier, row_count, size_bytes, changed_at)"
+        " values ('features_1m', %s, 'cold', 1, 1, now()) returning 1",
+        DAY,
+    )
+    with pytest.raises(FileUnreadable):
+        feature_rows(platform.database, FEATURES_1M, ["sma_20"], [NAME], START, START + timedelta(days=3))
 
 
 def test_a_drop_waits_for_what_is_to_be_made_again(platform: Platform, lake: Catalogue, tmp_path: Path) -> None:

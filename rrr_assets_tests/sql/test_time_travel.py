@@ -1127,6 +1127,36 @@ def test_a_bar_that_went_and_came_again_is_told_with_what_brought_it_again_alone
     assert why(change) == [("load", 3, path.name, None, 2)]
 
 
+def test_what_made_no_difference_before_is_no_cause_of_what_does_later(platform: Platform, tmp_path: Path) -> None:
+    trades = minutes(DAY, 1, 2, 3, 61)
+    take(platform, vision(tmp_path, trades[:2], DAY, "-a"))
+    platform.refresh()
+    # Of the first bar nothing is left that is new, the second is.
+    take(platform, vision(tmp_path, trades[2:], DAY, "-b"))
+    correct(platform, tmp_path, {"sequence": 102, "day": DAY, "reason": "busted"}, name="busted.csv")
+    platform.refresh()
+    since = now(platform)
+    correct(platform, tmp_path, {"sequence": 100, "price": "9", "day": DAY, "reason": "told"})
+    platform.refresh()
+    [change] = changes(platform, since, now(platform)).values()
+    assert [(kind, reason) for kind, _, _, reason, _ in why(change)] == [("correction", "told")]
+    assert {cause.kind for cause in change.causes} == {"correction"}
+
+
+def test_a_load_that_began_before_bars_were_made_and_ended_after_is_a_cause_of_the_next_ones(platform: Platform, tmp_path: Path) -> None:
+    begun = now(platform)
+    take(platform, vision(tmp_path, minutes(DAY, 1), DAY, "-a"))
+    platform.refresh()
+    between = now(platform)
+    take(platform, vision(tmp_path, minutes(DAY, 2, first_id=101), DAY, "-b"))
+    # Its stamp was drawn before those bars' own.
+    platform.rows("update raw_trades set known_at = (select min(known_at) from bars_1m) - interval '1 us' where batch_id = 2 returning 1")
+    platform.refresh()
+    [first], [second] = (changes(platform, *span).values() for span in ((begun, between), (between, now(platform))))
+    assert [(kind, batch, trades) for kind, batch, _, _, trades in why(first)] == [("load", 1, 1)]
+    assert [(kind, batch, trades) for kind, batch, _, _, trades in why(second)] == [("load", 2, 1)]
+
+
 def test_bars_of_what_is_not_known_are_refused_as_elsewhere(platform: Platform) -> None:
     at = now(platform)
     with pytest.raises(read.UnknownInstrument):

@@ -2,12 +2,15 @@
 
 import json
 import math
+import os
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
@@ -246,6 +249,51 @@ def test_a_set_that_runs_enter_under_two_names_is_held_once(platform: Platform, 
     second = produce(platform.database, spec(name="another"), known, tmp_path / "b.parquet")
     assert second.entered == first.entered
     assert platform.rows("select name from holds where released_at is null") == [(first.entered.hold,)]
+
+
+def test_a_run_that_fails_takes_no_hold_from_a_set_that_another_run_entered(
+    platform: Platform, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = now(platform)
+    standing = "select name, expires_at < now() + interval '25 hours' from holds where released_at is null order by name"
+    seen: list[list[tuple]] = []
+
+    def fails(*_: Any) -> None:
+        monkeypatch.undo()
+        produce(platform.database, spec(), known, tmp_path / "other.parquet")
+        seen.append(platform.rows(standing))
+        raise NothingKnown("as if")
+
+    monkeypatch.setattr("rrr_assets.features.training_run.make", fails)
+    with pytest.raises(NothingKnown, match="as if"):
+        produce(platform.database, spec(), known, tmp_path / "a.parquet")
+    entered = find(platform.database, spec().sha256, known)
+    assert entered is not None
+    assert platform.rows(standing) == [(entered.hold, False)]
+    # While it is made it is held too, and of a run that is killed that ends soon.
+    [[of_the_set, (making, ends_soon)]] = seen
+    assert (of_the_set, making.startswith("training-set-momentum-making-"), ends_soon) == ((entered.hold, False), True, True)
+
+
+def test_two_runs_write_to_one_file_and_what_a_killed_one_left_goes(
+    platform: Platform, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known, out, write = now(platform), tmp_path / "a.parquet", pq.write_table
+    left, fresh = (tmp_path / f".a.parquet.{name}.part" for name in ("left", "fresh"))
+    for path, age in ((left, 7200), (fresh, 0)):
+        path.write_text("half")
+        os.utime(path, (time.time() - age,) * 2)
+
+    def meets_another(table: pa.Table, path: Path) -> None:
+        monkeypatch.undo()
+        write(table, path)
+        produce(platform.database, spec(), known, out)
+
+    monkeypatch.setattr(pq, "write_table", meets_another)
+    done = produce(platform.database, spec(), known, out)
+    assert pq.read_table(out).equals(done.made.rows)
+    assert sorted(path.name for path in tmp_path.glob("*a.*")) == [fresh.name, "a.manifest.json", "a.parquet"]
+    assert out.stat().st_mode == done.manifest_file.stat().st_mode == fresh.stat().st_mode
 
 
 def test_labels_of_bars_that_are_away_are_not_made_up(platform: Platform) -> None:

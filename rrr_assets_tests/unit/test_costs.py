@@ -264,6 +264,9 @@ def test_machines_come_in_steps_and_several_where_none_holds_it() -> None:
 def test_the_former_volumes_are_forecast_where_nothing_was_measured_and_the_targets_are_judged() -> None:
     report = make_report(measured(), PRICES, "legacy")
     assert {flow.relation: int(flow.rows_per_day) for flow in report.flows} == dict(costs.LEGACY_ROWS)
+    per_minute = {flow.relation: flow for flow in report.flows if flow.rows_per_day == 14_400}
+    assert set(per_minute) == {"bars_1m", "features_1m", "tick_minutes"}
+    assert (per_minute["features_1m"].density.hot, per_minute["tick_minutes"].density.cold) == (Decimal(407), Decimal(50))
     assert all(flow.density.hot and flow.density.cold and not flow.density.measured for flow in report.flows)
     assert len(report.forecasts) == len(PRICES.offers) * len(FACTORS) * len(YEARS)
     first, second = report.verdicts

@@ -9,8 +9,8 @@ import pyarrow as pa
 from matplotlib.colors import to_rgb
 from matplotlib.image import imread
 
+from rrr_assets import palette
 from rrr_assets.calc.features import FEATURES
-from rrr_assets.features import chart
 from rrr_assets.features.chart import feature_png
 
 START = datetime(2025, 3, 3, 0, 1, tzinfo=UTC)
@@ -37,28 +37,28 @@ def columns_of(image: np.ndarray, colour: str, least: int = 1) -> set[int]:
 
 def test_a_minute_without_a_row_and_one_without_a_value_break_the_line() -> None:
     whole = picture({n: 50.0 + n % 7 for n in range(101)})
-    line = columns_of(whole, chart._LINE)
+    line = columns_of(whole, palette.BLUE)
     first, last = min(line), max(line)
-    assert columns_of(whole, chart._NOTHING, 200).isdisjoint(range(first, last))
+    assert columns_of(whole, palette.NOTHING, 200).isdisjoint(range(first, last))
     for there in (
         {n: 50.0 + n % 7 for n in range(101) if not 40 <= n < 60},
         {n: None if 40 <= n < 60 else 50.0 + n % 7 for n in range(101)},
     ):
         image = picture(there)
         middle = set(range(first + (last - first) * 42 // 100, first + (last - first) * 58 // 100))
-        assert columns_of(image, chart._LINE).isdisjoint(middle)
+        assert columns_of(image, palette.BLUE).isdisjoint(middle)
         # A line of the grid may stand in it.
-        assert len(middle - columns_of(image, chart._NOTHING, 200)) < 5
-        assert abs(min(columns_of(image, chart._LINE)) - first) < 9
+        assert len(middle - columns_of(image, palette.NOTHING, 200)) < 5
+        assert abs(min(columns_of(image, palette.BLUE)) - first) < 9
 
 
 def test_a_single_value_is_seen() -> None:
-    assert len(columns_of(picture({n: 50.0 if n == 50 else None for n in range(101)}), chart._LINE)) >= 2
+    assert len(columns_of(picture({n: 50.0 if n == 50 else None for n in range(101)}), palette.BLUE)) >= 2
 
 
 def test_where_there_is_no_value_at_all_it_is_said() -> None:
     image = picture(dict.fromkeys(range(101)))
-    assert not columns_of(image, chart._LINE)
+    assert not columns_of(image, palette.BLUE)
     height, width, _ = image.shape
     middle = image[height // 2 - 40 : height // 2 + 40, width // 4 : 3 * width // 4]
     assert (middle < 0.5).any()
@@ -77,5 +77,5 @@ def test_the_price_stands_above() -> None:
     )
     image = picture({n: 50.0 + n for n in range(10)}, bars)
     half = image.shape[0] // 2
-    assert columns_of(image[:half], chart._PRICE)
-    assert columns_of(image[half:], chart._LINE)
+    assert columns_of(image[:half], palette.PALE)
+    assert columns_of(image[half:], palette.BLUE)

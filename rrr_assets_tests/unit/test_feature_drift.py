@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from datetime import date
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,8 @@ from rrr_assets.calc.features.drift import (
 from rrr_assets.calc.quality_config import FeatureDrift
 from rrr_assets.contracts.features import FEATURES_1M
 from rrr_assets.contracts.rules import Kind, rules_of
+from rrr_assets.features.drift import worst_first
+from rrr_assets.warehouse.quality_feature_drift import Number
 from rrr_assets_tests.unit.test_features import made, padded
 
 Column = npt.NDArray[np.float64]
@@ -245,6 +248,20 @@ def test_what_is_said_of_a_day(changes: dict[str, Any], said: tuple[str, ...]) -
     # A level of price, or the calendar, drifts by itself; that it is missing is told all the same.
     for name in ("sma_20", "hour_of_week"):
         assert verdicts(name, drift, SETTINGS) == tuple(word for word in said if word == "missing")
+
+
+def test_the_worst_comes_first() -> None:
+    usual = Drift(1440, 0.0, 14, 0.0, 0.01, 0.02, 0.0, 0.01, ())
+    ordered = [
+        ("macd", {"psi": 3.0}), ("sma_20", {"missing_rate": 0.5, "psi": 9.0}), ("rsi_14", {"out_of_range": 0.4}),
+        ("macd", {"psi": 0.3, "out_of_range": 0.2}), ("rsi_14", {"psi": 0.24}), ("macd", {"psi": 0.11}),
+        ("rsi_14", {"psi": 4.0, "usual_psi": 5.0}), ("macd", {}), ("macd", {}), ("hour_of_week", {"psi": 9.0}),
+    ]  # fmt: skip
+    numbers = [Number(date(2025, 3, n + 1), "a:B", name, 1, replace(usual, **changes)) for n, (name, changes) in enumerate(ordered)]
+    mixed = [*numbers[1::2], *numbers[::2]]
+    assert [each.day.day for each in worst_first(mixed, SETTINGS)] == [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]
+    nothing = SETTINGS.model_copy(update={"missing_rise": 0.0, "out_of_range": 0.0})
+    assert len(worst_first(mixed, nothing)) == len(numbers)
 
 
 def test_settings_that_contradict_themselves_are_refused() -> None:

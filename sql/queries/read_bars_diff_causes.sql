@@ -1,12 +1,15 @@
 -- Why bars changed: the batches that brought, replaced or ended what each of them is made from, between the two times its values
--- stem from, and those that changed what is covered of it.
+-- stem from, and those that changed what is covered of it. What lies between is what the log has between the refresh that bars were last
+-- brought up to date by, and the one that made the later value: a stamp is drawn when a load begins, and bars that are made meanwhile
+-- do not see it. Where the log does not tell, stamps do.
 with source as (
     select coalesce((select s.stream from bar_sources as s where s.instrument = %(instrument)s), 'trades') as stream
 ),
 
-bars as (
+spans as (
     select
         d.bar_start,
+        (d.bar_start at time zone 'UTC')::date as day,
         d.bar_start + %(grid)s::interval as bar_end,
         -- A bar that was not there had gone, or never been.
         coalesce(d.known_before, gone.before, '-infinity') as known_before,
@@ -22,6 +25,38 @@ bars as (
             from bar_revisions as v
             where v.instrument = %(instrument)s and v.interval = %(interval)s and v.bar_start = d.bar_start
         ) as gone
+),
+
+bars as (
+    select
+        p.bar_start,
+        p.bar_end,
+        p.day,
+        p.known_before,
+        p.known_after,
+        greatest(before.up_to_date, before.made) as id_before,
+        after.made as id_after
+    from spans as p
+    cross join
+        lateral (
+            select
+                -- A refresh works off all that waits of a day, whether it changes this bar or not.
+                max(l.invalidation_id) filter (where l.logged_at <= %(as_known_at)s) as up_to_date,
+                min(l.invalidation_id) filter (
+                    where l.logged_at >= p.known_before and l.from_time <= p.bar_start and l.to_time > p.bar_start
+                    and p.known_before > '-infinity'
+                ) as made
+            from invalidation_log as l
+            where l.relation = 'bars_' || %(interval)s and l.day = p.day and l.instrument = %(instrument)s and l.reason = 'refresh'
+        ) as before
+    cross join
+        lateral (
+            select min(l.invalidation_id) as made
+            from invalidation_log as l
+            where
+                l.relation = 'bars_' || %(interval)s and l.day = p.day and l.instrument = %(instrument)s and l.reason = 'refresh'
+                and l.logged_at >= p.known_after and l.from_time <= p.bar_start and l.to_time > p.bar_start
+        ) as after
 ),
 
 span as (
@@ -105,20 +140,21 @@ arrived as (
         b.bar_start,
         t.space,
         t.sequence,
+        t.known_at,
         coalesce(u.batch_id, t.batch_id) as batch_id,
         u.batch_id is not null as is_again
     from bars as b
-    inner join told as t
-        on b.bar_start <= t.event_time and b.bar_end > t.event_time and b.known_before < t.known_at and b.known_after >= t.known_at
+    inner join told as t on b.bar_start <= t.event_time and b.bar_end > t.event_time
     left join ingest_batches as i on t.batch_id = i.batch_id
     left join ingest_batches as u
         on t.known_at = u.known_at and i.day = u.day and i.known_at <> u.known_at and u.undoes_batch_id is not null
 ),
 
-events as (
+changes as (
     select
         a.bar_start,
         a.sequence,
+        a.known_at as changed_at,
         a.batch_id,
         -- What a correction brought may stand in another bar than what it ended.
         case when a.is_again then 'undo' else coalesce(e.kind, 'load') end as kind,
@@ -135,14 +171,46 @@ events as (
     select
         b.bar_start,
         r.sequence,
+        r.believed_until as changed_at,
         r.ended_by_batch_id as batch_id,
         r.kind,
         r.reason
     from bars as b
-    inner join revisions as r
-        on
-            b.bar_start <= r.event_time and b.bar_end > r.event_time
-            and b.known_before < r.believed_until and b.known_after >= r.believed_until
+    inner join revisions as r on b.bar_start <= r.event_time and b.bar_end > r.event_time
+),
+
+batches as (
+    select
+        l.day,
+        l.batch_id,
+        max(l.invalidation_id) as invalidation_id
+    from invalidation_log as l
+    cross join source
+    where
+        'raw_' || source.stream = l.relation and l.day in (select b.day from bars as b) and l.instrument = %(instrument)s
+        and l.batch_id is not null
+    group by l.day, l.batch_id
+),
+
+events as (
+    select
+        c.bar_start,
+        c.sequence,
+        c.batch_id,
+        c.kind,
+        c.reason
+    from changes as c
+    inner join bars as b on c.bar_start = b.bar_start
+    left join batches as w on b.day = w.day and c.batch_id = w.batch_id
+    where
+        case
+            when b.id_before is null or w.invalidation_id is null then b.known_before < c.changed_at
+            else b.id_before < w.invalidation_id
+        end
+        and case
+            when b.id_after is null or w.invalidation_id is null then b.known_after >= c.changed_at
+            else b.id_after > w.invalidation_id
+        end
     union all
     select
         b.bar_start,
@@ -154,10 +222,11 @@ events as (
     cross join source
     inner join invalidation_log as l
         on
-            'raw_' || source.stream = l.relation and (b.bar_start at time zone 'UTC')::date = l.day
+            'raw_' || source.stream = l.relation and b.day = l.day
             and l.instrument = %(instrument)s and l.reason = 'coverage'
             and b.bar_end > l.from_time and b.bar_start < l.to_time
-            and b.known_before < l.logged_at and b.known_after >= l.logged_at
+            and case when b.id_before is null then b.known_before < l.logged_at else b.id_before < l.invalidation_id end
+            and case when b.id_after is null then b.known_after >= l.logged_at else b.id_after > l.invalidation_id end
 )
 
 select
