@@ -1,7 +1,14 @@
-"""Feast over the warehouse: what is registered is what is declared, and a training row sees what could be seen."""
+"""Feast over the warehouse: what is registered is what is declared, and a training row sees what could be seen.
+
+What is declared is also held against a reviewed file, so that a change of the registry stands in the diff of what makes it.
+After one on purpose, write the file anew and read its diff:
+RRR_WRITE_GOLDEN=1 python -m pytest rrr_assets_tests/sql/test_feast.py -k golden
+"""
 
 import copy
+import json
 import math
+import os
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -11,8 +18,10 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import pytest
+from feast import RequestSource
 from feast.protos.feast.serving.ServingService_pb2 import FieldStatus
 from feast.types import Float64, UnixTimestamp
+from google.protobuf.json_format import MessageToDict
 
 from rrr_assets.calc.features import FEATURES
 from rrr_assets.contracts.archive import ARCHIVED_GROUPS
@@ -34,6 +43,8 @@ if TYPE_CHECKING:
 
 pytestmark = OF_FEAST
 
+GOLDEN = Path(__file__).with_name("feast_registry.json")
+REMEDY = "if this is on purpose, run it again with RRR_WRITE_GOLDEN=1 and review the diff of feast_registry.json"
 START = datetime(DAY.year, DAY.month, DAY.day, tzinfo=UTC)
 
 
@@ -171,6 +182,36 @@ def test_online_values_are_the_offline_ones_to_the_bit(store: "FeatureStore", pl
 def test_what_cannot_be_answered_is_refused_with_a_word(store: "FeatureStore", entities: Any) -> None:
     with pytest.raises(Exception, match=r"pandas frame|no column `instrument`|instrument"):
         store.get_historical_features(entity_df=entities, features=["features_1m:sma_20"]).to_df()
+
+
+def _registered() -> dict[str, Any]:
+    """What the registry would hold of each object, but for when that was written and how this Python pickles a function."""
+    from rrr_assets.features.feast_objects import OBJECTS
+
+    told: dict[str, Any] = {}
+    for each in copy.deepcopy(OBJECTS):
+        # Feast keeps no request source by itself: it stands in the view that asks for it.
+        if not isinstance(each, RequestSource):
+            proto = each.to_proto()
+            written = MessageToDict(getattr(proto, "spec", proto), preserving_proto_field_name=True)
+            told[f"{type(each).__name__} {each.name}"] = _without(written, {"meta", "body"})
+    return told
+
+
+def _without(value: Any, names: set[str]) -> Any:
+    if isinstance(value, dict):
+        return {name: _without(inner, names) for name, inner in value.items() if name not in names}
+    return [_without(inner, names) for inner in value] if isinstance(value, list) else value
+
+
+def test_every_object_is_as_the_golden_file_says() -> None:
+    now = _registered()
+    if os.environ.get("RRR_WRITE_GOLDEN") == "1":
+        GOLDEN.write_text(json.dumps(now, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    golden = json.loads(GOLDEN.read_text(encoding="utf-8"))
+    assert sorted(now) == sorted(golden), REMEDY
+    for name, told in now.items():
+        assert told == golden[name], f"{name}: {REMEDY}"
 
 
 def test_applied_again_nothing_changes(store: "FeatureStore") -> None:
