@@ -68,7 +68,8 @@ def test_the_asset_shows_the_report_and_names_its_page(judged: dg.DagsterInstanc
     page = Path(metadata["page"].value)
     assert page == Home.current().root / "quality" / "quality.html"
     assert "5 | ids &lt;b&gt; are missing" in page.read_text("utf-8")
-    assert [path.name for path in page.parent.iterdir()] == ["quality.html"]
+    # Pages of other tests may lie there; what is only half written does not.
+    assert {path.suffix for path in page.parent.iterdir()} == {".html"}
 
 
 def test_the_command_line_tells_the_same_in_every_form(judged: dg.DagsterInstance, tmp_path: Path) -> None:
