@@ -112,7 +112,7 @@ def worst_of(numbers: "Sequence[Number]", settings: "FeatureDrift", most: int) -
 def worst_first(numbers: "Iterable[Number]", settings: "FeatureDrift") -> "list[Number]":
     """All numbers: what a check warns of, then what has moved, then the rest; of each by how many times what is allowed it is.
 
-    What no stationary feature has of an index counts for nothing. Equal ones stay in their order.
+    The index and the range of a feature that is not stationary count for nothing. Equal ones stay in their order.
     """
     from rrr_assets.calc.features import FEATURES
     from rrr_assets.calc.features.drift import allowed_psi, verdicts

@@ -35,7 +35,7 @@ def _field(name: str) -> Field:
 
 
 def _stamp(name: str) -> Field:
-    return Field(name=name, dtype=UnixTimestamp, description=f"{FEATURES_1M.column(name).description} Online in whole seconds.")
+    return Field(name=name, dtype=UnixTimestamp, description=f"{FEATURES_1M.column(name).description} Online in whole seconds, rounded up.")
 
 
 # One view of one table: what is online of an instrument is one row, written at once and read at once, never parts of two.

@@ -27,7 +27,7 @@ from pydantic import AwareDatetime
 
 from rrr_assets.calc.features.asof import as_of
 from rrr_assets.features.feast_source import WarehouseSource
-from rrr_assets.features.online import STAMPS
+from rrr_assets.features.online import STAMPS, in_whole_seconds
 from rrr_assets.lake.feature_reads import feature_rows
 from rrr_assets.warehouse.connect import Database
 
@@ -139,11 +139,12 @@ class WarehouseOfflineStore(OfflineStore):
         config: RepoConfig, data_source: DataSource, join_key_columns: list[str], feature_name_columns: list[str], timestamp_field: str,
         created_timestamp_column: str | None, start_date: datetime, end_date: datetime,  # noqa: ARG004  # Feast's signature
     ) -> WarehouseJob:  # fmt: skip
-        """The last row of each instrument that closed in [start_date, end_date], and could be used by its end."""
+        """The last row of each instrument that closed in [start_date, end_date], and could be used by its end, as it is online."""
 
         def latest(rows: pl.DataFrame) -> pl.DataFrame:
             usable = rows.filter(pl.col("available_at") <= _aware(end_date)) if config.offline_store.by_available else rows
-            return usable.sort(_JOIN_KEY, timestamp_field).group_by(_JOIN_KEY, maintain_order=True).last()
+            found = usable.sort(_JOIN_KEY, timestamp_field).group_by(_JOIN_KEY, maintain_order=True).last()
+            return in_whole_seconds(found)
 
         return _pulled(config, data_source, join_key_columns, feature_name_columns, start_date, end_date, latest)
 

@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 STORE_VARIABLE: Final = "RRR_ONLINE_STORE_URL"
 SCHEMES: Final = ("redis", "rediss", "redis+cluster", "rediss+cluster")
 STAMPS: Final = ("available_at", "known_at")
-"""What is online beside the features: when the row could be used, and when the platform could first serve it, in whole seconds."""
+"""What is online beside the features: when the row could be used, and when the platform could first serve it, in whole seconds: the next
+one, so that nothing is told to have been there before it was."""
 
 _LOCK: Final = "rrr_assets online features"
 _BASED: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -74,8 +75,8 @@ class Vector:
     """An instrument's features as they are online.
 
     `event_time` is the close that they belong to and `age` how long ago that was, never less than 0; None where nothing of it is online.
-    `available_at` and `known_at` (whole seconds) say when the row could be used, and when the platform could first serve it. A vector
-    that is older than was allowed has no values, but tells its age.
+    `available_at` and `known_at` (whole seconds, rounded up) say when the row could be used, and when the platform could first serve it. A
+    vector that is older than was allowed has no values, but tells its age.
     """
 
     instrument: str
@@ -111,6 +112,13 @@ def newest_rows(connection: "Connection", until: datetime) -> "pl.DataFrame":
     return frame_of(connection, sql.SQL(query("features_newest")).format(**parts), {"until": until}, columns)
 
 
+def in_whole_seconds(rows: "pl.DataFrame") -> "pl.DataFrame":
+    """Rows with the stamps that they have online: Feast would cut off what is less than a second."""
+    import polars as pl
+
+    return rows.with_columns((pl.col(*STAMPS) + timedelta(microseconds=999_999)).dt.truncate("1s"))
+
+
 def state(database: Database) -> str | None:
     """A word for what should be online: it changes when the newest row of an instrument is another one or was made again, when features
     are declared otherwise, and when values go to another store. None where no row is of the last day.
@@ -142,7 +150,7 @@ def materialize(store: "FeatureStore", until: datetime | None = None) -> Brought
         connection.execute("select pg_advisory_xact_lock(hashtextextended(%s, 0))", (_LOCK,))
         rows = newest_rows(connection, until or datetime.now(UTC))
         if len(rows):
-            store.write_to_online_store(FEATURES_1M.name, rows.to_pandas())
+            store.write_to_online_store(FEATURES_1M.name, in_whole_seconds(rows).to_pandas())
         rules = _held_against(store, rows)
     times: Any = rows["event_time"]
     return Brought(len(rows), times.min(), times.max(), rules)
@@ -194,8 +202,8 @@ def vectors(
         instruments: as in binance:BTCUSDT.
         names: of the features.
         max_age: beyond which age a vector's values are left out; beyond Feast's ttl they always are.
-        now: UTC; at which moment they are asked for: ages are reckoned at it, and a row that closed or could be used only after it (whole
-            seconds) is not there. Default: this machine's clock; a row that it says has not closed yet has no age, 0.
+        now: UTC; at which moment they are asked for: ages are reckoned at it, and a row that closed or could be used only after it (in
+            whole seconds, the next one) is not there. Default: this machine's clock; a row that it says has not closed yet has no age, 0.
 
     Raises:
         OnlineStoreUnreachable: the Redis is down, or refuses us.

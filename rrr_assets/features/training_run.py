@@ -4,11 +4,13 @@ Belongs here: the order of these steps, for the command and for the asset alike.
 warehouse/training_sets.py).
 """
 
+import fcntl
 import glob
 import json
+import os
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -30,6 +32,10 @@ _AFTER: Final = timedelta(days=8)
 
 _LEFT_OVER_SECONDS: Final = 3600
 """A part that nobody wrote to for so long is what a run left that was killed."""
+
+
+HASH_KEY: Final = b"content_sha256"
+"""In the metadata of the Parquet file: the manifest's hash again, so that a pair that a kill has parted is told."""
 
 
 class NotWritten(PermanentFailure):
@@ -76,13 +82,12 @@ def produce(database: Database, spec: TrainingSpec, as_known_at: datetime, out: 
         raise NotWritten(f"{out} does not end in .parquet. Give it a name that does")
     if not out.parent.is_dir():
         raise NotWritten(f"{out.parent} is no folder. Make it, or choose another file")
-    known = find(database, spec.sha256, as_known_at)
     first, until = spec.start.date() - _BEFORE, spec.end.date() + _AFTER
     expires_at = datetime.now(UTC) + timedelta(days=keep_days)
-    with ExitStack() as held:
-        if known is None:
-            # Before it is read: what is read here is there until the set is entered with a hold of its own.
-            held.enter_context(held_meanwhile(database, spec.name, as_known_at, first, until))
+    # Before anything is read, or looked up: what is there now is there until the set is entered with a hold of its own, whatever becomes
+    # meanwhile of one that it has already.
+    with held_meanwhile(database, spec.name, as_known_at, first, until):
+        known = find(database, spec.sha256, as_known_at)
         made = make(database, spec, as_known_at, None if known is None else known.manifest)
         if known is not None:
             confirm(known, made.content)
@@ -100,12 +105,24 @@ def _write(made: TrainingSet, told: dict[str, Any], out: Path) -> None:
     try:
         # Under other names first: a set that was written half is none, and another run may be writing to the same file.
         with _part_of(out) as rows, _part_of(beside) as manifest:
-            pq.write_table(made.rows, rows)
+            pq.write_table(made.rows.replace_schema_metadata({**(made.rows.schema.metadata or {}), HASH_KEY: made.content}), rows)
             manifest.write_text(json.dumps(told, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-            manifest.replace(beside)
-            rows.replace(out)
+            with _alone_in(out.parent):
+                manifest.replace(beside)
+                rows.replace(out)
     except OSError as error:
         raise NotWritten(f"{out} cannot be written ({error.strerror}). Choose another file") from error
+
+
+@contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """Run while no other run is here: of two that write to one file, the manifest and the rows are of the same one."""
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(fd)
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from uuid import uuid4
 import psycopg
 
 from rrr_assets.calc.outcomes import PermanentFailure
+from rrr_assets.warehouse.books import Connection
 from rrr_assets.warehouse.connect import Database, Role
 from rrr_assets.warehouse.holds import Hold, HoldRefused, check_hold, place, place_within, release
 from rrr_assets.warehouse.sqlfiles import query
@@ -182,6 +183,7 @@ def enter(
     Raises:
         TrainingSetReleased: it was entered before, and its hold is over.
         TrainingSetChanged: it was entered before with other values.
+        HoldRefused: a hold stands under its name that does not cover what it was made from.
     """
     content, spec = manifest["content_sha256"], manifest["spec_sha256"]
     known = find(database, spec, as_known_at)
@@ -198,9 +200,12 @@ def enter(
         }  # fmt: skip
         # Both or neither: a set that another run entered first leaves no hold of its name behind.
         with database.connect(Role.WRITER) as connection:
-            # One that somebody placed by hand under the name holds it as well.
-            with suppress(psycopg.errors.UniqueViolation), connection.transaction():
-                place_within(connection, hold)
+            try:
+                with connection.transaction():
+                    place_within(connection, hold)
+            except psycopg.errors.UniqueViolation:
+                # One that stands under the name holds it as well, for as long as it says.
+                expires_at = _ends_at(connection, hold)
             row = connection.execute(query("training_set_enter"), values).fetchone()
             if row is not None:
                 return Entered(int(row[0]), manifest["name"], content, name, expires_at, manifest)
@@ -210,3 +215,20 @@ def enter(
         raise LookupError("a training set that another run entered just now is not there")
     confirm(known, content)
     return known
+
+
+def _ends_at(connection: Connection, wanted: Hold) -> datetime | None:
+    """When the hold ends that stands under a name.
+
+    Raises:
+        HoldRefused: it does not cover what is wanted, or stands no more.
+    """
+    values = {"name": wanted.name, "from_day": wanted.from_day, "until_day": wanted.until_day}
+    row = connection.execute(query("hold_covering"), values).fetchone()
+    if row is None:
+        raise HoldRefused(
+            f"a hold of the name {wanted.name} stands, but not for all of {wanted.from_day} to {wanted.until_day}. "
+            "Release it by `rrr hold release`, and ask again"
+        )
+    ends_at: datetime | None = row[0]
+    return ends_at

@@ -188,7 +188,7 @@ def test_every_store_serves_to_the_bit_and_refuses_the_old(
     for each in found[:-1]:
         assert (each.event_time, each.age, each.is_fresh) == (now, timedelta(minutes=1), True)
         assert bits(each.values) == bits(stored(each.instrument))
-        assert each.available_at == now + timedelta(seconds=1)
+        assert each.available_at == now + timedelta(seconds=2)  # 1.5, rounded up
         assert each.known_at is not None
     assert (found[-1].event_time, found[-1].is_fresh, set(found[-1].values.values())) == (None, False, {None})
     [edge] = vectors(feast, names[:1], max_age=timedelta(days=1), now=now + FIVE)
@@ -229,7 +229,7 @@ def test_a_redis_that_is_down_is_told_in_a_line_and_one_that_comes_back_is_fille
     assert done.success
     assert sum(event.event_type_value == "STEP_UP_FOR_RETRY" for event in done.all_events) == 1
     # The store that was there before its server died finds the new one.
-    assert vectors(feast, INSTRUMENTS[:1], max_age=FIVE, now=now + timedelta(seconds=1))[0].is_fresh
+    assert vectors(feast, INSTRUMENTS[:1], max_age=FIVE, now=now + timedelta(seconds=2))[0].is_fresh
 
 
 @pytest.mark.parametrize("address", ["http://127.0.0.1:1", "redis:6379", "redis+cluster"])
@@ -290,7 +290,7 @@ def test_the_feature_server_answers_to_the_bit_with_ages_and_tells_when_redis_is
         for place, name in enumerate(INSTRUMENTS):
             assert bits({feature: columns[feature]["values"][place] for feature in FEATURES}) == bits(stored(name))
             assert {columns[feature]["event_timestamps"][place] for feature in FEATURES} == {f"{now:%Y-%m-%dT%H:%M:%SZ}"}
-        assert columns["known_at"]["values"][0] == int(now.timestamp()) + 2
+        assert columns["known_at"]["values"][0] == int(now.timestamp()) + 3
         assert (columns["sma_20"]["values"][5:], columns["sma_20"]["statuses"][5]) == ([None, None], "OUTSIDE_MAX_AGE")
         ages = answer["metadata"]["age_seconds"]
         assert all(0 <= age < 300 for age in ages[:5])

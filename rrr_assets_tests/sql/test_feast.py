@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
+import polars as pl
 import pytest
 from feast import RequestSource
 from feast.protos.feast.serving.ServingService_pb2 import FieldStatus
@@ -169,7 +170,8 @@ def test_online_values_are_the_offline_ones_to_the_bit(store: "FeatureStore", pl
     [(known, *row)] = platform.rows(f"select known_at, {columns} from features_1m where instrument = %s and event_time = %s", NAME, at(200))  # noqa: S608  # ours
     assert found.values == dict(zip(FEATURES, row, strict=True))
     assert any(value is None for value in row)
-    assert (found.event_time, found.age, found.known_at) == (at(200), timedelta(minutes=1), known.replace(microsecond=0))
+    assert (found.event_time, found.age) == (at(200), timedelta(minutes=1))
+    assert found.known_at == (known + timedelta(microseconds=999_999)).replace(microsecond=0)
     assert (none.event_time, none.is_fresh, set(none.values.values())) == (None, False, {None})
     # Feast's own way there.
     store.materialize(at(0), at(210.5))
@@ -277,12 +279,14 @@ def test_a_vector_tells_its_age_and_an_old_one_has_no_values(store: "FeatureStor
 
 
 def test_at_a_moment_nothing_is_served_that_came_after_it(store: "FeatureStore") -> None:
-    from rrr_assets.features.online import Vector, materialize, vectors
+    from rrr_assets.features.online import STAMPS, Vector, in_whole_seconds, materialize, vectors
     from rrr_assets.features.online_store import reckoned_at
 
     materialize(store, at(240.5))
     five, nothing = timedelta(minutes=5), Vector(NAME, None, None, False, {"sma_20": None})
-    for now, is_there in ((at(230), False), (at(240) - timedelta(microseconds=1), False), (at(240), True)):
+    # It could be used half a second after its close.
+    usable = at(240) + timedelta(seconds=1)
+    for now, is_there in ((at(230), False), (at(240), False), (usable - timedelta(microseconds=1), False), (usable, True)):
         [vector] = vectors(store, [NAME], ["sma_20"], max_age=five, now=now)
         assert (vector == nothing, vector.is_fresh) == (not is_there, is_there), now
     # One that was late was there when it could be used.
@@ -290,6 +294,10 @@ def test_at_a_moment_nothing_is_served_that_came_after_it(store: "FeatureStore")
     for now, is_there in ((at(241), False), (at(241.5), True)):
         [vector] = vectors(store, ["late:LY"], ["sma_20"], max_age=five, now=now)
         assert (vector.age, vector.values["sma_20"]) == ((timedelta(minutes=1.5), 1.0) if is_there else (None, None))
+    # What is online is in whole seconds, and these are never the ones before it could be used.
+    stored = pl.DataFrame({name: [at(240), at(240) + timedelta(microseconds=1), at(240) + timedelta(milliseconds=999)] for name in STAMPS})
+    for name in STAMPS:
+        assert in_whole_seconds(stored)[name].to_list() == [at(240), at(240) + timedelta(seconds=1), at(240) + timedelta(seconds=1)]
     with reckoned_at(at(239)):
         bare = store.get_online_features(features=["features_1m:sma_20"], entity_rows=[{"instrument": NAME}]).proto.results[1]
     assert (list(bare.statuses), bare.values[0].WhichOneof("val")) == ([FieldStatus.NOT_FOUND], None)
@@ -335,7 +343,7 @@ def test_an_older_minute_takes_no_newer_ones_place_and_a_corrected_one_its_own(s
     from rrr_assets.features.online import materialize, vectors
 
     def served() -> tuple[datetime | None, float | None]:
-        [vector] = vectors(store, [NAME], ["sma_20"], max_age=timedelta(minutes=5), now=at(240))
+        [vector] = vectors(store, [NAME], ["sma_20"], max_age=timedelta(minutes=5), now=at(240.5))
         return vector.event_time, vector.values["sma_20"]
 
     materialize(store, at(240.5))

@@ -1157,6 +1157,23 @@ def test_a_load_that_began_before_bars_were_made_and_ended_after_is_a_cause_of_t
     assert [(kind, batch, trades) for kind, batch, _, _, trades in why(second)] == [("load", 2, 1)]
 
 
+def test_a_load_that_a_refresh_of_another_bar_did_not_see_is_a_cause_of_what_changes_later(platform: Platform, tmp_path: Path) -> None:
+    take(platform, vision(tmp_path, minutes(DAY, 1, 301), DAY, "-a"))
+    platform.refresh()
+    take(platform, vision(tmp_path, minutes(DAY, 2, first_id=102), DAY, "-b"))
+    # It had read what waits before the load committed, and changed the bar of the sixth minute alone: its number is the higher one.
+    platform.rows(
+        "insert into invalidation_log (logged_at, relation, instrument, day, from_time, to_time, reason)"
+        " select clock_timestamp(), relation, instrument, day, %s::timestamptz, %s::timestamptz, reason"
+        " from invalidation_log where relation = 'bars_1m' and reason = 'refresh' limit 1 returning 1",
+        START + timedelta(minutes=5), START + timedelta(minutes=6),
+    )  # fmt: skip
+    between = now(platform)
+    platform.refresh([DAY])
+    [changed] = changes(platform, between, now(platform)).values()
+    assert [(kind, batch, trades) for kind, batch, _, _, trades in why(changed)] == [("load", 2, 1)]
+
+
 def test_bars_of_what_is_not_known_are_refused_as_elsewhere(platform: Platform) -> None:
     at = now(platform)
     with pytest.raises(read.UnknownInstrument):

@@ -5,6 +5,7 @@ import math
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -18,13 +19,14 @@ import pytest
 from rrr_assets import read
 from rrr_assets.calc.features import FEATURES, Feature
 from rrr_assets.calc.features.spec import SpecRefused, TrainingSpec, read_spec
+from rrr_assets.features import training_run
 from rrr_assets.features.training import BarsDeleted, FeatureGone, NotFinalYet, NothingKnown, make
-from rrr_assets.features.training_run import NotWritten, produce
+from rrr_assets.features.training_run import HASH_KEY, NotWritten, produce
 from rrr_assets.lake.feature_ticks import TieredTicks
 from rrr_assets.warehouse.connect import Database
 from rrr_assets.warehouse.declare import Declared, declare
 from rrr_assets.warehouse.features import refresh_features, refresh_tick_minutes
-from rrr_assets.warehouse.holds import Hold, place, release
+from rrr_assets.warehouse.holds import Hold, HoldRefused, place, release
 from rrr_assets.warehouse.training_sets import TrainingSetChanged, TrainingSetReleased, enter, find
 from rrr_assets_tests.loading import DAY, NAME, Told, emptied, midnight, take, vision
 from rrr_assets_tests.platform import Platform
@@ -292,8 +294,68 @@ def test_two_runs_write_to_one_file_and_what_a_killed_one_left_goes(
     monkeypatch.setattr(pq, "write_table", meets_another)
     done = produce(platform.database, spec(), known, out)
     assert pq.read_table(out).equals(done.made.rows)
+    assert pq.read_schema(out).metadata[HASH_KEY].decode() == json.loads(done.manifest_file.read_text())["content_sha256"]
     assert sorted(path.name for path in tmp_path.glob("*a.*")) == [fresh.name, "a.manifest.json", "a.parquet"]
     assert out.stat().st_mode == done.manifest_file.stat().st_mode == fresh.stat().st_mode
+
+
+def test_the_manifest_and_the_rows_of_a_file_are_of_one_run(platform: Platform, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    known, out, replaced = now(platform), tmp_path / "a.parquet", Path.replace
+    others = [spec(), spec(name="other", features=["rsi_14"])]
+    first = produce(platform.database, others[0], known, tmp_path / "b.parquet")
+    with ThreadPoolExecutor(1) as pool:
+        started: list[Future[Any]] = []
+
+        def meets_another(path: Path, target: Path) -> Path:
+            if not started:
+                started.append(pool.submit(produce, platform.database, others[1], known, out))
+                # Long enough to write both, were it not for the lock.
+                assert not wait(started, timeout=5).done
+            return replaced(path, target)
+
+        monkeypatch.setattr(Path, "replace", meets_another)
+        produce(platform.database, others[0], known, out)
+        other = started[0].result(60)
+    assert other.made.content != first.made.content
+    assert json.loads(other.manifest_file.read_text())["content_sha256"] == other.made.content
+    assert pq.read_schema(out).metadata[HASH_KEY].decode() == other.made.content
+
+
+def test_a_set_whose_hold_is_released_while_it_is_made_again_is_refused_by_name(
+    platform: Platform, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known, out, made = now(platform), tmp_path / "a.parquet", training_run.make
+    first = produce(platform.database, spec(), known, out)
+
+    def released_meanwhile(*given: Any) -> Any:
+        release(platform.database, first.entered.hold, "over")
+        [(name,)] = platform.rows("select name from holds where released_at is null")
+        assert name.startswith("training-set-momentum-making-"), "what it is made from is held all the same"
+        return made(*given)
+
+    monkeypatch.setattr(training_run, "make", released_meanwhile)
+    with pytest.raises(TrainingSetReleased, match=rf"its hold {first.entered.hold} is over since "):
+        produce(platform.database, spec(), known, tmp_path / "b.parquet")
+    assert not (tmp_path / "b.parquet").exists()
+    assert platform.rows("select count(*) from holds where released_at is null") == [(0,)]
+
+
+@pytest.mark.parametrize(("instrument", "ends_at"), [(None, EXPIRES), (NAME, None)])
+def test_a_hold_that_stands_under_the_name_of_a_set_has_to_cover_it(
+    platform: Platform, tmp_path: Path, instrument: str | None, ends_at: datetime | None
+) -> None:
+    known = now(platform)
+    first = produce(platform.database, spec(), known, tmp_path / "a.parquet")
+    platform.rows("delete from training_sets returning 1")
+    release(platform.database, first.entered.hold, "over")
+    days = (DAY - timedelta(days=30), DAY + timedelta(days=30))
+    place(platform.database, Hold(first.entered.hold, "by hand", "pin", None, instrument, *days, EXPIRES))
+    if ends_at is None:
+        with pytest.raises(HoldRefused, match="stands, but not for all of"):
+            produce(platform.database, spec(), known, tmp_path / "a.parquet")
+        assert platform.rows("select count(*) from training_sets") == [(0,)]
+    else:
+        assert produce(platform.database, spec(), known, tmp_path / "a.parquet").entered.ends_at == ends_at
 
 
 def test_labels_of_bars_that_are_away_are_not_made_up(platform: Platform) -> None:

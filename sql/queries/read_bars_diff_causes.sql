@@ -1,7 +1,8 @@
 -- Why bars changed: the batches that brought, replaced or ended what each of them is made from, between the two times its values
 -- stem from, and those that changed what is covered of it. What lies between is what the log has between the refresh that bars were last
 -- brought up to date by, and the one that made the later value: a stamp is drawn when a load begins, and bars that are made meanwhile
--- do not see it. Where the log does not tell, stamps do.
+-- do not see it. Where the log does not tell, or names nothing of a bar, stamps do: a load may commit while a refresh is at work, which
+-- then has the higher number and did not see it.
 with source as (
     select coalesce((select s.stream from bar_sources as s where s.instrument = %(instrument)s), 'trades') as stream
 ),
@@ -198,11 +199,8 @@ events as (
         c.sequence,
         c.batch_id,
         c.kind,
-        c.reason
-    from changes as c
-    inner join bars as b on c.bar_start = b.bar_start
-    left join batches as w on b.day = w.day and c.batch_id = w.batch_id
-    where
+        c.reason,
+        b.known_before < c.changed_at and b.known_after >= c.changed_at as is_by_stamp,
         case
             when b.id_before is null or w.invalidation_id is null then b.known_before < c.changed_at
             else b.id_before < w.invalidation_id
@@ -210,14 +208,20 @@ events as (
         and case
             when b.id_after is null or w.invalidation_id is null then b.known_after >= c.changed_at
             else b.id_after > w.invalidation_id
-        end
+        end as is_by_log
+    from changes as c
+    inner join bars as b on c.bar_start = b.bar_start
+    left join batches as w on b.day = w.day and c.batch_id = w.batch_id
     union all
     select
         b.bar_start,
         null as sequence,
         l.batch_id,
         'coverage' as kind,
-        null as reason
+        null as reason,
+        b.known_before < l.logged_at and b.known_after >= l.logged_at as is_by_stamp,
+        case when b.id_before is null then b.known_before < l.logged_at else b.id_before < l.invalidation_id end
+        and case when b.id_after is null then b.known_after >= l.logged_at else b.id_after > l.invalidation_id end as is_by_log
     from bars as b
     cross join source
     inner join invalidation_log as l
@@ -225,8 +229,12 @@ events as (
             'raw_' || source.stream = l.relation and b.day = l.day
             and l.instrument = %(instrument)s and l.reason = 'coverage'
             and b.bar_end > l.from_time and b.bar_start < l.to_time
-            and case when b.id_before is null then b.known_before < l.logged_at else b.id_before < l.invalidation_id end
-            and case when b.id_after is null then b.known_after >= l.logged_at else b.id_after > l.invalidation_id end
+),
+
+told_by_log as (
+    select distinct e.bar_start
+    from events as e
+    where e.is_by_log
 )
 
 select
@@ -239,5 +247,7 @@ select
 from events as e
 left join ingest_batches as i on e.batch_id = i.batch_id
 left join landing_files as f on i.file_id = f.file_id
+left join told_by_log as g on e.bar_start = g.bar_start
+where case when g.bar_start is null then e.is_by_stamp else e.is_by_log end
 group by e.bar_start, e.kind, e.batch_id, f.name, coalesce(e.reason, i.reason)
 order by e.bar_start, e.batch_id, e.kind;
