@@ -209,7 +209,7 @@ def _without(value: Any, names: set[str]) -> Any:
 def test_every_object_is_as_the_golden_file_says() -> None:
     now = _registered()
     if os.environ.get("RRR_WRITE_GOLDEN") == "1":
-        GOLDEN.write_text(json.dumps(now, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        GOLDEN.write_text(json.dumps(now, indent=1, ensure_ascii=False, sort_keys=True) + "\n", encoding="utf-8")
     golden = json.loads(GOLDEN.read_text(encoding="utf-8"))
     assert sorted(now) == sorted(golden), REMEDY
     for name, told in now.items():
