@@ -33,7 +33,6 @@ _AFTER: Final = timedelta(days=8)
 _LEFT_OVER_SECONDS: Final = 3600
 """A part that nobody wrote to for so long is what a run left that was killed."""
 
-
 HASH_KEY: Final = b"content_sha256"
 """In the metadata of the Parquet file: the manifest's hash again, so that a pair that a kill has parted is told."""
 
