@@ -75,6 +75,7 @@ def produce(database: Database, spec: TrainingSpec, as_known_at: datetime, out: 
         NothingKnown, NotFinalYet, BarsDeleted, FeatureGone: as `make`.
         TrainingSetReleased: it was made once, and its hold is over.
         TrainingSetChanged: it was made once, with other values.
+        HoldRefused: a hold stands under the set's name that does not cover what it is made from.
         NotWritten: the files cannot be written.
     """
     if out.suffix.lower() != ".parquet":

@@ -202,6 +202,7 @@ def test_a_redis_that_is_down_is_told_in_a_line_and_one_that_comes_back_is_fille
     from rrr_assets.features.feast_config import store
 
     monkeypatch.setenv(STORE_VARIABLE, redis.url)
+    told("features", "apply")
     feast = store(Database.current())
     materialize(feast)
     redis.die()
